@@ -1,0 +1,60 @@
+"""What a network costs: parameters and multiply-accumulates, counted exactly without running it.
+
+The field's "GFLOPs" are multiply-accumulates (MAC). torch's `FlopCounterMode` counts two per MAC, so every count
+is halved here. On the meta device no memory is taken: the 2048x2048 count of `base` takes a second on a laptop.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one forward pass.
+
+    Attributes:
+        params: Trainable parameters.
+        macs: Multiply-accumulates of the whole network.
+        by_module: MACs by the qualified name of a submodule, children included.
+    """
+
+    params: int
+    macs: int
+    by_module: dict[str, int]
+
+    @property
+    def gmac(self) -> float:
+        """Billions of multiply-accumulates."""
+        return self.macs / 1e9
+
+
+def count_params(model: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _grid_sampler_flops(*args: Any, out_shape: Any, **kwargs: Any) -> int:
+    """Bilinear sampling: four multiply-accumulates per output value."""
+    return 2 * 4 * int(torch.Size(out_shape).numel())
+
+
+def count_cost(model: nn.Module, shape: tuple[int, int, int, int]) -> Cost:
+    """Counts one forward pass of `model` on an input of `shape` (B, C, H, W); the model is left as it is."""
+    meta = copy.deepcopy(model).to("meta").eval()
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.grid_sampler_2d: _grid_sampler_flops})
+    with torch.no_grad(), counter:
+        meta(torch.empty(shape, device="meta"))
+    root = type(meta).__name__
+    by_module = {
+        name.removeprefix(f"{root}."): sum(counts.values()) // 2
+        for name, counts in counter.get_flop_counts().items()
+        if name.startswith(f"{root}.")
+    }
+    return Cost(count_params(model), counter.get_total_flops() // 2, by_module)

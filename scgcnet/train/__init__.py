@@ -1,0 +1,20 @@
+"""Training and scoring: losses, metrics, the Lightning task, `fit`, `evaluate` and `predict`."""
+
+from scgcnet.train.config import TrainConfig
+from scgcnet.train.fit import FitResult, TrainingError, evaluate, fit, predict
+from scgcnet.train.losses import LossWeights, composite_loss
+from scgcnet.train.metrics import SCORES, Confusion, mean_scores
+
+__all__ = [
+    "SCORES",
+    "Confusion",
+    "FitResult",
+    "LossWeights",
+    "TrainConfig",
+    "TrainingError",
+    "composite_loss",
+    "evaluate",
+    "fit",
+    "mean_scores",
+    "predict",
+]

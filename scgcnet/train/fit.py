@@ -1,0 +1,273 @@
+"""`fit` trains on train and picks on validation, `evaluate` scores, `predict` maps; none opens a file of data."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm.auto import tqdm
+
+from scgcnet import zoo
+from scgcnet.data import EvalTransform, LandslideDataset, Sample, TrainTransform, Transform
+from scgcnet.train.config import TrainConfig
+from scgcnet.train.metrics import Confusion, mean_scores
+from scgcnet.train.task import SegmentationTask
+
+
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training returns.
+
+    Attributes:
+        model: The network with the weights best on validation, in evaluation mode.
+        history: One row per epoch: epoch, lr, loss, val_loss, val_iou, val_f1, val_precision, val_recall, val_oa.
+        best_epoch: The epoch of those weights, from 0.
+    """
+
+    model: nn.Module
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+class _EpochSampler(Sampler[tuple[int, int]]):
+    """Pairs (epoch, index) in an order that is a function of seed and epoch alone; every rank takes its share.
+
+    The epoch travels with the index because a loader may fetch ahead, or in other processes, or after a restart.
+    """
+
+    def __init__(self, n: int, seed: int, epoch: Callable[[], int], rank: int, world: int) -> None:
+        self.n, self.seed, self.epoch, self.rank, self.world = n, seed, epoch, rank, world
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.epoch()
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        return iter([(epoch, int(i)) for i in order[self.rank :: self.world][: len(self)]])
+
+    def __len__(self) -> int:
+        return self.n // self.world  # equal shares: a rank with one batch more would wait for ever
+
+
+class _TrainingView(Dataset[tuple[Tensor, Tensor]]):
+    """The training part as torch sees it: item (epoch, index) is a function of seed, epoch and index alone."""
+
+    def __init__(self, dataset: LandslideDataset, transform: Transform, seed: int) -> None:
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        epoch, index = key
+        return self.transform(self.dataset[index], np.random.default_rng([self.seed, epoch, index]))
+
+
+class _EvalView(Dataset[tuple[Tensor, Tensor]]):
+    """A data set resized for the network, without chance."""
+
+    def __init__(self, dataset: LandslideDataset, image_size: int) -> None:
+        self.dataset, self.transform = dataset, EvalTransform(image_size)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.transform(self.dataset[index])
+
+
+class _KeepBest(Callback):
+    """Writes the weights of the best validation epoch as safetensors, at once, so that a stop loses nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, SegmentationTask)
+        if trainer.is_global_zero and best_epoch(pl_module.history) == trainer.current_epoch:
+            zoo.save_model(pl_module.validated, self.path, {"epoch": str(trainer.current_epoch)})
+
+
+class _Progress(Callback):
+    """One bar over the epochs, so that the log of a long training stays readable."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm[Any] | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.bar = tqdm(total=trainer.max_epochs, initial=trainer.current_epoch, desc="training", unit="epoch")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, SegmentationTask)
+        if self.bar is not None:
+            row = pl_module.history[-1]
+            self.bar.set_postfix(loss=f"{row['loss']:.3f}", val_iou=f"{row['val_iou']:.3f}", refresh=False)
+            self.bar.update()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> int:
+    """The epoch of the highest validation IoU, the first of equals."""
+    return int(max(history, key=lambda row: (row["val_iou"], -row["epoch"]))["epoch"])
+
+
+def fit(
+    model: nn.Module,
+    train: LandslideDataset,
+    val: LandslideDataset,
+    config: TrainConfig,
+    seed: int,
+    folder: Path,
+    progress: bool = True,
+) -> FitResult:
+    """Trains `model` and returns it with the weights best on validation. The test part is never asked for.
+
+    A training that was stopped goes on from its last whole epoch when called again with the same folder. Every
+    random draw is a function of seed, epoch and sample.
+
+    Args:
+        model: A network with two classes.
+        train: Images that gradients are taken on.
+        val: Images that choose the epoch, by IoU at the input size.
+        config: The recipe.
+        seed: Seed of order and augmentation; the caller seeds the weights.
+        folder: Where checkpoints go; one folder per run.
+        progress: Show a progress bar on standard error.
+
+    Raises:
+        TrainingError: A part is empty, the batch is larger than the training part, or the loss is no number.
+    """
+    if not len(train) or not len(val):
+        raise TrainingError("the training or the validation part is empty: check the split file")
+    if config.batch_size > len(train):
+        raise TrainingError(
+            f"batch_size={config.batch_size} is more than the {len(train)} training images: choose a smaller one"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _quiet()
+    trainer = L.Trainer(
+        max_epochs=config.epochs,
+        accelerator="auto",
+        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+        callbacks=[
+            _KeepBest(folder / "best.safetensors"),
+            ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False),
+            *([_Progress()] if progress else []),
+        ],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        gradient_clip_val=config.gradient_clip or None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    world = trainer.world_size
+    batch = max(config.batch_size // world, 1)
+    view = _TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
+    sampler = _EpochSampler(len(train), seed, lambda: trainer.current_epoch, trainer.global_rank, world)
+    # The last, smaller batch is left out: batch normalisation over one or two images is noise.
+    loader = DataLoader(view, batch, sampler=sampler, num_workers=config.workers, drop_last=True)
+    val_loader = DataLoader(_EvalView(val, config.image_size), batch, num_workers=config.workers)
+    task = SegmentationTask(model, config, seed, steps_per_epoch=len(loader))
+    last = folder / "last.ckpt"
+    trainer.fit(task, loader, val_loader, ckpt_path=str(last) if last.is_file() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not np.isfinite(task.history[-1]["loss"]):
+        raise TrainingError(f"the loss of epoch {len(task.history) - 1} is no number: lower the learning rate")
+    return FitResult(zoo.load_model(folder / "best.safetensors"), task.history, best_epoch(task.history))
+
+
+def evaluate(
+    model: nn.Module, dataset: LandslideDataset, image_size: int, batch_size: int = 8
+) -> dict[str, dict[str, float]]:
+    """Scores a network over a data set, as fractions of 1.
+
+    Returns:
+        `pooled`: scores over all pixels at native size; `resized`: the same at `image_size`, the paper's way, where
+        every image weighs the same; `per_image`: scores at native size averaged over images, and their number `n`;
+        `confusion`: the counts tp, fp, fn, tn behind `pooled`.
+    """
+    transform = EvalTransform(image_size)
+    native: list[Confusion] = []
+    resized = Confusion()
+    for sample, logits in _logits(model, dataset, range(len(dataset)), image_size, batch_size):
+        _, mask = transform(sample)
+        resized += Confusion.of(_landslide(logits).numpy() > 0.5, mask.numpy() == 1)
+        native.append(Confusion.of(_to_native(logits, sample) > 0.5, sample.mask == 1))
+    pooled = sum(native, Confusion())
+    return {
+        "pooled": pooled.scores(),
+        "resized": resized.scores(),
+        "per_image": {**mean_scores(native), "n": len(native)},
+        "confusion": {"tp": pooled.tp, "fp": pooled.fp, "fn": pooled.fn, "tn": pooled.tn},
+    }
+
+
+def predict(
+    model: nn.Module, dataset: LandslideDataset, indices: Sequence[int], image_size: int, batch_size: int = 8
+) -> list[npt.NDArray[np.float32]]:
+    """Probability of landslide for the samples at `indices`, each (H, W) at its native size, in [0, 1]."""
+    return [_to_native(logits, sample) for sample, logits in _logits(model, dataset, indices, image_size, batch_size)]
+
+
+def _logits(
+    model: nn.Module, dataset: LandslideDataset, indices: Sequence[int], image_size: int, batch_size: int
+) -> Iterator[tuple[Sample, Tensor]]:
+    """Yields each sample with its logits (2, S, S); the network's mode is restored at the end."""
+    transform = EvalTransform(image_size)
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(indices), batch_size):
+            samples = [dataset[i] for i in indices[start : start + batch_size]]
+            images = torch.stack([transform(sample)[0] for sample in samples]).to(device)
+            with torch.no_grad():
+                logits = model(images).float().cpu()
+            yield from zip(samples, logits, strict=True)
+    finally:
+        model.train(was_training)
+
+
+def _landslide(logits: Tensor) -> Tensor:
+    """Softmax probability of class 1, (S, S)."""
+    return logits.softmax(dim=0)[1]
+
+
+def _to_native(logits: Tensor, sample: Sample) -> npt.NDArray[np.float32]:
+    """Probability at the sample's own size, bilinear; (H, W)."""
+    probability = _landslide(logits)[None, None]
+    native = F.interpolate(probability, size=sample.mask.shape, mode="bilinear", align_corners=False)
+    out: npt.NDArray[np.float32] = native[0, 0].numpy()
+    return out
+
+
+def _quiet() -> None:
+    """Leaves out what Lightning says of every training and nobody can act on."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        r".*isinstance\(treespec, LeafSpec\).*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,108 @@
+"""The composite loss of the paper, Sec. IV-A-3, eqs. 26-29.
+
+    L = alpha L_DWCE + beta L_Focal + gamma L_Lovasz,   alpha, beta, gamma = 0.4, 0.4, 0.2
+
+The paper leaves the dynamic weights of eq. 27 open. Here, per image with landslide share p:
+    w1 = min(0.5 / max(p, 0.02), 5),   w0 = 0.5 / max(1 - p, 0.02)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scgcnet.data import IGNORE_INDEX
+
+
+class LossWeights(NamedTuple):
+    """Alpha, beta and gamma of eq. 26."""
+
+    dwce: float = 0.4
+    focal: float = 0.4
+    lovasz: float = 0.2
+
+
+def dynamic_weights(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Class weights w0 and w1 of eq. 27, (B,) each, from masks (B, H, W) in {0, 1, 255}."""
+    valid = mask != IGNORE_INDEX
+    share = (mask == 1).sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp(min=1)
+    w1 = (0.5 / share.clamp(min=0.02)).clamp(max=5)
+    w0 = 0.5 / (1 - share).clamp(min=0.02)
+    return w0, w1
+
+
+def dwce_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Dynamic weighted cross-entropy, eq. 27: weighted, then averaged over the N valid pixels."""
+    w0, w1 = dynamic_weights(mask)
+    weight = torch.where(mask == 1, w1[:, None, None], w0[:, None, None])
+    loss = F.cross_entropy(logits, mask, ignore_index=IGNORE_INDEX, reduction="none")
+    return (weight * loss).sum() / _count(mask)
+
+
+def focal_loss(logits: Tensor, mask: Tensor, exponent: float = 2.0) -> Tensor:
+    """Focal loss, eq. 28, averaged over the valid pixels."""
+    ce = F.cross_entropy(logits, mask, ignore_index=IGNORE_INDEX, reduction="none")
+    return ((1 - torch.exp(-ce)) ** exponent * ce).sum() / _count(mask)
+
+
+def lovasz_softmax_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Lovasz-Softmax, eq. 29 (Berman et al. 2018), over the classes present in the batch.
+
+    With two classes the error vectors m(0) and m(1) are equal pixel by pixel, so that one sort serves both.
+    """
+    valid = mask != IGNORE_INDEX
+    truth = mask[valid]  # (P,)
+    if truth.numel() == 0:
+        return logits.sum() * 0.0
+    landslide = logits.softmax(dim=1)[:, 1][valid]
+    errors, order = torch.sort((truth - landslide).abs(), descending=True)
+    losses = []
+    for c in (0, 1):
+        member = (truth == c)[order].to(errors.dtype)
+        if member.any():
+            losses.append(torch.dot(errors, _lovasz_gradient(member)))
+    return torch.stack(losses).mean()
+
+
+def _lovasz_gradient(member: Tensor) -> Tensor:
+    """Gradient of the Lovasz extension of the Jaccard loss, for pixels sorted by falling error; (P,)."""
+    total = member.sum()
+    intersection = total - member.cumsum(0)
+    union = total + (1 - member).cumsum(0)
+    jaccard = 1 - intersection / union
+    return torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
+
+
+def _count(mask: Tensor) -> Tensor:
+    return (mask != IGNORE_INDEX).sum().clamp(min=1)
+
+
+def composite_loss(
+    logits: Tensor, mask: Tensor, weights: LossWeights | None = None, focal_exponent: float = 2.0
+) -> Tensor:
+    """Eq. 26.
+
+    Args:
+        logits: (B, 2, H, W), float; computed in float32 whatever the input type.
+        mask: (B, H, W), int64, 0 background, 1 landslide, 255 ignored.
+        weights: Alpha, beta and gamma; the paper's where not given.
+        focal_exponent: The gamma of eq. 28.
+
+    Returns:
+        A scalar; 0 where every pixel is ignored.
+
+    Raises:
+        ValueError: The logits have another number of classes than two.
+    """
+    if logits.shape[1] != 2:
+        raise ValueError(f"logits have {logits.shape[1]} classes: eqs. 27-28 are for background and landslide")
+    weights = weights or LossWeights()
+    logits = logits.float()
+    return (
+        weights.dwce * dwce_loss(logits, mask)
+        + weights.focal * focal_loss(logits, mask, focal_exponent)
+        + weights.lovasz * lovasz_softmax_loss(logits, mask)
+    )

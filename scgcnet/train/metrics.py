@@ -1,0 +1,71 @@
+"""Precision, recall, F1, IoU and overall accuracy of the landslide class (paper Sec. IV-A-2, eqs. 21-25).
+
+Eq. 24 prints IoU = TP / (TP + TN + FP); the paper's tables follow TP / (TP + FP + FN), and so does this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+SCORES = ("precision", "recall", "f1", "iou", "oa")
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixel counts of a prediction against its truth; counts of several images add up."""
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+
+    @classmethod
+    def of(cls, prediction: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> Confusion:
+        """Counts two boolean maps of one shape, true where landslide.
+
+        Raises:
+            ValueError: The shapes differ.
+        """
+        if prediction.shape != truth.shape:
+            raise ValueError(f"prediction {prediction.shape} and truth {truth.shape} differ in shape")
+        tp = int(np.count_nonzero(prediction & truth))
+        fp = int(np.count_nonzero(prediction)) - tp
+        fn = int(np.count_nonzero(truth)) - tp
+        return cls(tp, fp, fn, truth.size - tp - fp - fn)
+
+    def __add__(self, other: Confusion) -> Confusion:
+        return Confusion(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    def scores(self) -> dict[str, float]:
+        """The five scores, fractions of 1.
+
+        Where a denominator is 0, the score is 1 if prediction and truth are both empty, else 0.
+        """
+        empty = float(self.tp + self.fp + self.fn == 0)
+
+        def ratio(part: int, whole: int) -> float:
+            return part / whole if whole else empty
+
+        return {
+            "precision": ratio(self.tp, self.tp + self.fp),
+            "recall": ratio(self.tp, self.tp + self.fn),
+            "f1": ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn),
+            "iou": ratio(self.tp, self.tp + self.fp + self.fn),
+            "oa": ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn),
+        }
+
+
+def mean_scores(confusions: Iterable[Confusion]) -> dict[str, float]:
+    """Each score averaged over images, every image weighing the same.
+
+    Raises:
+        ValueError: There is no image.
+    """
+    rows = [c.scores() for c in confusions]
+    if not rows:
+        raise ValueError("no image to average over")
+    return {name: float(np.mean([row[name] for row in rows])) for name in SCORES}

@@ -1,0 +1,122 @@
+"""The Lightning module: loss, validation scores, optimiser, schedule, and the averaged weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from scgcnet.data import IGNORE_INDEX
+from scgcnet.train.config import TrainConfig
+from scgcnet.train.losses import composite_loss
+from scgcnet.train.metrics import Confusion
+
+
+class SegmentationTask(L.LightningModule):
+    """Trains one network under one recipe; `history` grows by one row per epoch.
+
+    The weights that are validated (`validated`) are the running average where the recipe asks for one.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig, seed: int, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.model, self.config, self.seed, self.steps_per_epoch = model, config, seed, steps_per_epoch
+        self.average: AveragedModel | None = None
+        if config.ema_decay:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        self._val_losses: list[Tensor] = []
+        self._counts = torch.zeros(4, dtype=torch.int64)
+
+    @property
+    def validated(self) -> nn.Module:
+        """The network whose weights are validated and kept."""
+        return self.model if self.average is None else self.average.module
+
+    def _loss(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return composite_loss(logits, mask, self.config.loss, self.config.focal_exponent)
+
+    def on_train_epoch_start(self) -> None:
+        """Makes whatever a network draws at random (dropout) a function of seed and epoch, also after a restart."""
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
+        self._losses = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """One step on images (B, C, S, S) and masks (B, S, S)."""
+        images, mask = batch
+        loss = self._loss(self.model(images), mask)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Moves the averaged weights."""
+        if self.average is not None:
+            # A fixed decay would remember the random start for 1 / (1 - decay) steps: it grows to its value.
+            step = int(self.average.n_averaged)
+            decay = min(self.config.ema_decay, (1 + step) / (10 + step))
+            self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+            self.average.update_parameters(self.model)
+
+    def on_validation_epoch_start(self) -> None:
+        """Empties the counts."""
+        self._val_losses, self._counts = [], torch.zeros(4, dtype=torch.int64, device=self.device)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Counts pixels at the network's input size."""
+        images, mask = batch
+        logits = self.validated(images)
+        self._val_losses.append(self._loss(logits, mask))
+        valid = mask != IGNORE_INDEX
+        prediction, truth = logits[:, 1] > logits[:, 0], mask == 1
+        self._counts += torch.stack(
+            [
+                (prediction & truth).sum(),
+                (prediction & ~truth & valid).sum(),
+                (~prediction & truth).sum(),
+                (~prediction & ~truth & valid).sum(),
+            ]
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Writes one row of `history`; counts are summed, losses averaged, over devices."""
+        strategy = self.trainer.strategy
+        counts = strategy.reduce(self._counts, reduce_op="sum")
+        scores = Confusion(*(int(n) for n in counts)).scores()
+        row = {
+            "epoch": self.current_epoch,
+            "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+            "loss": float(strategy.reduce(torch.stack(self._losses).mean(), reduce_op="mean")),
+            "val_loss": float(strategy.reduce(torch.stack(self._val_losses).mean(), reduce_op="mean")),
+            **{f"val_{name}": value for name, value in scores.items()},
+        }
+        self.history.append(row)
+        self.log("loss", row["loss"], prog_bar=True)
+        self.log("val_iou", row["val_iou"], prog_bar=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the history with the checkpoint."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the history back."""
+        self.history = checkpoint["history"]
+
+    def configure_optimizers(self) -> Any:
+        """Adam or AdamW, linear warm-up, cosine to zero; the schedule moves every step."""
+        c = self.config
+        kind = torch.optim.Adam if c.optimizer == "adam" else torch.optim.AdamW
+        optimizer = kind(self.model.parameters(), lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
+        warmup, total = c.warmup_epochs * self.steps_per_epoch, c.epochs * self.steps_per_epoch
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(total - warmup, 1))))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

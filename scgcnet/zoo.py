@@ -1,0 +1,145 @@
+"""Every network of the study by name: `create_model`, and weights on disk that carry their configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from scgcnet.model import PRESETS, SCGCNet, SCGCNetConfig
+
+FORMAT = "scgcnet-weights-1"
+
+
+class WeightsError(ValueError):
+    """A weights file is missing, damaged, or does not fit the network that it describes."""
+
+
+class Config(Protocol):
+    """What every network's configuration offers."""
+
+    @property
+    def name(self) -> str:
+        """The network's name in the zoo."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, enough to build the network again."""
+
+
+def _scgcnet(size: str, **options: Any) -> nn.Module:
+    if size not in PRESETS:
+        raise ValueError(f"size {size!r}: scgcnet comes in {', '.join(PRESETS)}")
+    return SCGCNet(SCGCNetConfig.from_dict({**PRESETS[size], **options}))
+
+
+#: name -> builder(size, **options); a builder's network has a `config` with `to_dict`.
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {"scgcnet": _scgcnet}
+
+
+def model_names() -> list[str]:
+    """The names that `create_model` knows."""
+    return sorted(_BUILDERS)
+
+
+def create_model(
+    name: str, size: str = "base", in_channels: int = 3, num_classes: int = 2, **options: Any
+) -> nn.Module:
+    """Builds a network with fresh weights from torch's random state.
+
+    Args:
+        name: One of `model_names()`.
+        size: A preset of that network; for scgcnet tiny, small, lean or base.
+        in_channels: Bands of the input image.
+        num_classes: Channels of the logits.
+        **options: Fields of the network's configuration that replace the preset's, such as `psccs=False`.
+
+    Returns:
+        A module that maps images (B, in_channels, H, W) to logits (B, num_classes, H, W).
+
+    Raises:
+        ValueError: The name, size or an option is unknown, or a value is out of range.
+    """
+    if name not in _BUILDERS:
+        raise ValueError(f"unknown network {name!r}: there are {', '.join(model_names())}")
+    return _BUILDERS[name](size, in_channels=in_channels, num_classes=num_classes, **options)
+
+
+def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = None) -> None:
+    """Writes weights and configuration as one safetensors file, atomically.
+
+    Args:
+        model: A network of `create_model`.
+        path: The file to write; its folder is created.
+        extra: More text for the file's metadata, such as the run that trained it.
+    """
+    config: Config = model.config  # type: ignore[assignment]
+    metadata = {**(extra or {}), "format": FORMAT, "model": config.name}
+    metadata["config"] = json.dumps(config.to_dict(), sort_keys=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text stored beside the weights in `path`.
+
+    Raises:
+        WeightsError: The file is missing or no weights file of this study.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors ({error}); train again or fetch it anew") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path}: not written by scgcnet.zoo.save_model (format {metadata.get('format')!r})")
+    return metadata
+
+
+def load_model(path: Path) -> nn.Module:
+    """Rebuilds the network of a weights file, in evaluation mode.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or its tensors do not fit its configuration.
+    """
+    metadata = read_metadata(path)
+    try:
+        model = _from_config(metadata["model"], json.loads(metadata["config"]))
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        _check_tensors(model, tensors)
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"{path}: does not fit the network that it describes: {error}") from error
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _from_config(name: str, config: dict[str, Any]) -> nn.Module:
+    if name != "scgcnet":
+        raise ValueError(f"unknown network {name!r}: there are {', '.join(model_names())}")
+    return SCGCNet(SCGCNetConfig.from_dict(config))
+
+
+def _check_tensors(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    expected = model.state_dict()
+    for key in sorted(expected.keys() | tensors.keys()):
+        if key not in tensors:
+            raise ValueError(f"tensor {key!r} is missing")
+        if key not in expected:
+            raise ValueError(f"tensor {key!r} is not part of it")
+        if tensors[key].shape != expected[key].shape:
+            raise ValueError(f"tensor {key!r} has shape {tuple(tensors[key].shape)}, not {tuple(expected[key].shape)}")

@@ -1,0 +1,62 @@
+"""Calibration: the sampling, the units, eq. 19 as repaired."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from scgcnet.model import SCGCNetConfig
+from scgcnet.model.psccs import CalibrationUnit, Decoder, OffsetBranch, PyramidUnit, upsample_to, warp
+
+
+def test_offsets_are_pixels_of_the_map() -> None:
+    x = torch.arange(5 * 7, dtype=torch.float32).view(1, 1, 5, 7)
+    offsets = torch.zeros(1, 2, 5, 7)
+    torch.testing.assert_close(warp(x, offsets), x)
+    offsets[:, 0] = 1  # one column to the right: values grow by 1, the last column repeats
+    torch.testing.assert_close(warp(x, offsets)[..., :-1], x[..., 1:])
+    torch.testing.assert_close(warp(x, offsets)[..., -1], x[..., -1])
+    offsets[:, 0], offsets[:, 1] = 0, -0.5  # half a row up
+    torch.testing.assert_close(warp(x, offsets)[:, :, 1:], x[:, :, 1:] - 3.5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1)])
+def test_single_rows_and_columns(shape: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *shape)
+    torch.testing.assert_close(warp(x, torch.zeros(2, 2, *shape)), x)
+
+
+def test_half_precision_addresses_every_pixel_of_a_large_map() -> None:
+    x = torch.arange(3000, dtype=torch.float32).view(1, 1, 1, 3000)
+    moved = warp(x, torch.ones(1, 2, 1, 3000, dtype=torch.bfloat16))
+    torch.testing.assert_close(moved[..., :-1], x[..., 1:], rtol=0, atol=1e-3)  # bfloat16 alone would be off by 8
+
+
+def test_a_unit_starts_as_twice_the_pyramid() -> None:
+    torch.manual_seed(0)
+    coarse, fine = torch.randn(1, 8, 3, 4), torch.randn(1, 8, 6, 8)
+    pyramid = PyramidUnit()(coarse, fine)
+    torch.testing.assert_close(pyramid, upsample_to(coarse, fine) + fine)
+    torch.testing.assert_close(CalibrationUnit(8, 4, "project").eval()(coarse, fine), 2 * pyramid)
+
+
+def test_equation_19_repaired() -> None:
+    torch.manual_seed(0)
+    unit = CalibrationUnit(8, 4, "literal").eval()
+    coarse, fine = torch.randn(1, 8, 3, 4), torch.randn(1, 8, 6, 8)
+    f_i = upsample_to(coarse, fine)
+    both = torch.cat([f_i, fine], dim=1)
+    expected = f_i + fine + warp(f_i, unit.up(both)) + warp(fine, unit.down(both))
+    torch.testing.assert_close(unit(coarse, fine), expected)
+    assert unit.up(both).abs().max() > 0
+
+
+@pytest.mark.parametrize("rb", ["project", "concat"])
+def test_offsets_start_at_zero(rb: str) -> None:
+    assert not OffsetBranch(8, 4, rb)(torch.randn(2, 16, 5, 5)).any()
+
+
+def test_decoder_goes_from_deep_to_fine() -> None:
+    config = SCGCNetConfig(neck_width=8, psccs=False, smooth=False)
+    maps = [torch.full((1, 8, 32 // 2**i, 32 // 2**i), 10.0**i) for i in range(4)]
+    torch.testing.assert_close(Decoder(config)(maps), torch.full((1, 8, 32, 32), 1111.0))

@@ -1,0 +1,89 @@
+"""`create_model` and weights files: what must be refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from scgcnet import zoo
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "w.safetensors"
+    zoo.save_model(zoo.create_model("scgcnet", "tiny"), path)
+    return path
+
+
+def test_unknown_network_and_size() -> None:
+    with pytest.raises(ValueError, match=r"unknown network 'scgc'.*scgcnet"):
+        zoo.create_model("scgc")
+    with pytest.raises(ValueError, match=r"size 'huge'.*tiny, small, lean, base"):
+        zoo.create_model("scgcnet", "huge")
+
+
+def test_seed_decides_the_weights() -> None:
+    states = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        states.append(zoo.create_model("scgcnet", "tiny").state_dict()["head.1.weight"])
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+def test_truncated_file(weights: Path) -> None:
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(zoo.WeightsError, match=r"w\.safetensors"):
+        zoo.load_model(weights)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(zoo.WeightsError, match=r"none\.safetensors: cannot be read"):
+        zoo.load_model(tmp_path / "none.safetensors")
+
+
+def test_a_pickle_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "p.safetensors")
+    with pytest.raises(zoo.WeightsError, match="cannot be read as safetensors"):
+        zoo.load_model(tmp_path / "p.safetensors")
+
+
+def test_foreign_safetensors(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "f.safetensors")
+    with pytest.raises(zoo.WeightsError, match="not written by scgcnet"):
+        zoo.load_model(tmp_path / "f.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": 3}, r"'head\.1\.bias' has shape \(2,\), not \(3,\)"),
+        ({"cam": False}, r"'cam\.3\..*' is not part of it"),
+        ({"cam_query": True}, r"'cam\.3\.query\..*' is missing"),
+        ({"colour": 1}, "unknown option 'colour'"),
+    ],
+)
+def test_weights_that_do_not_fit(weights: Path, change: dict[str, object], message: str) -> None:
+    metadata = zoo.read_metadata(weights)
+    metadata["config"] = json.dumps({**json.loads(metadata["config"]), **change})
+    state = {k: v.contiguous() for k, v in zoo.create_model("scgcnet", "tiny").state_dict().items()}
+    save_file(state, weights, metadata)
+    with pytest.raises(zoo.WeightsError, match=message):
+        zoo.load_model(weights)
+
+
+def test_a_failed_write_leaves_the_old_file(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = weights.read_bytes()
+
+    def full_disk(*args: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(zoo, "save_file", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        zoo.save_model(zoo.create_model("scgcnet", "tiny"), weights)
+    assert weights.read_bytes() == before
+    assert list(weights.parent.iterdir()) == [weights]

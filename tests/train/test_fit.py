@@ -1,0 +1,174 @@
+"""Training, scoring and mapping on a handful of small images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scgcnet import zoo
+from scgcnet.data import AugmentConfig, LandslideDataset, Sample
+from scgcnet.train import TrainConfig, TrainingError, evaluate, fit, predict
+from scgcnet.train.fit import _EpochSampler, best_epoch
+
+CONFIG = TrainConfig(
+    epochs=3,
+    batch_size=2,
+    image_size=32,
+    optimizer="adamw",
+    lr=2e-3,
+    warmup_epochs=1,
+    ema_decay=0.9,
+    augment=AugmentConfig(scale=(0.8, 1.2)),
+)
+
+
+class Blobs(LandslideDataset):
+    """Bright rectangles on dark ground, of several sizes and shapes."""
+
+    dataset, kind = "blobs", "synthetic"
+
+    def __init__(self, n: int, fail_after: int | None = None) -> None:
+        self.names = tuple(f"b{i}" for i in range(n))
+        self.fail_after, self.reads = fail_after, 0
+
+    def __getitem__(self, index: int) -> Sample:
+        self.reads += 1
+        if self.fail_after is not None and self.reads > self.fail_after:
+            raise RuntimeError("power cut")
+        rng = np.random.default_rng(index)
+        height, width = 30 + 4 * index, 50 - 3 * index
+        mask = np.zeros((height, width), np.uint8)
+        mask[5:20, 8:24] = 1
+        image = rng.integers(0, 90, (height, width, 3)) + 120 * mask[..., None]
+        return Sample(self.names[index], image.astype(np.uint8), mask)
+
+
+def tiny(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return zoo.create_model("scgcnet", "tiny", widths=(8, 8, 16, 16), neck_width=8, cu_width=4, stem_width=8)
+
+
+def test_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    config = TrainConfig(**{**CONFIG.__dict__, "epochs": 6, "lr": 1e-2})
+    result = fit(tiny(), Blobs(6), Blobs(3), config, seed=0, folder=tmp_path, progress=False)
+    assert [row["epoch"] for row in result.history] == list(range(6))
+    assert result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
+    assert result.best_epoch == best_epoch(result.history)
+    # The returned weights are those of the best epoch: scored again, they give its scores.
+    again = evaluate(result.model, Blobs(3), config.image_size)
+    assert again["resized"]["iou"] == pytest.approx(result.history[result.best_epoch]["val_iou"], abs=1e-6)
+
+
+def test_learning_rate_warms_up_and_falls_to_zero(tmp_path: Path) -> None:
+    rates = [row["lr"] for row in fit(tiny(), Blobs(4), Blobs(1), CONFIG, 0, tmp_path, False).history]
+    # After each of three epochs of two steps: the end of the warm-up, half of the cosine, zero.
+    assert rates == pytest.approx([2e-3, 1e-3, 0.0], abs=1e-9)
+
+
+def test_a_broken_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    whole = fit(tiny(), Blobs(5), Blobs(2), CONFIG, 7, tmp_path / "whole", False)
+    # Four images of five are read per epoch: the third batch of the second epoch fails.
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(tiny(), Blobs(5, fail_after=6), Blobs(2), CONFIG, 7, tmp_path / "broken", False)
+    # Fresh weights from another seed: all that counts must come from the checkpoint.
+    resumed = fit(tiny(seed=99), Blobs(5), Blobs(2), CONFIG, 7, tmp_path / "broken", False)
+    assert resumed.history == whole.history
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_seed_and_epoch_decide_the_order() -> None:
+    epoch = 0
+
+    def order(seed: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
+        return list(_EpochSampler(10, seed, lambda: epoch, rank, world))
+
+    first = order(1)
+    assert sorted(first) == [(0, i) for i in range(10)]
+    assert order(1) == first
+    assert order(2) != first
+    epoch = 1
+    assert {e for e, _ in order(1)} == {1}
+    assert [i for _, i in order(1)] != [i for _, i in first]
+    shares = [order(1, rank, 3) for rank in range(3)]
+    assert [len(s) for s in shares] == [3, 3, 3]
+    assert len({pair for share in shares for pair in share}) == 9
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "message"), [(0, 2, "is empty"), (2, 0, "is empty"), (1, 2, "batch_size=2 is more than the 1")]
+)
+def test_parts_that_cannot_train(train: int, val: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=message):
+        fit(tiny(), Blobs(train), Blobs(val), CONFIG, 0, tmp_path, False)
+
+
+class ByBrightness(nn.Module):
+    """Calls a pixel landslide where its first band is bright; needs no training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(50.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logit = self.gain * (images[:, 0] - (105 / 255 - 0.485) / 0.229)
+        return torch.stack([-logit, logit], dim=1)
+
+
+class Exact(LandslideDataset):
+    """One 8x8 image at the network's size, half landslide, of which one pixel is dark, and one empty image."""
+
+    dataset, kind, names = "exact", "synthetic", ("half", "empty")
+    brightness: ClassVar[tuple[int, int]] = (20, 200)
+
+    def __getitem__(self, index: int) -> Sample:
+        mask = np.zeros((8, 8), np.uint8)
+        if index == 0:
+            mask[:4] = 1
+        image = np.where(mask[..., None] == 1, self.brightness[1], self.brightness[0]).repeat(3, axis=2)
+        if index == 0:
+            image[0, 0] = self.brightness[0]
+        return Sample(self.names[index], image.astype(np.uint8), mask)
+
+
+def test_evaluate_by_hand() -> None:
+    scores = evaluate(ByBrightness(), Exact(), image_size=8, batch_size=1)
+    assert scores["confusion"] == {"tp": 31, "fp": 0, "fn": 1, "tn": 96}
+    assert scores["pooled"]["iou"] == scores["resized"]["iou"] == pytest.approx(31 / 32)
+    assert scores["per_image"]["iou"] == pytest.approx((31 / 32 + 1) / 2)
+    assert scores["per_image"]["n"] == 2
+
+
+def test_predictions_have_the_native_size() -> None:
+    maps = predict(ByBrightness(), Blobs(4), [3, 1], image_size=64)
+    assert [m.shape for m in maps] == [(42, 41), (34, 47)]
+    for index, probability in zip([3, 1], maps, strict=True):
+        assert probability.dtype == np.float32
+        truth = Blobs(4)[index].mask == 1
+        agreement = np.mean((probability > 0.5) == truth)
+        assert agreement > 0.97
+
+
+def test_scoring_leaves_the_mode_as_it_was() -> None:
+    model = ByBrightness().train()
+    evaluate(model, Exact(), 8)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"lr": 0.0}, "lr=0"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+        ({"optimizer": "sgd"}, "sgd"),
+    ],
+)
+def test_bad_recipes_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**values)  # type: ignore[arg-type]
