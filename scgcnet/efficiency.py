@@ -7,12 +7,16 @@ is halved here. On the meta device no memory is taken: the 2048x2048 count of `b
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from scgcnet import zoo
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,20 @@ def count_cost(model: nn.Module, shape: tuple[int, int, int, int]) -> Cost:
         if name.startswith(f"{root}.")
     }
     return Cost(count_params(model), counter.get_total_flops() // 2, by_module)
+
+
+def cost_table(networks: Mapping[str, Mapping[str, Any]], image_sizes: Sequence[int]) -> pd.DataFrame:
+    """Parameters in millions and GMAC at each image size, one row per network.
+
+    Args:
+        networks: By row label, the arguments of `zoo.create_model`.
+        image_sizes: Sides of square images, pixels.
+    """
+    rows = {}
+    for label, arguments in networks.items():
+        with torch.device("meta"):
+            model = zoo.create_model(**arguments)
+        channels = int(arguments.get("in_channels", 3))
+        gmac = {f"GMAC at {side}": count_cost(model, (1, channels, side, side)).gmac for side in image_sizes}
+        rows[label] = {"parameters (M)": count_params(model) / 1e6, **gmac}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,228 @@
+"""From samples to network inputs: resizing, augmentation, normalisation.
+
+The paper resizes every image to S x S (S = 512), whatever its shape, and augments with random scale, random
+crop to S x S, horizontal flips with probability 0.5 and photometric distortion (Sec. IV-A-4); it gives no
+ranges. Images are resized with Pillow's antialiased bilinear filter. Masks take the nearest pixel: labels
+stay 0 or 1 and the landslide share stays right on average, while averaging and cutting at one half would
+erase scars thinner than half an output pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import Dataset
+
+from scgcnet.data.sample import LandslideDataset, Sample
+
+IGNORE_INDEX = 255  # mask value of padding: loss and metrics leave these pixels out
+
+# ImageNet's channel means and standard deviations, the field's convention (fractions of 1; red, green, blue).
+# They are kept for every data set, so that one network can be tested on any of them.
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_FROM_YIQ = np.linalg.inv(_YIQ)
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Strengths of the augmentation; the defaults are the paper's kinds with the ranges usual in the field.
+
+    Attributes:
+        scale: lowest and highest factor on the size, after the nominal resize to S x S.
+        hflip: probability of a horizontal flip.
+        vflip: probability of a vertical flip.
+        rot90: turn by 0, 90, 180 or 270 degrees, equally often.
+        brightness: largest shift up or down, as a fraction of the full range.
+        contrast: the factor is drawn from 1 - contrast to 1 + contrast.
+        saturation: likewise.
+        hue: largest turn of the hue, as a fraction of the colour circle.
+
+    Each of the four photometric steps is applied with probability 0.5.
+    """
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    hflip: float = 0.5
+    vflip: float = 0.0
+    rot90: bool = False
+    brightness: float = 0.125
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.05
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise ValueError(f"scale {self.scale} must be two factors with 0 < lowest <= highest")
+        for name in ("hflip", "vflip", "brightness", "contrast", "saturation", "hue"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)} must lie in 0 to 1")
+
+
+class Transform(Protocol):
+    """What turns a sample into a pair of tensors."""
+
+    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
+        """Return (image float32 (C, S, S), mask int64 (S, S))."""
+
+
+class EvalTransform:
+    """Resize to S x S and normalise, nothing random: for validation, test and prediction.
+
+    Its masks are what "resized" scores compare with.
+    """
+
+    def __init__(self, image_size: int) -> None:
+        self.image_size = image_size
+
+    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
+        """Return (image float32 (3, S, S), normalised; mask int64 (S, S), 0 or 1). `rng` is not used."""
+        height, width = sample.mask.shape
+        image, mask = _resize(sample, (0.0, 0.0, width, height), self.image_size)
+        pixels = normalise(_channels_first(image)).reshape(3, self.image_size, self.image_size)
+        return torch.from_numpy(pixels), torch.from_numpy(mask.astype(np.int64))
+
+
+class TrainTransform:
+    """Random scale, crop or padding, flips, turns and photometric distortion, then normalisation.
+
+    The image is thought of as resized to S x S; a factor s above 1 enlarges it and a window of S x S is cut
+    out, a factor below 1 shrinks it and it is placed anywhere on an S x S canvas. Crop and resize are one
+    step, so no pixel is interpolated twice. The canvas beyond the image is 0 after normalisation and
+    `IGNORE_INDEX` in the mask.
+    """
+
+    def __init__(self, image_size: int, augment: AugmentConfig | None = None) -> None:
+        self.image_size = image_size
+        self.augment = augment or AugmentConfig()
+
+    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
+        """Return (image float32 (3, S, S), normalised; mask int64 (S, S) with 0, 1, 255).
+
+        Raises:
+            ValueError: no generator is given.
+        """
+        if rng is None:
+            raise ValueError("TrainTransform draws at random: pass a numpy Generator")
+        size, config = self.image_size, self.augment
+        scale = rng.uniform(*config.scale)
+        place_x, place_y = rng.random(2)
+        height, width = sample.mask.shape
+        window = min(1.0, 1.0 / scale)  # side of the crop, as a fraction of the image
+        left, top = place_x * (1 - window) * width, place_y * (1 - window) * height
+        patch = max(1, round(size * min(1.0, scale)))
+        box = (left, top, left + window * width, top + window * height)
+        small, small_mask = _resize(sample, box, patch)
+
+        pixels = normalise(distort(_channels_first(small), config, rng)).reshape(3, patch, patch)
+        if patch < size:
+            x, y = (int(place * (size - patch + 1)) for place in (place_x, place_y))
+            image = np.zeros((3, size, size), np.float32)
+            image[:, y : y + patch, x : x + patch] = pixels
+            mask = np.full((size, size), IGNORE_INDEX, np.uint8)
+            mask[y : y + patch, x : x + patch] = small_mask
+        else:
+            image, mask = pixels, small_mask
+
+        flip_h, flip_v = rng.random(2)
+        turns = int(rng.integers(4))
+        if flip_h < config.hflip:
+            image, mask = image[:, :, ::-1], mask[:, ::-1]
+        if flip_v < config.vflip:
+            image, mask = image[:, ::-1], mask[::-1]
+        if config.rot90:
+            image, mask = np.rot90(image, turns, axes=(1, 2)), np.rot90(mask, turns)
+        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask, np.int64))
+
+
+def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (x / 255 - MEAN) / STD for channels-first pixels (3, ...), x from 0 to 255. Works in place."""
+    shape = (3,) + (1,) * (pixels.ndim - 1)
+    pixels *= (1 / (255 * STD)).reshape(shape)
+    pixels -= (MEAN / STD).reshape(shape)
+    return pixels
+
+
+def distort(pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change brightness, contrast, saturation and hue, in this order, each with probability 0.5.
+
+    All four are affine in the colours: a shift, a stretch about the mean luma, a stretch about each pixel's
+    own luma, and a turn of the chroma plane (YIQ). They are multiplied into one matrix and clipped once at
+    the end.
+
+    Args:
+        pixels: float32, (3, n), 0 to 255.
+        config: the strengths.
+        rng: the source of chance; 8 draws are taken, whatever the strengths.
+
+    Returns:
+        float32, (3, n), 0 to 255.
+    """
+    amount = rng.uniform(-1.0, 1.0, 4) * (rng.random(4) < 0.5)
+    brightness = 255 * config.brightness * amount[0]
+    contrast = 1 + config.contrast * amount[1]
+    saturation = 1 + config.saturation * amount[2]
+    angle = 2 * math.pi * config.hue * amount[3]
+
+    cos, sin = saturation * math.cos(angle), saturation * math.sin(angle)
+    colour = _FROM_YIQ @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ _YIQ
+    mean_luma = float(LUMA @ pixels.mean(axis=1)) + brightness
+    # Grey stays grey under `colour`, so the shifts of the first two steps pass it unchanged.
+    shift = contrast * brightness + (1 - contrast) * mean_luma
+    out: NDArray[np.float32] = (contrast * colour).astype(np.float32) @ pixels
+    out += np.float32(shift)
+    np.clip(out, 0, 255, out=out)
+    return out
+
+
+def _resize(
+    sample: Sample, box: tuple[float, float, float, float], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Resize the part of the sample in `box` (left, top, right, bottom in px) to size x size."""
+    if sample.image.shape[2:] != (3,):
+        raise ValueError(f"{sample.name}: transforms take 3 channels, the image has shape {sample.image.shape}")
+    shape = (size, size)
+    image = Image.fromarray(sample.image).resize(shape, Image.Resampling.BILINEAR, box=box)
+    mask = Image.fromarray(sample.mask).resize(shape, Image.Resampling.NEAREST, box=box)
+    return np.asarray(image), np.asarray(mask)
+
+
+def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (H, W, 3) as float32 (3, H * W), contiguous."""
+    return np.ascontiguousarray(image.reshape(-1, 3).T, dtype=np.float32)
+
+
+class TrainingView(Dataset[Pair]):
+    """The training part as torch sees it: item i of epoch e depends on (seed, e, i) alone.
+
+    Order, workers and interruptions therefore do not change what is drawn.
+    """
+
+    def __init__(self, dataset: LandslideDataset, transform: Transform, seed: int) -> None:
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+        # In shared memory, so that workers which outlive an epoch see the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, counted from 0, of the items that follow."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return (image float32 (3, S, S), mask int64 (S, S)) of sample `index` in the chosen epoch."""
+        rng = np.random.default_rng([self.seed, int(self._epoch), index])
+        return self.transform(self.dataset[index], rng)

@@ -1,0 +1,33 @@
+"""Tables of the chapter "The network": choices, cost by part, shapes."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from scgcnet.explain.drawings import LAYERS, part_costs
+from scgcnet.explain.features import layer_shapes
+from scgcnet.model import CHOICES, SCGCNet, SCGCNetConfig
+
+
+def choice_table() -> pd.DataFrame:
+    """What the paper says of each part, what was chosen for `base`, and the fields that hold the choice."""
+    return pd.DataFrame(
+        [(c.part, c.paper, c.chosen, ", ".join(c.fields)) for c in CHOICES],
+        columns=["part", "the paper", "chosen here", "fields"],
+    ).set_index("part")
+
+
+def part_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
+    """GMAC and share of the whole, by part."""
+    gmac = pd.Series(part_costs(config, image_size), name="GMAC")
+    share = (100 * gmac / gmac.sum()).rename("share (%)")
+    return pd.concat([gmac.round(3), share.round(1)], axis=1)
+
+
+def shape_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
+    """Output of each part for one square image: channels, rows, columns."""
+    with torch.device("meta"):
+        model = SCGCNet(config)
+    shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), LAYERS)
+    return pd.DataFrame({k: v[1:] for k, v in shapes.items()}, index=["channels", "rows", "columns"]).T

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scgcnet.data import PARTS, DatasetError
+from scgcnet.data.splits import (
+    committed_split,
+    file_sha256,
+    random_split,
+    read_split,
+    split_indices,
+    write_split,
+)
+
+OFFICIAL = [f"{site}{i:03d}" for site in ("df", "hz", "js", "nyx", "qx", "qxg", "wn") for i in range(110)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_committed_splits(number: int) -> None:
+    split = read_split(committed_split("bijie", number))
+    assert list(split) == [f"ls_{i:04d}" for i in range(770)]
+    assert Counter(split.values()) == {"train": 385, "val": 231, "test": 154}
+
+
+def test_committed_splits_differ() -> None:
+    hashes = {file_sha256(committed_split("bijie", number)) for number in range(3)}
+    assert len(hashes) == 3
+    with pytest.raises(DatasetError, match=r"no committed split bijie-3\.csv; take one of bijie-0\.csv"):
+        committed_split("bijie", 3)
+
+
+def test_match_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    write_split(path, {"c": "test", "a": "train", "b": "val", "d": "train"})
+    split = read_split(path)
+    assert split_indices(["a", "b", "c", "d"], split, path) == {"train": [0, 3], "val": [1], "test": [2]}
+
+
+def test_match_by_rank_when_all_770_official_names_are_there() -> None:
+    path = committed_split("bijie", 0)
+    split = read_split(path)
+    by_rank = split_indices(sorted(OFFICIAL), split, path)
+    assert by_rank == split_indices(list(split), split, path)
+    assert sorted(i for indices in by_rank.values() for i in indices) == list(range(770))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        OFFICIAL[:-1],  # one is missing: the ranks after it would shift
+        [*OFFICIAL, "zz000"],
+        [f"ls_{i:04d}" for i in range(769)],
+        [f"ls_{i:04d}" for i in range(1, 771)],  # 770, and most of the names agree: ranks would be off by one
+    ],
+)
+def test_no_guessing_otherwise(names: list[str]) -> None:
+    path = committed_split("bijie", 0)
+    with pytest.raises(DatasetError, match=r"bijie-0\.csv does not fit the data") as caught:
+        split_indices(sorted(names), read_split(path), path)
+    assert f"the folder holds {len(names)} pairs" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,part\na,train\nb,val\nc,test\na,val\n", "'a' is listed twice"),
+        ("name,part\na,train\nb,val\nc,testing\n", "part 'testing' of 'c' must be one of train, val, test"),
+        ("name,part\na,train\nb,val\n", "no image is in part 'test'"),
+        ("file,part\na,train\n", "columns must be name,part"),
+        ("", "columns must be name,part"),
+    ],
+)
+def test_faulty_files(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_split(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such split file"):
+        read_split(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(3, (1, 1, 1)), (10, (5, 3, 2)), (60, (30, 18, 12)), (770, (385, 231, 154))])
+def test_random_split(n: int, sizes: tuple[int, int, int]) -> None:
+    names = [f"x{i}" for i in range(n)]
+    split = random_split(names, seed=1)
+    assert list(split) == names
+    counts = Counter(split.values())
+    assert tuple(counts[part] for part in PARTS) == sizes
+    assert random_split(names, seed=1) == split
+    if n >= 10:
+        assert random_split(names, seed=2) != split
+
+
+def test_random_split_needs_three() -> None:
+    with pytest.raises(DatasetError, match="at least 3"):
+        random_split(["a", "b"], seed=0)
+
+
+def test_hash_ignores_line_endings_and_order(tmp_path: Path) -> None:
+    a, b, c = (tmp_path / f"{name}.csv" for name in "abc")
+    write_split(a, {"x": "train", "y": "val", "z": "test"})
+    b.write_bytes(b"name,part\r\nz,test\r\ny,val\r\nx,train\r\n")
+    write_split(c, {"x": "train", "y": "test", "z": "val"})
+    assert file_sha256(a) == file_sha256(b) != file_sha256(c)
