@@ -204,25 +204,19 @@ def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 class TrainingView(Dataset[Pair]):
-    """The training part as torch sees it: item i of epoch e depends on (seed, e, i) alone.
+    """The training part as torch sees it, indexed by (epoch, index): the pair depends on these and the seed alone.
 
-    Order, workers and interruptions therefore do not change what is drawn.
+    The epoch travels with the index, so what is drawn does not depend on order, on loader processes that fetch ahead
+    or outlive an epoch, or on interruptions.
     """
 
     def __init__(self, dataset: LandslideDataset, transform: Transform, seed: int) -> None:
         self.dataset, self.transform, self.seed = dataset, transform, seed
-        # In shared memory, so that workers which outlive an epoch see the next one.
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0, of the items that follow."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Pair:
-        """Return (image float32 (3, S, S), mask int64 (S, S)) of sample `index` in the chosen epoch."""
-        rng = np.random.default_rng([self.seed, int(self._epoch), index])
-        return self.transform(self.dataset[index], rng)
+    def __getitem__(self, key: tuple[int, int]) -> Pair:
+        """Return (image float32 (3, S, S), mask int64 (S, S)) of sample `index` in `epoch`, both counted from 0."""
+        epoch, index = key
+        return self.transform(self.dataset[index], np.random.default_rng([self.seed, epoch, index]))

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
 from scgcnet import zoo
-from scgcnet.data import EvalTransform, LandslideDataset, Sample, TrainTransform, Transform
+from scgcnet.data import EvalTransform, LandslideDataset, Sample, TrainingView, TrainTransform
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.metrics import Confusion, mean_scores
 from scgcnet.train.task import SegmentationTask
@@ -61,20 +61,6 @@ class _EpochSampler(Sampler[tuple[int, int]]):
 
     def __len__(self) -> int:
         return self.n // self.world  # equal shares: a rank with one batch more would wait for ever
-
-
-class _TrainingView(Dataset[tuple[Tensor, Tensor]]):
-    """The training part as torch sees it: item (epoch, index) is a function of seed, epoch and index alone."""
-
-    def __init__(self, dataset: LandslideDataset, transform: Transform, seed: int) -> None:
-        self.dataset, self.transform, self.seed = dataset, transform, seed
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        epoch, index = key
-        return self.transform(self.dataset[index], np.random.default_rng([self.seed, epoch, index]))
 
 
 class _EvalView(Dataset[tuple[Tensor, Tensor]]):
@@ -181,11 +167,12 @@ def fit(
     )
     world = trainer.world_size
     batch = max(config.batch_size // world, 1)
-    view = _TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
+    view = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
     sampler = _EpochSampler(len(train), seed, lambda: trainer.current_epoch, trainer.global_rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
-    loader = DataLoader(view, batch, sampler=sampler, num_workers=config.workers, drop_last=True)
-    val_loader = DataLoader(_EvalView(val, config.image_size), batch, num_workers=config.workers)
+    workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
+    loader = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
+    val_loader = DataLoader(_EvalView(val, config.image_size), batch, **workers)
     task = SegmentationTask(model, config, seed, steps_per_epoch=len(loader))
     last = folder / "last.ckpt"
     trainer.fit(task, loader, val_loader, ckpt_path=str(last) if last.is_file() else None)
