@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scgcnet.checkout import find_checkout
+
 Part = Literal["train", "val", "test"]
 Kind = Literal["real", "synthetic"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -117,18 +119,9 @@ class Subset(LandslideDataset):
         return self.whole[self.indices[index]]
 
 
-def home() -> Path:
-    """Return the checkout: the nearest folder upwards that has a `study.yml`, else the working folder.
-
-    Chapters run in other folders than the command line does; both must find the same data.
-    """
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / "study.yml").is_file()), here)
-
-
 def data_root() -> Path:
     """Return the folder that holds the data sets' own folders: SCGCNET_DATA, by default `data`.
 
-    A relative path counts from the checkout (`home`).
+    A relative path counts from the checkout, without one from the working folder.
     """
-    return home() / (os.environ.get("SCGCNET_DATA") or "data")
+    return (find_checkout() or Path.cwd()) / (os.environ.get("SCGCNET_DATA") or "data")

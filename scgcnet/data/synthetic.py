@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from scgcnet.checkout import find_checkout
 from scgcnet.data.bijie import FOLDER, MARKER, Bijie, check_bijie, open_bijie
-from scgcnet.data.sample import DatasetError, home
+from scgcnet.data.sample import DatasetError
 from scgcnet.data.splits import random_split, write_split
 
 DEFAULT_COUNT = 60  # enough for a smoke test: 30 to train, 18 to validate, 12 to test
@@ -363,7 +364,9 @@ def _require_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _place(root: Path | None) -> Path:
-    return (home() / "build" / "data" if root is None else Path(root)) / f"synthetic-{generator_id()}"
+    return (
+        (find_checkout() or Path.cwd()) / "build" / "data" if root is None else Path(root)
+    ) / f"synthetic-{generator_id()}"
 
 
 def open_synthetic(root: Path | None = None) -> Bijie:

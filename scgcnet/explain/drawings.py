@@ -98,8 +98,7 @@ def draw_anatomy(config: SCGCNetConfig, image_size: int = 512) -> Figure:
     title = f"image {config.in_channels} x {image_size}$^2$"
     axes.text(1.15, 5.68, title, ha="center", va="bottom", fontsize=8)
     axes.text(8.45, 5.68, f"logits {config.num_classes} x {image_size}$^2$", ha="center", va="bottom", fontsize=8)
-    figure.tight_layout()
-    return figure
+    return _finished(figure)
 
 
 def draw_features(
@@ -115,8 +114,7 @@ def draw_features(
         ax.imshow(panel, cmap="viridis", vmin=0, vmax=None if panel.ndim == 3 else 1, interpolation="nearest")
         size = f"{panel.shape[0]} x {panel.shape[1]}"
         ax.set_title(f"{title}\n{size}", fontsize=9)
-    figure.tight_layout()
-    return figure
+    return _finished(figure)
 
 
 def draw_offsets(image: npt.NDArray[np.uint8], offsets: Mapping[str, torch.Tensor]) -> Figure:
@@ -125,7 +123,7 @@ def draw_offsets(image: npt.NDArray[np.uint8], offsets: Mapping[str, torch.Tenso
     if not offsets:
         axes[0, 0].set_title("this network has no calibration units", fontsize=9)
         axes[0, 0].axis("off")
-        return figure
+        return _finished(figure)
     for ax, (title, field) in zip(axes.flat, offsets.items(), strict=True):
         dx, dy = field[0].float().numpy()
         height, width = dx.shape
@@ -136,8 +134,7 @@ def draw_offsets(image: npt.NDArray[np.uint8], offsets: Mapping[str, torch.Tenso
         length = float(np.hypot(dx, dy).mean())
         ax.set_title(f"{title}: mean length {length:.2f} px of {height} x {width}", fontsize=9)
         ax.axis("off")
-    figure.tight_layout()
-    return figure
+    return _finished(figure)
 
 
 def offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -151,6 +148,13 @@ def offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Ten
 
 def _has_cam(config: SCGCNetConfig, level: int) -> bool:
     return config.cam and (config.cam_where == "laterals" or (config.cam_where == "deepest" and level == 3))
+
+
+def _finished(figure: Figure) -> Figure:
+    """Closes the figure for pyplot: a notebook would show it twice, as the cell's value and as an open figure."""
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from scgcnet import zoo
+from scgcnet.checkout import find_checkout
 from scgcnet.data import Sample, dataset_available, open_dataset
-from scgcnet.data.sample import home
 
 WEIGHTS = "results/weights/tiny-bijie.safetensors"
 
@@ -22,7 +23,7 @@ def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:
     """
     torch.manual_seed(0)
     model = zoo.create_model("scgcnet", size, **flags).eval()
-    path = home() / WEIGHTS
+    path = (find_checkout() or Path.cwd()) / WEIGHTS
     if path.is_file():
         trained = zoo.load_model(path)
         if trained.config == model.config:

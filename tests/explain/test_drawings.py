@@ -6,13 +6,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from scgcnet.efficiency import count_cost
 from scgcnet.explain.drawings import draw_anatomy, draw_features, draw_offsets, offset_fields, part_costs
 from scgcnet.model import ABLATIONS, DILATIONS, PRESETS, SCGCNet, SCGCNetConfig
 
 
-def texts(figure: plt.Figure) -> str:
+def texts(figure: Figure) -> str:
+    assert not plt.get_fignums()  # an open figure would be shown twice in a notebook
     return "\n".join(t.get_text() for ax in figure.axes for t in (*ax.texts, ax.title))
 
 
@@ -21,7 +23,6 @@ def test_anatomy_of_base() -> None:
     assert "stage 3: 2 SCFE (2/2/2, 3/3/3)\n1024 x 32$^2$, 50.4 GMAC" in text
     assert "calibration unit 3\n256 x 128$^2$, 52.8 GMAC" in text
     assert text.count("CAM") == 1
-    plt.close("all")
 
 
 def test_anatomy_follows_flags_and_rates() -> None:
@@ -31,7 +32,6 @@ def test_anatomy_follows_flags_and_rates() -> None:
     assert "CAM" not in a1
     b2 = texts(draw_anatomy(SCGCNetConfig(**PRESETS["tiny"], dilations=DILATIONS["B2"]), 128))
     assert "stage 4: 1 SCFE (5/5/5)" in b2
-    plt.close("all")
 
 
 @pytest.mark.parametrize("where", ["deepest", "laterals", "backbone"])
@@ -47,14 +47,12 @@ def test_feature_panels() -> None:
     text = texts(draw_features(np.zeros((32, 48, 3), np.uint8), maps))
     assert "image\n32 x 48" in text
     assert "stage 2\n4 x 4" in text
-    plt.close("all")
 
 
 def test_offsets_state_their_mean_length() -> None:
     field = torch.zeros(1, 2, 16, 16)
     field[:, 0], field[:, 1] = 3, 4
     assert "up: mean length 5.00 px of 16 x 16" in texts(draw_offsets(np.zeros((64, 64, 3), np.uint8), {"up": field}))
-    plt.close("all")
 
 
 def test_offset_fields_are_those_of_the_finest_unit() -> None:
@@ -72,4 +70,3 @@ def test_without_calibration_the_figure_says_so() -> None:
     model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"], psccs=False))
     assert offset_fields(model, torch.zeros(1, 3, 32, 32)) == {}
     assert "no calibration units" in texts(draw_offsets(np.zeros((8, 8, 3), np.uint8), {}))
-    plt.close("all")

@@ -1,0 +1,59 @@
+# Thin: makes the environment, calls the tools. `make help` lists what there is.
+#
+#   PROFILE    smoke (default) | cpu | gpu | paper, see study.yml
+#   CORES      processor cores to use, default all
+#   GPUS       runs that may use a graphics card at once, default 1
+#   PYTHON     interpreter that makes the environment, default python3.11, else python3
+#   VENV       folder of the environment; empty (make book VENV=) uses the one that is active, such as conda's
+#   PIP_ARGS   options for pip. On Linux the default index serves torch with CUDA (gigabytes); the CPU build is smaller:
+#              make book PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'
+
+PROFILE ?= smoke
+CORES ?= all
+GPUS ?= 1
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+
+BIN := $(if $(VENV),$(VENV)/bin/)
+READY := $(if $(VENV),$(VENV)/.ready)
+PIP := $(BIN)python -m pip --disable-pip-version-check --quiet
+SNAKEMAKE := $(BIN)snakemake --cores $(CORES) --resources gpu=$(GPUS) --config profile=$(PROFILE) --
+INDEX := build/book/_build/html/index.html
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint study bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@sed -n '3,10s/^#  //p' $(MAKEFILE_LIST)
+
+book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
+	@$(SNAKEMAKE) book && echo "Book: $(INDEX)" || { echo "Book: FAILED, see above"; exit 1; }
+
+study: $(READY)  ## compute the runs of PROFILE that have no result yet, most urgent first
+	@$(SNAKEMAKE) study && echo "Study: every run of profile $(PROFILE) has a result, see scgcnet study list"
+
+test: lint  ## lint, types, all tests
+	@$(BIN)python -m pytest -n 2 --dist worksteal && echo "Tests: passed"
+
+lint: $(READY)  ## ruff and mypy
+	@echo "ruff, mypy ..."
+	@$(BIN)ruff check . && $(BIN)ruff format --check . && $(BIN)mypy
+
+bench: $(READY)  ## time the selective scan on this machine
+	@$(BIN)scgcnet bench scan
+
+clean:  ## remove what can be made again (build/, caches), keep .venv, data/ and results/
+	rm -rf build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The stamp is written last, so that an installation that was broken off is taken up again.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "[1/3] making $(VENV) with $$($(PYTHON) --version)"
+	@test -x $(BIN)python || $(PYTHON) -m venv $(VENV)
+	@echo "[2/3] installing the $$(grep -c == requirements.lock) packages of requirements.lock, a few minutes"
+	@$(PIP) install $(PIP_ARGS) -r requirements.lock
+	@echo "[3/3] installing scgcnet itself, checking the whole"
+	@$(PIP) install --no-deps --no-build-isolation -e . && $(PIP) check
+	@touch $@

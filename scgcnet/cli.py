@@ -1,0 +1,164 @@
+"""The command line: scgcnet data | study | bench.
+
+Commands import what they need when they run, so that `scgcnet --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when it did what was asked, 1 when a check found faults or the user interrupted, 2 when it could not
+        run; then one line on standard error says why.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.command(parsed) or 0)
+    except KeyboardInterrupt:
+        print("scgcnet: interrupted", file=sys.stderr)
+        return 1
+    except Exception as error:
+        # The package's own errors carry a message for the user; any other is a bug and shows its traceback.
+        if not type(error).__module__.startswith("scgcnet."):
+            raise
+        print(f"scgcnet: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("scgcnet", description="An open, reproducible study of SCGC-Net.")
+    groups = parser.add_subparsers(required=True, metavar="data | study | bench")
+
+    data = groups.add_parser("data", help="data sets: check one, write a synthetic one").add_subparsers(
+        required=True, metavar="check | fake"
+    )
+    check = data.add_parser("check", help="list every fault of a data set; exit status 1 if there is one")
+    check.add_argument("name", help="data set, such as bijie")
+    check.add_argument(
+        "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
+    )
+    check.set_defaults(command=_data_check)
+    fake = data.add_parser("fake", help="write a synthetic data set in the layout of a real one")
+    fake.add_argument("name", help="whose layout, such as bijie")
+    fake.add_argument("dir", type=Path, help="folder to write into; use it as SCGCNET_DATA")
+    fake.add_argument("-n", type=int, default=60, help="number of images (default: %(default)s)")
+    fake.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    fake.set_defaults(command=_data_fake)
+
+    study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
+        required=True, metavar="list | status | run | chapter | book"
+    )
+    listing = study.add_parser("list", help="every run with its id and state")
+    listing.add_argument("--profile", help="only the runs of this profile")
+    listing.set_defaults(command=_study_list)
+    status = study.add_parser("status", help="what of the paper has been measured")
+    status.set_defaults(command=_study_status)
+    run = study.add_parser("run", help="compute runs that are not stored yet")
+    run.add_argument("run_id", nargs="*", help="ids as `study list` prints them, or unique beginnings of such")
+    run.add_argument("--profile", help="all runs of this profile, the most urgent first")
+    run.add_argument("--force", action="store_true", help="compute again what is stored")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.set_defaults(command=_study_run)
+    chapter = study.add_parser("chapter", help="execute one chapter")
+    chapter.add_argument("name", help="a chapter of study.yml")
+    chapter.add_argument("--profile", default="smoke", help="a profile of study.yml (default: %(default)s)")
+    chapter.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+                         help="replace a parameter; VALUE is read as YAML")  # fmt: skip
+    chapter.add_argument("-o", "--output", type=Path, help="notebook to write (default: below build/chapters)")
+    chapter.set_defaults(command=_study_chapter)
+    book = study.add_parser("book", help="bind the executed chapters of a profile; `make book` does it all")
+    book.add_argument("--profile", default="smoke", help="a profile of study.yml (default: %(default)s)")
+    book.set_defaults(command=_study_book)
+
+    bench = groups.add_parser("bench", help="timings on this machine").add_subparsers(required=True, metavar="scan")
+    scan = bench.add_parser("scan", help="the selective scan: every backend against plain PyTorch")
+    scan.set_defaults(command=_bench_scan)
+    return parser
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from scgcnet.data import check_dataset
+
+    faults = check_dataset(options.name, options.dir)
+    for fault in faults:
+        print(fault)
+    print(f"{options.name}: {len(faults) or 'no'} fault{'s' * (len(faults) != 1)}", file=sys.stderr)
+    return int(bool(faults))
+
+
+def _data_fake(options: argparse.Namespace) -> None:
+    from scgcnet.data import write_fake
+
+    write_fake(options.name, options.dir, n=options.n, seed=options.seed)
+    print(f"wrote {options.n} synthetic images in the layout of {options.name} below {options.dir}")
+
+
+def _study_list(options: argparse.Namespace) -> None:
+    from scgcnet.study.plan import load_plan
+    from scgcnet.study.store import find, is_stale
+
+    plan = load_plan()
+    for run in plan.select(options.profile):
+        record = find(run.run_id, plan.profile(run.profile).data)
+        state = "not run" if record is None else "stale" if is_stale(record) else "stored"
+        print(f"{run.run_id:<50} {state:<8} priority {run.priority}  split {run.split}  seed {run.seed}")
+
+
+def _study_status(options: argparse.Namespace) -> None:
+    from scgcnet.study.plan import load_plan
+    from scgcnet.study.store import load_all
+    from scgcnet.study.tables import exhibit_table, profile_table
+
+    plan = load_plan()
+    real = load_all("real")
+    print(exhibit_table(plan, real), profile_table(plan, [*real, *load_all("synthetic")]), sep="\n\n")
+
+
+def _study_run(options: argparse.Namespace) -> None:
+    from scgcnet.study.plan import PlanError, load_plan
+    from scgcnet.study.runner import run
+
+    plan = load_plan()
+    if bool(options.run_id) == bool(options.profile):
+        raise PlanError("name either run ids or a --profile: see `scgcnet study list`")
+    runs = [plan.find(run_id) for run_id in options.run_id] or plan.select(options.profile)
+    for spec in runs:
+        record = run(spec, force=options.force, progress=not options.quiet)
+        print(f"{record.file}  IoU {100 * record.metrics['resized']['iou']:.2f} %")
+
+
+def _study_chapter(options: argparse.Namespace) -> None:
+    from scgcnet.study.chapters import chapter_parameters, execute, executed_file, parse_value
+    from scgcnet.study.plan import PlanError, load_plan, project_root
+
+    plan = load_plan()
+    if options.name not in plan.chapters:
+        raise PlanError(f"no chapter {options.name!r} in study.yml: there are {', '.join(plan.chapters)}")
+    chapter = plan.chapters[options.name]
+    changes = {name: parse_value(value) for name, value in options.parameters}
+    values = chapter_parameters(plan, chapter, options.profile, changes)
+    output = options.output or project_root() / executed_file(options.name, options.profile)
+    print(execute(project_root() / chapter.template, output, values))
+
+
+def _study_book(options: argparse.Namespace) -> None:
+    from scgcnet.study.book import build_book
+
+    print(build_book(options.profile))
+
+
+def _bench_scan(options: argparse.Namespace) -> None:
+    from scgcnet.bench import bench_scan
+
+    bench_scan()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

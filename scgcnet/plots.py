@@ -1,0 +1,149 @@
+"""Figures of the book. Each function returns a matplotlib Figure as wide as a page; colours suit colour blindness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from scgcnet.study.cases import Case
+
+WIDTH = 8.0  # inches; the theme shows it at about 750 pixels
+DPI = 120
+
+# Okabe and Ito's palette, told apart with any kind of colour vision.
+BLUE, ORANGE, PURPLE, GREEN, SKY, VERMILION, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#CC79A7",
+    "#009E73",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+)
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
+LINES = ("-", "--", ":", "-.")
+HIT, FALSE_ALARM, MISS = BLUE, ORANGE, BLACK
+
+
+def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]]) -> Figure:
+    """Loss (left) and validation IoU (right) by epoch, a colour and a line style for each run.
+
+    Args:
+        histories: label -> rows of a run file with epoch, loss, val_loss and val_iou.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.0), dpi=DPI, layout="constrained")
+    for index, (label, history) in enumerate(histories.items()):
+        colour, line = CYCLE[index % len(CYCLE)], LINES[index % len(LINES)]
+        epochs = [row["epoch"] for row in history]
+        left.plot(epochs, _column(history, "loss"), color=colour, ls=line, label=label)
+        left.plot(epochs, _column(history, "val_loss"), color=colour, ls=line, alpha=0.45)
+        right.plot(epochs, _column(history, "val_iou", 100), color=colour, ls=line, label=label)
+        best = int(np.nanargmax(_column(history, "val_iou")))
+        right.plot(epochs[best], _column(history, "val_iou", 100)[best], "o", color=colour, ms=5)
+    left.set(xlabel="epoch", ylabel="loss (pale: validation)", ylim=(0, None))
+    right.set(xlabel="epoch", ylabel="validation IoU, % (dot: best)", ylim=(0, 100))
+    for axis in (left, right):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    right.legend(frameon=False, fontsize="small")
+    return _finished(figure)
+
+
+def _finished(figure: Figure) -> Figure:
+    """Take the figure from pyplot's list, or a notebook shows it twice: as result of the cell and as left open."""
+    plt.close(figure)
+    return figure
+
+
+def _column(history: Sequence[Mapping[str, float | None]], name: str, factor: float = 1) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if row[name] is None else row[name] for row in history], dtype=np.float64) * factor
+
+
+def prediction_panels(cases: Sequence[Case], threshold: float = 0.5) -> Figure:
+    """One row for each case: image, truth, probability, and the errors laid over the image in grey.
+
+    Args:
+        cases: what to show, from top to bottom.
+        threshold: probability above which a pixel counts as landslide.
+
+    Returns:
+        The figure; without cases it says why there may be none.
+    """
+    if not cases:
+        return _message("No prediction to show: the weights of this run, or the data, are not at hand here.")
+    heights = [min(case.sample.mask.shape[0] / case.sample.mask.shape[1], 1.6) for case in cases]
+    figure, axes = plt.subplots(
+        len(cases),
+        4,
+        figsize=(WIDTH, 0.235 * WIDTH * sum(heights) + 0.1 * len(cases) + 0.7),
+        height_ratios=heights,
+        dpi=DPI,
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, case in zip(axes, cases, strict=True):
+        _panel_row(row, case, threshold)
+    for axis, title in zip(axes[0], ("image", "truth", "probability", "errors"), strict=True):
+        axis.set_title(title, fontsize="medium")
+    colours = {"found": HIT, "false alarm": FALSE_ALARM, "missed": MISS}
+    figure.legend(
+        handles=[Patch(color=colour, label=label) for label, colour in colours.items()],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )
+    return _finished(figure)
+
+
+def _message(text: str) -> Figure:
+    figure = plt.figure(figsize=(WIDTH, 0.8))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return _finished(figure)
+
+
+def _panel_row(row: Sequence[Axes], case: Case, threshold: float) -> None:
+    image, mask = case.sample.image, case.sample.mask
+    row[0].imshow(image[..., :3])
+    row[1].imshow(mask, cmap="gray", vmin=0, vmax=1)
+    row[2].imshow(case.probability, cmap="cividis", vmin=0, vmax=1)
+    row[3].imshow(error_overlay(image, mask, case.probability > threshold))
+    height, width = mask.shape
+    row[0].set_ylabel(f"{case.sample.name}, {width}x{height} px\nIoU {100 * case.iou:.0f} %", fontsize="small")
+    for axis in row:
+        axis.set(xticks=[], yticks=[])
+
+
+def error_overlay(
+    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], prediction: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """The image in pale grey with found, falsely alarmed and missed pixels in their colours.
+
+    Args:
+        image: uint8 (H, W, C).
+        mask: truth, uint8 (H, W) in {0, 1}.
+        prediction: bool (H, W).
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    grey = 0.5 * image.mean(axis=2) + 110  # pale, so that blue and black stand out on dark forest
+    out = np.repeat(grey[..., None], 3, axis=2)
+    truth = mask == 1
+    for where, colour in (
+        (truth & prediction, HIT),
+        (~truth & prediction, FALSE_ALARM),
+        (truth & ~prediction, MISS),
+    ):
+        out[where] = 0.25 * out[where] + 0.75 * 255 * np.array(to_rgb(colour))
+    return out.round().astype(np.uint8)

@@ -1,0 +1,20 @@
+"""The study: what is to be run (plan), what was run (store), and what it says (statistics, tables)."""
+
+from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
+from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
+from scgcnet.study.store import Record, StoreError, load_all
+
+__all__ = [
+    "Plan",
+    "PlanError",
+    "Record",
+    "Run",
+    "StoreError",
+    "chapter_runs",
+    "data_parts",
+    "load_all",
+    "load_plan",
+    "project_root",
+    "run",
+    "weights_for",
+]

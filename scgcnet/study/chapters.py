@@ -1,0 +1,337 @@
+"""Chapters: templates of the book executed by papermill, with what papermill lets pass refused.
+
+A template is a notebook of book/ without outputs whose cell tagged `parameters` assigns plain values, each
+with a comment. papermill only warns about a parameter that the template does not have, and then computes with
+the default; here it is an error, and so is a value of another type than the default's.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+import sys
+import time
+import tokenize
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import remove_error_markers
+
+from scgcnet.study.plan import Chapter, Plan, Run, project_root
+from scgcnet.study.store import FOLDERS
+
+CHAPTERS = "build/chapters"
+KERNEL = "python3"
+_DRAWS = re.compile(r"\b(plots|drawings)\.[a-z]\w*\(|\bplt\.")  # rooms whose functions give figures
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+class ParameterError(ValueError):
+    """A chapter was asked for with a parameter it does not have, or a value it cannot take."""
+
+
+class ChapterError(RuntimeError):
+    """A chapter could not be executed to its end; the message names the chapter and the error's last line."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One assignment of a template's parameters cell: default value and comment ("" where it has none)."""
+
+    name: str
+    default: Any
+    comment: str
+
+
+def executed_file(name: str, profile: str) -> str:
+    """Where the workflow puts an executed chapter, relative to the project root."""
+    return f"{CHAPTERS}/{profile}/{name}.ipynb"
+
+
+def failed_file(output: Path) -> Path:
+    """Where a chapter that failed is kept: beside the file that it would have become, as X.failed.ipynb."""
+    return output.with_suffix(".failed.ipynb")
+
+
+def declared_parameters(template: Path) -> dict[str, Parameter]:
+    """What a template's parameters cell assigns, in its order.
+
+    Raises:
+        ChapterError: the file is no notebook, or its parameters cell is missing, double, or does more than
+            assign plain values to names.
+    """
+    return _parse_parameters(_read(template), template)
+
+
+def chapter_parameters(
+    plan: Plan, chapter: Chapter, profile: str, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a chapter is executed with: study.yml's parameters, the profile, the caller's changes.
+
+    The profile is passed to the templates that declare `profile`; the others show nothing that was trained.
+
+    Raises:
+        PlanError: no such profile.
+        ParameterError: see `check_parameters`.
+    """
+    declared = declared_parameters(project_root() / chapter.template)
+    values = dict(chapter.parameters)
+    if "profile" in declared:
+        values["profile"] = plan.profile(profile).name
+    values |= changes or {}
+    return check_parameters(declared, values, chapter.template)
+
+
+def runs_shown(plan: Plan, chapter: Chapter, profile: str) -> list[Run]:
+    """The planned runs that must be there before the chapter is executed.
+
+    A template without a `profile` shows none. One with a `dataset` shows the runs on that data set; where the
+    profile trains on synthetic data, that is what stands in for it.
+
+    Raises:
+        PlanError: no such profile.
+        ParameterError: study.yml gives the chapter a parameter that it does not have.
+    """
+    values = chapter_parameters(plan, chapter, profile)
+    if "profile" not in values:
+        return []
+    runs = plan.select(profile)
+    if "dataset" in values and plan.profile(profile).data == "real":
+        runs = [run for run in runs if run.dataset == values["dataset"]]
+    return runs
+
+
+def record_file(plan: Plan, run: Run) -> str:
+    """The file that a planned run is stored in, relative to the project root."""
+    return f"{FOLDERS[plan.profile(run.profile).data]}/{run.run_id}.json"
+
+
+def parse_value(text: str) -> Any:
+    """A value typed on the command line, read as YAML: 5, 2e-4, true, bijie, [0, 1, 2].
+
+    YAML 1.1 reads 2e-4 as text; here it is the number that whoever typed it meant.
+
+    Raises:
+        ParameterError: the text is not valid YAML.
+    """
+    if _EXPONENT.fullmatch(text.strip()):
+        return float(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{text!r} is no value that YAML can read: {error}") from None
+
+
+def check_parameters(
+    declared: Mapping[str, Parameter], values: Mapping[str, Any], template: str | Path
+) -> dict[str, Any]:
+    """The values, if the template can take all of them.
+
+    A value has the type of the default; a whole number also passes for a fraction, and anything for None.
+
+    Raises:
+        ParameterError: the first that it cannot take, with the nearest name and all allowed ones.
+    """
+    for name, value in values.items():
+        if name not in declared:
+            near = difflib.get_close_matches(name, declared, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ParameterError(f"{template} has no parameter {name!r}{hint}; it has {', '.join(declared) or 'none'}")
+        default = declared[name].default
+        if default is None or type(value) is type(default) or (type(value), type(default)) == (int, float):
+            continue
+        raise ParameterError(
+            f"{template}: {name} = {value!r} is {type(value).__name__}, but {type(default).__name__} is "
+            f"wanted, such as the default {default!r} ({declared[name].comment})"
+        )
+    return dict(values)
+
+
+def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None = None) -> Path:
+    """Execute a template in the project root with this very interpreter.
+
+    Progress goes to stderr. The output appears whole when the last cell has run. Where a cell fails, what ran
+    up to it is left at `failed_file(output)` with the error on top, and an older output is removed.
+
+    Args:
+        template: notebook of book/.
+        output: file to write.
+        parameters: values for names of the template's parameters cell.
+
+    Returns:
+        `output`.
+
+    Raises:
+        ParameterError: the template cannot take the parameters; nothing was executed.
+        ChapterError: the template is none, or a cell failed.
+    """
+    notebook = _read(template)
+    values = check_parameters(_parse_parameters(notebook, template), parameters or {}, template)
+    output, failed = output.absolute(), failed_file(output.absolute())
+    partial = output.with_suffix(".partial.ipynb")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.unlink(missing_ok=True)
+    started = time.monotonic()
+    print(f"chapter {output.stem}: executing {len(notebook.cells)} cells of {template.name}", file=sys.stderr)
+    try:
+        with _own_kernel():
+            papermill.execute_notebook(
+                str(template.absolute()),
+                str(partial),
+                values,
+                kernel_name=KERNEL,
+                cwd=str(project_root()),
+                progress_bar=sys.stderr.isatty(),
+                extra_arguments=["--IPKernelApp.log_level=40"],  # it warns of its own transport each time
+            )
+    except (PapermillExecutionError, DeadKernelError) as error:
+        message = _last_line(error)
+        nbformat.write(_mark_failed(_read(partial) if partial.exists() else notebook, message), partial)
+        partial.replace(failed)
+        raise ChapterError(f"chapter {output.stem} failed: {message}; see {_relative(failed)}") from None
+    partial.replace(output)
+    failed.unlink(missing_ok=True)
+    print(f"chapter {output.stem}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return output
+
+
+def write_not_executed(template: Path, page: Path, reason: str) -> None:
+    """Write a template as a page of the book that says on top why it was not executed."""
+    nbformat.write(_mark_failed(_read(template), reason), page)
+
+
+def failure(page: Path) -> str | None:
+    """Why the chapter on this page failed, or None where it did not."""
+    message: str | None = _read(page).metadata.get("scgcnet", {}).get("failure")
+    return message
+
+
+def template_faults(template: Path) -> list[str]:
+    """What keeps a notebook from being a template of this book; empty where nothing does.
+
+    Checked: no outputs, counts and papermill metadata, so that a difference in git is a change of the text;
+    one cell of commented parameters; a title; alternative text and a caption where a cell draws.
+    """
+    try:
+        notebook = _read(template)
+        declared = _parse_parameters(notebook, template)
+    except ChapterError as error:
+        return [str(error)]
+    faults = [f"parameter {item.name} has no comment" for item in declared.values() if not item.comment]
+    if notebook.metadata.get("kernelspec", {}).get("name") != KERNEL:
+        faults.append(f"kernelspec is not {KERNEL}")
+    if not notebook.cells or not notebook.cells[0].source.startswith("# "):
+        faults.append("the first cell does not start with a title, '# ...'")
+    if "papermill" in notebook.metadata or any("papermill" in cell.metadata for cell in notebook.cells):
+        faults.append("carries papermill metadata")
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        if cell.outputs or cell.execution_count is not None:
+            faults.append(f"cell {index} has outputs or an execution count")
+        shown = cell.metadata.get("mystnb", {})
+        texts = {"alt": shown.get("image", {}).get("alt"), "caption": shown.get("figure", {}).get("caption")}
+        if _DRAWS.search(cell.source):
+            faults += [f"cell {index} draws, but has no {key} (metadata.mystnb)" for key in texts if not texts[key]]
+    return [f"{template.name}: {fault}" for fault in faults]
+
+
+def _read(path: Path) -> nbformat.NotebookNode:
+    try:
+        notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
+        return notebook
+    except FileNotFoundError:
+        raise ChapterError(f"{path}: no such notebook") from None
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        raise ChapterError(f"{path} is not a notebook: {error}") from None
+
+
+def _parse_parameters(notebook: nbformat.NotebookNode, template: Path) -> dict[str, Parameter]:
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ChapterError(f"{template}: {len(cells)} cells are tagged `parameters`; a template has one")
+    source = cells[0].source
+    declared = {}
+    try:
+        nodes = ast.parse(source).body
+        beside, alone = _comments(source)
+        for node in nodes:
+            if isinstance(node, ast.Assign) and len(node.targets) == 1:
+                target, value = node.targets[0], node.value
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                target, value = node.target, node.value
+            else:
+                raise ValueError(f"line {node.lineno} is no assignment")
+            if not isinstance(target, ast.Name):
+                raise ValueError(f"line {node.lineno} assigns to more than a name")
+            comment = beside.get(node.end_lineno or node.lineno) or alone.get(node.lineno - 1, "")
+            declared[target.id] = Parameter(target.id, ast.literal_eval(value), comment)
+    except (SyntaxError, ValueError) as error:
+        raise ChapterError(f"{template}: the parameters cell holds more than plain values: {error}") from None
+    return declared
+
+
+def _comments(source: str) -> tuple[dict[int, str], dict[int, str]]:
+    """Comments by line, counted from 1: those that follow code, and those on a line of their own."""
+    beside: dict[int, str] = {}
+    alone: dict[int, str] = {}
+    for token in tokenize.generate_tokens(StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            found = alone if token.line.lstrip().startswith("#") else beside
+            found[token.start[0]] = token.string.lstrip("# ")
+    return beside, alone
+
+
+@contextmanager
+def _own_kernel() -> Iterator[None]:
+    """Make `python3` mean this interpreter, whatever kernel of that name the user has registered."""
+    before = os.environ.get("JUPYTER_PATH")
+    own = str(Path(sys.prefix) / "share" / "jupyter")
+    os.environ["JUPYTER_PATH"] = own if not before else own + os.pathsep + before
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["JUPYTER_PATH"]
+        else:
+            os.environ["JUPYTER_PATH"] = before
+
+
+def _last_line(error: Exception) -> str:
+    if isinstance(error, PapermillExecutionError):
+        return f"{error.ename}: {error.evalue}".strip().splitlines()[0].rstrip(": ")
+    return "the kernel died: was there enough memory?"
+
+
+def _mark_failed(notebook: nbformat.NotebookNode, message: str) -> nbformat.NotebookNode:
+    """Put the error below the title, where no reader misses it and the title remains the first heading."""
+    notebook = remove_error_markers(notebook)  # papermill's own come before the title, in red
+    if not notebook.cells or notebook.cells[0].cell_type != "markdown":
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# Untitled"))
+    notebook.metadata["scgcnet"] = {"failure": message}
+    title, _, rest = notebook.cells[0].source.partition("\n")
+    fence = "~" * 12  # longer than any in a message
+    notebook.cells[0].source = (
+        f"{title}\n\n:::{{admonition}} This chapter failed\n:class: error\n"
+        f"It is not complete, and nothing in it should be used. The error was:\n\n"
+        f"{fence}text\n{message}\n{fence}\n:::\n{rest}"
+    )
+    return notebook
+
+
+def _relative(path: Path) -> str:
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(path)

@@ -1,0 +1,381 @@
+"""study.yml read and checked: profiles, runs, chapters and exhibits.
+
+Nothing here imports torch, so that the command line and the workflow can list the study in an instant.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from scgcnet.checkout import PLAN_FILE, find_checkout
+from scgcnet.study.schema import closed, first_fault
+
+CLAIMS_FILE = "results/paper/claims.csv"
+
+
+class PlanError(ValueError):
+    """study.yml, or a run asked for, is not valid; the message names the key and what would be."""
+
+
+def project_root() -> Path:
+    """Folder that holds study.yml: the current one, a folder above it, or the checkout of the package.
+
+    papermill and the book build run notebooks elsewhere than at the top; paths of the study start here.
+
+    Raises:
+        PlanError: no such folder, for instance when the package was installed without its repository.
+    """
+    root = find_checkout()
+    if root is None:
+        raise PlanError(f"no {PLAN_FILE} in {Path.cwd()} or above it: run this inside a checkout of the repository")
+    return root
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a run is trained, whatever its network and data.
+
+    `settings` holds the keys of study.yml as they are (image_size in pixels, epochs, ...); they
+    become part of each run's configuration.
+    """
+
+    name: str
+    about: str
+    data: Literal["real", "synthetic"]
+    settings: Mapping[str, Any]
+
+    def changed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with some replaced.
+
+        Raises:
+            PlanError: a key that no profile has, or a value that study.yml would not accept either.
+        """
+        settings = {**self.settings, **changes}
+        if fault := first_fault(settings, _SETTINGS):
+            raise PlanError(f"profile {self.name}, {fault}")
+        return dict(_plain(settings))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of one network on one split with one seed.
+
+    Two runs with equal `config` are the same run and share a `run_id`; claims and priority are no part of it.
+
+    Attributes:
+        dataset: name for `open_dataset`; trained and tested on.
+        model: name for `create_model`.
+        size: preset of the network.
+        profile: the profile's name.
+        settings: the profile's settings, with what this run changes in them.
+        split: number of the committed split.
+        seed: seeds the weights, the order of the images and their augmentation.
+        overrides: fields of the network's configuration that differ from the preset (flags, dilations).
+        claims: ids in results/paper/claims.csv that this run speaks to.
+        priority: 1 is run first.
+    """
+
+    dataset: str
+    model: str
+    size: str
+    profile: str
+    settings: Mapping[str, Any]
+    split: int = 0
+    seed: int = 0
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
+    priority: int = 9
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything that decides the result, but the code and the data: plain and ready for JSON."""
+        return {
+            "dataset": self.dataset,
+            "train_datasets": [self.dataset],
+            "split": self.split,
+            "model": self.model,
+            "size": self.size,
+            "overrides": _plain(self.overrides),
+            "profile": self.profile,
+            "settings": _plain(self.settings),
+            "seed": self.seed,
+        }
+
+    @property
+    def run_id(self) -> str:
+        """Readable prefix and a hash of the configuration, such as bijie-scgcnet-tiny-cpu-s0-1a2b3c4d5e."""
+        return config_id(self.config)
+
+
+def config_id(config: Mapping[str, Any]) -> str:
+    """The run id that belongs to a configuration: the same in every process and on every machine."""
+    canonical = json.dumps(_floats(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    digest = hashlib.sha256(canonical.encode("ascii")).hexdigest()[:10]
+    prefix = "-".join(str(config[key]) for key in ("dataset", "model", "size", "profile"))
+    return f"{prefix}-s{config['seed']}-{digest}"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One page of the book: `template` (relative to the project root) run with `parameters`."""
+
+    name: str
+    template: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table or figure of the paper and the ids of the claims that rest on it."""
+
+    name: str
+    title: str
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole of study.yml; runs are expanded and sorted by priority."""
+
+    profiles: Mapping[str, Profile]
+    runs: tuple[Run, ...]
+    chapters: Mapping[str, Chapter]
+    exhibits: tuple[Exhibit, ...]
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name.
+
+        Raises:
+            PlanError: there is none; the message lists those there are.
+        """
+        if name not in self.profiles:
+            raise PlanError(f"no profile {name!r}: choose one of {', '.join(self.profiles)}")
+        return self.profiles[name]
+
+    def select(self, profile: str | None = None) -> list[Run]:
+        """Runs of one profile, or all, the most urgent first."""
+        if profile is not None:
+            self.profile(profile)
+        return [run for run in self.runs if profile in (None, run.profile)]
+
+    def find(self, run_id: str) -> Run:
+        """The planned run with this id, or with the one id that starts so.
+
+        Raises:
+            PlanError: no run, or more than one, has such an id.
+        """
+        found = [run for run in self.runs if run.run_id.startswith(run_id)]
+        if len(found) != 1:
+            what = "no run" if not found else f"{len(found)} runs"
+            raise PlanError(f"{what} in {PLAN_FILE} with an id like {run_id!r}: see `scgcnet study list`")
+        return found[0]
+
+    def make_run(
+        self,
+        dataset: str,
+        model: str,
+        size: str,
+        profile: str,
+        *,
+        split: int = 0,
+        seed: int = 0,
+        changes: Mapping[str, Any] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """A run that need not stand in study.yml; one that does comes back with its claims and priority.
+
+        Args:
+            dataset: name for `open_dataset`.
+            model: name for `create_model`.
+            size: preset of the network.
+            profile: name of a profile in study.yml.
+            split: number of the committed split.
+            seed: seed of weights, order and augmentation.
+            changes: settings that replace the profile's, such as {"epochs": 5}.
+            overrides: fields of the network's configuration that replace the preset's.
+
+        Raises:
+            PlanError: unknown profile, unknown setting, or a value out of range.
+        """
+        settings = self.profile(profile).changed(changes or {})
+        run = Run(dataset, model, size, profile, settings, split=split, seed=seed, overrides=overrides or {})
+        return next((planned for planned in self.runs if planned.config == run.config), run)
+
+
+def load_plan(path: Path | None = None) -> Plan:
+    """Read study.yml.
+
+    Args:
+        path: the file; by default the one at the project root.
+
+    Raises:
+        PlanError: the file is missing, is no YAML, has an unknown key, a value of the wrong type or range, a
+            profile or a claim that does not exist, or the same run twice.
+    """
+    path = path or project_root() / PLAN_FILE
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path} does not exist") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is not valid YAML: {error}") from None
+    if fault := first_fault(tree, _PLAN):
+        raise PlanError(f"{path}: {fault}")
+
+    profiles = {name: _profile(name, block) for name, block in tree["profiles"].items()}
+    known_claims = _claim_ids(path.parent / CLAIMS_FILE)
+    runs: list[Run] = []
+    for index, block in enumerate(tree["runs"]):
+        if block["profile"] not in profiles:
+            raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
+        _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
+        runs += _expand(block, profiles[block["profile"]])
+    ids = [run.run_id for run in runs]
+    if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
+        raise PlanError(f"{path}: runs: {twice[0]} is listed twice")
+
+    exhibits = []
+    for name, block in tree["exhibits"].items():
+        _check_claims(block["claims"], known_claims, f"{path}: exhibits.{name}.claims")
+        exhibits.append(Exhibit(name, block["title"], tuple(block["claims"])))
+    chapters = {
+        name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
+    }
+    return Plan(profiles, tuple(sorted(runs, key=lambda run: run.priority)), chapters, tuple(exhibits))
+
+
+def _profile(name: str, block: Mapping[str, Any]) -> Profile:
+    settings = {key: value for key, value in block.items() if key not in ("about", "data")}
+    return Profile(name, block["about"], block["data"], _plain(settings))
+
+
+def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
+    return [
+        Run(
+            dataset=block["dataset"],
+            model=block["model"],
+            size=block["size"],
+            profile=profile.name,
+            settings=profile.settings,
+            split=split,
+            seed=seed,
+            overrides=block.get("overrides", {}),
+            claims=tuple(block.get("claims", ())),
+            priority=block["priority"],
+        )
+        for split, seed in product(block["splits"], block["seeds"])
+    ]
+
+
+def _claim_ids(path: Path) -> set[str] | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["id"] for row in csv.DictReader(file)}
+
+
+def _check_claims(claims: list[str], known: set[str] | None, where: str) -> None:
+    if known is not None and (unknown := [claim for claim in claims if claim not in known]):
+        raise PlanError(f"{where}: {unknown[0]!r} is no id of {CLAIMS_FILE}")
+
+
+def _plain(value: Any) -> Any:
+    """Copy of nested mappings and sequences as dict and list: what JSON gives back, so configs compare."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _floats(value: Any) -> Any:
+    """The same with every number as float: 2 and 2.0 are one setting and must hash alike."""
+    if isinstance(value, Mapping):
+        return {key: _floats(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_floats(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
+_TEXT = {"type": "string", "minLength": 1}
+_COUNT = {"type": "integer", "minimum": 1}
+_WHOLE = {"type": "integer", "minimum": 0}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_NOT_NEGATIVE = {"type": "number", "minimum": 0}
+_CLAIMS = {"type": "array", "items": _NAME, "uniqueItems": True}
+
+# Every setting is a field of scgcnet.train.TrainConfig, spelled out because that class imports torch;
+# tests/study/test_plan.py holds the two together.
+_SETTING_KEYS: dict[str, Any] = {
+    "image_size": {"type": "integer", "minimum": 32},
+    "epochs": _COUNT,
+    "batch_size": _COUNT,
+    "optimizer": {"enum": ["adam", "adamw"]},
+    "lr": _POSITIVE,
+    "betas": {"type": "array", "items": _SHARE, "minItems": 2, "maxItems": 2},
+    "weight_decay": _NOT_NEGATIVE,
+    "warmup_epochs": _NOT_NEGATIVE,
+    "gradient_clip": _NOT_NEGATIVE,
+    "ema_decay": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    "precision": {"enum": ["32", "bf16"]},
+    "loss": closed({"dwce": _SHARE, "focal": _SHARE, "lovasz": _SHARE}),
+    "focal_exponent": _NOT_NEGATIVE,
+    "augment": closed(
+        {
+            "scale": {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2},
+            "hflip": _SHARE,
+            "vflip": _SHARE,
+            "rot90": {"type": "boolean"},
+            "brightness": _SHARE,
+            "contrast": _SHARE,
+            "saturation": _SHARE,
+            "hue": {"type": "number", "minimum": 0, "maximum": 0.5},
+        }
+    ),
+}
+_SETTINGS = closed(_SETTING_KEYS)
+_PROFILE = closed({"about": _TEXT, "data": {"enum": ["real", "synthetic"]}, **_SETTING_KEYS})
+_RUN = closed(
+    {
+        "dataset": _NAME,
+        "model": _NAME,
+        "size": _NAME,
+        "profile": _NAME,
+        "splits": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
+        "seeds": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
+        "priority": _COUNT,
+        "claims": _CLAIMS,
+        "overrides": {"type": "object"},
+    },
+    optional=("claims", "overrides"),
+)
+_CHAPTER = closed(
+    {"template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"}, "parameters": {"type": "object"}},
+    optional=("parameters",),
+)
+_EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})
+
+
+def _named(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "propertyNames": _NAME, "additionalProperties": item}
+
+
+_PLAN = closed(
+    {
+        "profiles": _named(_PROFILE),
+        "runs": {"type": "array", "items": _RUN},
+        "chapters": _named(_CHAPTER),
+        "exhibits": _named(_EXHIBIT),
+    }
+)

@@ -1,0 +1,239 @@
+"""One run from data to run file: `run(spec)` gives the stored result, or computes it.
+
+torch, lightning and the data room are imported when a run is computed, not when the study is listed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scgcnet.study.plan import Plan, PlanError, Run, project_root
+from scgcnet.study.store import (
+    Record,
+    describe_processor,
+    find,
+    is_stale,
+    provenance,
+    save,
+    without_nan,
+)
+
+if TYPE_CHECKING:
+    from scgcnet.data import LandslideDataset
+    from scgcnet.train import TrainConfig
+
+WEIGHTS_FOLDER = "build/weights"  # of every run computed here, not committed
+PUBLISHED_FOLDER = "results/weights"  # of the few that are
+TRAINING_FOLDER = "build/training"  # checkpoints of unfinished runs
+
+
+def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
+    """The result of one run: read from the store, or trained, scored on the test part and stored.
+
+    A stored run on real data is returned whatever code made it (tables call it stale). On synthetic data,
+    where a run takes seconds and its numbers mean nothing, one of other code or other data is computed again.
+
+    Args:
+        spec: a run of study.yml, or one of `Plan.make_run`.
+        force: compute it even if it is stored; the file keeps counting the looks at the test part.
+        progress: show a progress bar.
+
+    Raises:
+        DatasetNotFoundError: the run is not stored and its data set is not there.
+        DatasetError: the data set is damaged.
+        PlanError: the network does not know the size or an override.
+        StoreError: a run file is broken or cannot be written.
+        TrainingError: the training cannot go on, for instance with a batch larger than the training part.
+    """
+    root = project_root()
+    stored = find(spec.run_id, "real", root)
+    if stored and not force:
+        return _with_claims(stored, spec)
+
+    from scgcnet.data import data_sha256, open_dataset
+
+    train = open_dataset(spec.dataset, spec.split, "train")
+    data_sha = data_sha256(spec.dataset)
+    if train.kind == "synthetic":
+        stored = find(spec.run_id, "synthetic", root)
+        if stored and not force and not is_stale(stored) and stored.data_sha256 == data_sha:
+            return stored
+    looks = stored.test_looks if stored else 0
+    return _compute(spec, train, data_sha, looks=looks, progress=progress)
+
+
+def _with_claims(stored: Record, spec: Run) -> Record:
+    """Claims belong to the plan, not to the configuration: a newer plan's are shown without running again."""
+    return replace(stored, claims=list(spec.claims)) if spec.claims else stored
+
+
+def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, progress: bool) -> Record:
+    import torch
+
+    from scgcnet import zoo
+    from scgcnet.data import open_dataset, split_sha256
+    from scgcnet.efficiency import count_cost
+    from scgcnet.train import evaluate, fit
+
+    root = project_root()
+    made_by = provenance(root)
+    config = train_config(spec)
+    size = config.image_size
+    channels = train[0].image.shape[2]
+    started = time.monotonic()
+
+    torch.manual_seed(spec.seed)
+    try:
+        model = zoo.create_model(spec.model, spec.size, in_channels=channels, **spec.overrides)
+    except (TypeError, ValueError) as error:
+        raise PlanError(f"run {spec.run_id}: {error}") from None
+    cost = count_cost(model, (1, channels, size, size))
+
+    # Keyed on code and data as well: an unfinished training of other code must not be taken up.
+    folder = root / TRAINING_FOLDER / spec.run_id / f"{made_by['code_sha256'][:10]}-{data_sha[:10]}"
+    if looks:
+        shutil.rmtree(folder, ignore_errors=True)
+    val = open_dataset(spec.dataset, spec.split, "val")
+    result = fit(model, train, val, config, spec.seed, folder, progress=progress)
+    weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
+    zoo.save_model(result.model, weights, {"run_id": spec.run_id})
+
+    test = open_dataset(spec.dataset, spec.split, "test")
+    network = result.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    record = Record(
+        run_id=spec.run_id,
+        claims=list(spec.claims),
+        dataset=spec.dataset,
+        data_kind=train.kind,
+        train_datasets=spec.config["train_datasets"],
+        split=spec.split,
+        split_sha256=split_sha256(spec.dataset, spec.split),
+        data_sha256=data_sha,
+        model=spec.model,
+        size=spec.size,
+        flags=dict(spec.overrides),
+        params=cost.params,
+        gmac=cost.gmac,
+        profile=spec.profile,
+        seed=spec.seed,
+        config=spec.config,
+        metrics=evaluate(network, test, size),
+        history=without_nan(result.history),
+        best_epoch=result.best_epoch,
+        test_looks=looks + 1,
+        device=_device(),
+        wall_s=round(time.monotonic() - started, 1),
+        finished_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **made_by,
+    )
+    save(record, root)
+    shutil.rmtree(folder.parent, ignore_errors=True)  # the optimiser's state of a finished run is of no use
+    return record
+
+
+def train_config(spec: Run) -> TrainConfig:
+    """The settings of a run as `fit` takes them; loader processes are added, which change no number."""
+    import torch
+
+    from scgcnet.data import AugmentConfig
+    from scgcnet.train import LossWeights, TrainConfig
+
+    settings: dict[str, Any] = dict(spec.settings)
+    augment = dict(settings.pop("augment"))
+    augment["scale"] = tuple(augment["scale"])
+    settings["betas"] = tuple(settings["betas"])
+    # One network on a processor leaves no core for loaders; a graphics card would wait without them.
+    workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
+    loss = LossWeights(**settings.pop("loss"))
+    return TrainConfig(loss=loss, augment=AugmentConfig(**augment), workers=workers, **settings)
+
+
+def _device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else describe_processor()
+
+
+def weights_for(record: Record) -> Path | None:
+    """The weights of a run: computed here, or published with the repository; None where neither is there.
+
+    Raises:
+        WeightsError: a published file is damaged.
+    """
+    from scgcnet.zoo import read_metadata
+
+    root = project_root()
+    built = root / WEIGHTS_FOLDER / f"{record.run_id}.safetensors"
+    if built.is_file():
+        return built
+    published = sorted((root / PUBLISHED_FOLDER).glob("*.safetensors"))
+    return next((path for path in published if read_metadata(path).get("run_id") == record.run_id), None)
+
+
+def data_parts(spec: Run) -> dict[str, LandslideDataset]:
+    """The parts train, val and test of a run's data; empty where the data set is not at hand.
+
+    Raises:
+        DatasetError: the data set is damaged.
+    """
+    from scgcnet.data import PARTS, dataset_available, open_dataset
+
+    if not dataset_available(spec.dataset):
+        return {}
+    return {part: open_dataset(spec.dataset, spec.split, part) for part in PARTS}
+
+
+def chapter_runs(
+    plan: Plan,
+    dataset: str,
+    models: Sequence[str],
+    size: str,
+    profile: str,
+    seeds: Sequence[int],
+    split: int,
+    *,
+    epochs: int | None = None,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+) -> list[Run]:
+    """The runs that a chapter's parameters ask for, seeds within networks.
+
+    Args:
+        plan: the study.
+        dataset: name of the data set.
+        models: names for `create_model`.
+        size: preset of the networks.
+        profile: name in study.yml, or "auto": `cpu` where the data set is there, else `smoke`. A profile on
+            synthetic data replaces the data set.
+        seeds: one run each.
+        split: number of the committed split.
+        epochs: replaces the profile's unless None.
+        image_size: likewise, in pixels.
+        batch_size: likewise, in images.
+
+    Raises:
+        PlanError: no network, no seed, an unknown profile or a value out of range.
+        DatasetError: there is no such data set.
+    """
+    from scgcnet.data import dataset_available
+
+    if not models or not seeds:
+        raise PlanError("models and seeds must each name at least one")
+    if profile == "auto":
+        profile = "cpu" if dataset_available(dataset) else "smoke"
+    if plan.profile(profile).data == "synthetic":
+        dataset, split = "synthetic", 0
+    asked = {"epochs": epochs, "image_size": image_size, "batch_size": batch_size}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    return [
+        plan.make_run(dataset, model, size, profile, split=split, seed=seed, changes=changes)
+        for model in models
+        for seed in seeds
+    ]

@@ -1,0 +1,351 @@
+"""The run store: one JSON file for each finished run, checked when written and when read.
+
+Runs on real data lie in results/runs and are committed; runs on synthetic data prove that the machinery
+works, lie in build/runs and are not. A file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from scgcnet.study.plan import config_id, project_root
+from scgcnet.study.schema import closed, first_fault
+
+Kind = Literal["real", "synthetic"]
+FOLDERS: Mapping[Kind, str] = {"real": "results/runs", "synthetic": "build/runs"}
+CODE_ROOMS = (
+    "model",
+    "scan",
+    "peers",
+    "data",
+    "train",
+)  # what decides a run's result, beside its configuration
+SCORES = ("precision", "recall", "f1", "iou", "oa")
+
+
+class StoreError(ValueError):
+    """A run file cannot be read, written or trusted; the message names the file and the field."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run, field by field as in its file.
+
+    Attributes:
+        run_id: readable prefix and hash of `config`.
+        claims: ids in results/paper/claims.csv.
+        dataset: the one tested on.
+        data_kind: "real" | "synthetic".
+        train_datasets: the ones trained on.
+        split: number of the split.
+        split_sha256: hash of the split's content.
+        data_sha256: hash of the decoded images and masks.
+        code_sha256: hash of what the code of model, scan, peers, data and train does.
+        model: name for `create_model`.
+        size: preset.
+        flags: what the run changes in the preset; empty for the network as it is.
+        params: trainable parameters.
+        gmac: 10^9 multiply-accumulates for one image at the network's input size.
+        profile: name in study.yml.
+        seed: of weights, order and augmentation.
+        config: everything that decided the result, but code and data.
+        metrics: {pooled, resized, per_image, confusion} on the test part; scores are fractions of 1.
+        history: one row of numbers for each epoch, null where undefined.
+        best_epoch: the epoch, counted from 0, whose weights were kept: the best on validation.
+        test_looks: how often this configuration has been scored on the test part.
+        git_sha: commit of the checkout, null outside git.
+        dirty: whether code, plan or lock differed from that commit, null outside git.
+        lock_sha256: hash of requirements.lock, null where there is none.
+        device: processor or graphics card.
+        wall_s: seconds of training and scoring; of a training that was resumed, since the last start.
+        finished_utc: ISO 8601.
+        versions: of python and the packages that compute.
+    """
+
+    run_id: str
+    claims: list[str]
+    dataset: str
+    data_kind: Kind
+    train_datasets: list[str]
+    split: int
+    split_sha256: str
+    data_sha256: str
+    code_sha256: str
+    model: str
+    size: str
+    flags: dict[str, Any]
+    params: int
+    gmac: float
+    profile: str
+    seed: int
+    config: dict[str, Any]
+    metrics: dict[str, dict[str, Any]]
+    history: list[dict[str, float | None]]
+    best_epoch: int
+    test_looks: int
+    git_sha: str | None
+    dirty: bool | None
+    lock_sha256: str | None
+    device: str
+    wall_s: float
+    finished_utc: str
+    versions: dict[str, str]
+
+    @property
+    def file(self) -> str:
+        """Path of the run file relative to the project root, with forward slashes."""
+        return f"{FOLDERS[self.data_kind]}/{self.run_id}.json"
+
+
+def save(record: Record, root: Path | None = None) -> Path:
+    """Write a run file, replacing an older one of the same run.
+
+    Raises:
+        StoreError: the record breaks the schema, or the folder cannot be written.
+    """
+    path = (root or project_root()) / record.file
+    tree = asdict(record)
+    _check(tree, path)
+    write_atomically(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def load(path: Path) -> Record:
+    """Read one run file.
+
+    Raises:
+        StoreError: it is missing, is no JSON, has a missing, unknown or impossible field, or its
+            configuration does not give its run id (someone edited it).
+    """
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such run file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: cannot be read as JSON: {error}; delete it and run again") from None
+    _check(tree, path)
+    return Record(**tree)
+
+
+def find(run_id: str, kind: Kind, root: Path | None = None) -> Record | None:
+    """The stored run of this id on real or on synthetic data, or None where it has not been run.
+
+    Raises:
+        StoreError: its file is broken.
+    """
+    path = (root or project_root()) / FOLDERS[kind] / f"{run_id}.json"
+    return load(path) if path.exists() else None
+
+
+def load_all(kind: Kind, root: Path | None = None) -> list[Record]:
+    """All stored runs of one kind, sorted by run id.
+
+    Raises:
+        StoreError: a file is broken; nothing is skipped silently.
+    """
+    return [load(path) for path in sorted(((root or project_root()) / FOLDERS[kind]).glob("*.json"))]
+
+
+def is_stale(record: Record) -> bool:
+    """Tell whether the run was made by other code than the present one (see `code_sha256`)."""
+    return record.code_sha256 != code_sha256()
+
+
+def code_sha256(package: Path | None = None) -> str:
+    """Hash of what the code does in the rooms that decide a result.
+
+    Each file is parsed and hashed as a tree without docstrings, so a comment, a docstring or a line break
+    does not mark a run as stale, while any change of a statement does, whether or not it changes a number.
+    Fields that are empty are left out, because newer versions of Python add some.
+
+    Args:
+        package: the package's folder; by default the one at hand.
+
+    Returns:
+        SHA-256 in hexadecimal, over the files' names and trees.
+    """
+    package = package or Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for room in CODE_ROOMS:
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(f"{path.relative_to(package).as_posix()}\n{_parsed(path.read_bytes())}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _parsed(source: bytes) -> str:
+    """A tree as text, kept by content: a table asks for every record whether it is stale."""
+    return _shape(ast.parse(source))
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _shape(node: object) -> str:
+    if isinstance(node, list):
+        return "[" + ",".join(map(_shape, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            value = value[1:]
+        if value is not None and value != []:
+            parts.append(f"{name}={_shape(value)}")
+    return f"{type(node).__name__}({','.join(parts)})"
+
+
+def provenance(root: Path | None = None) -> dict[str, Any]:
+    """The fields of a record that say what made it: code_sha256, git_sha, dirty, lock_sha256, versions."""
+    root = root or project_root()
+    sha = _git(root, "rev-parse", "HEAD")
+    # Results are written while a study runs, so only what a result depends on counts as a change.
+    changes = _git(root, "status", "--porcelain", "--", "scgcnet", "study.yml", "requirements.lock")
+    lock = root / "requirements.lock"
+    packages = ("torch", "numpy", "numba", "lightning")
+    return {
+        "code_sha256": code_sha256(),
+        "git_sha": sha,
+        "dirty": None if sha is None else bool(changes),
+        "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
+    }
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: a temporary file beside it, then a rename.
+
+    Raises:
+        StoreError: the folder cannot be written or the disk is full; an older file is left as it was.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp's 600 would keep others from reading a shared store
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def without_nan(value: Any) -> Any:
+    """Copy with NaN and infinities as None: strict JSON has neither, and null says "undefined" as well."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(tree: Any, path: Path) -> None:
+    if fault := first_fault(tree, _RUN_FILE):
+        raise StoreError(f"{path}: {fault}")
+    try:
+        expected = config_id(tree["config"])
+    except (KeyError, ValueError) as error:
+        raise StoreError(f"{path}: config: {error}") from None
+    if tree["run_id"] != expected:
+        raise StoreError(f"{path}: config: belongs to {expected}, not to {tree['run_id']}: was the file edited?")
+    if path.stem != expected:
+        raise StoreError(f"{path}: run_id: is {expected}, so the file must be called {expected}.json")
+    for key in ("dataset", "train_datasets", "split", "model", "size", "profile", "seed"):
+        if tree[key] != (wanted := tree["config"][key]):
+            raise StoreError(f"{path}: {key}: {tree[key]!r} is not the configuration's {wanted!r}")
+
+
+def _nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [dict(schema), {"type": "null"}]}
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_WHOLE = {"type": "integer", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 1}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_FIVE = dict.fromkeys(SCORES, _SHARE)
+_RUN_FILE = closed(
+    {
+        "run_id": {"type": "string", "pattern": "^[a-z0-9_-]+$"},
+        "claims": {"type": "array", "items": _TEXT},
+        "dataset": _TEXT,
+        "data_kind": {"enum": list(FOLDERS)},
+        "train_datasets": {"type": "array", "items": _TEXT, "minItems": 1},
+        "split": _WHOLE,
+        "split_sha256": _HASH,
+        "data_sha256": _HASH,
+        "code_sha256": _HASH,
+        "model": _TEXT,
+        "size": _TEXT,
+        "flags": {"type": "object"},
+        "params": _COUNT,
+        "gmac": {"type": "number", "minimum": 0},
+        "profile": _TEXT,
+        "seed": _WHOLE,
+        "config": {"type": "object"},
+        "metrics": closed(
+            {
+                "pooled": closed(_FIVE),
+                "resized": closed(_FIVE),
+                "per_image": closed({**_FIVE, "n": _COUNT}),
+                "confusion": closed({"tp": _WHOLE, "fp": _WHOLE, "fn": _WHOLE, "tn": _WHOLE}),
+            }
+        ),
+        "history": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+        },
+        "best_epoch": _WHOLE,
+        "test_looks": _COUNT,
+        "git_sha": _nullable({"type": "string", "pattern": "^[0-9a-f]{40,64}$"}),
+        "dirty": {"type": ["boolean", "null"]},
+        "lock_sha256": _nullable(_HASH),
+        "device": _TEXT,
+        "wall_s": {"type": "number", "minimum": 0},
+        "finished_utc": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"},
+        "versions": {"type": "object", "additionalProperties": _TEXT},
+    }
+)
+
+
+def describe_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Model of the processor and number of cores that this process may use, without the machine's name."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{model or platform.machine()}, {cores} cores"

@@ -1,0 +1,331 @@
+"""Run files as tables, beside the paper's numbers where that is fair.
+
+Three rules hold everywhere: what was not run says "not run"; synthetic runs never stand beside the paper;
+every number comes with links to the run files that it was computed from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from scgcnet.study.plan import Plan, Run, project_root
+from scgcnet.study.show import NONE, Link, Links, Note, Table
+from scgcnet.study.statistics import Condition, Summary, judge, summarize
+from scgcnet.study.store import Record, is_stale
+
+if TYPE_CHECKING:
+    from scgcnet.data import LandslideDataset
+
+PAPER_FOLDER = "results/paper"
+NOT_RUN = "not run"
+
+#: Our names of data sets and networks, and those in the paper's Table I.
+PAPER_DATASETS = {"bijie": "Bijie"}
+PAPER_METHODS = {"scgcnet": "Ours"}
+
+#: Score: its name in print and its column in the paper's tables.
+SCORES = {
+    "precision": ("Precision", "P"),
+    "recall": ("Recall", "R"),
+    "f1": ("F1", "F1"),
+    "iou": ("IoU", "IoU"),
+    "oa": ("Overall accuracy", "OA"),
+}
+#: Way of counting: what it means.
+WAYS = {
+    "resized": "pixels of all images at the network's size (the paper's way)",
+    "pooled": "pixels of all images at native size",
+    "per_image": "mean over images at native size",
+}
+
+
+def data_note(run: Run, plan: Plan) -> Note:
+    """What a chapter says on top about its run: synthetic, scaled down, or the paper's own protocol."""
+    settings = run.config["settings"]
+    what = f"{run.model} {run.size}, {settings['image_size']} px, {settings['epochs']} epochs"
+    if plan.profile(run.profile).data == "synthetic":
+        return Note(
+            "Synthetic data",
+            f"This page was run on made-up images at the profile {run.profile} ({what}). It shows that everything "
+            "works; its scores mean nothing and never stand beside the paper's. With the data set in place "
+            "(SCGCNET_DATA) and the profile cpu the same page gives real numbers.",
+            "warning",
+        )
+    how = condition(run, plan)
+    if how == "same":
+        return Note("The paper's protocol", f"This page was run on the real {run.dataset} images: {what}.")
+    return Note(
+        f"Real data, {how}",
+        f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. "
+        "The paper trains at 512 px for 400 epochs.",
+    )
+
+
+def data_table(parts: Mapping[str, LandslideDataset]) -> Table:
+    """How many images each part has, how large they are, and how much of them is landslide."""
+    rows = []
+    for name, part in parts.items():
+        shapes = [sample.mask.shape for sample in part]
+        shares = [100 * float(sample.mask.mean()) for sample in part]
+        sides = sorted(side for shape in shapes for side in shape)
+        rows.append(
+            {
+                "Part": name,
+                "Images": len(part),
+                "Sides, px": f"{sides[0]} to {sides[-1]}, median {sides[len(sides) // 2]}",
+                "Landslide share, mean over images": f"{sum(shares) / len(shares):.1f} %",
+            }
+        )
+    if not rows:
+        rows.append({"Part": "all", "Images": "not at hand"})
+    return Table(pd.DataFrame(rows), "The data of this page")
+
+
+def paper_scores(dataset: str, model: str, root: Path | None = None) -> dict[str, float] | None:
+    """Table I's five scores in percent for our names of data set and network; None without such a row."""
+    if dataset not in PAPER_DATASETS or model not in PAPER_METHODS:
+        return None
+    table = pd.read_csv((root or project_root()) / PAPER_FOLDER / "table1.csv")
+    row = table.set_index(["dataset", "method"]).loc[(PAPER_DATASETS[dataset], PAPER_METHODS[model])]
+    return {score: float(row[column]) for score, (_, column) in SCORES.items()}
+
+
+def condition(run: Run | Record, plan: Plan) -> Condition:
+    """How a run compares with the paper's: its data, its network at full size, its protocol."""
+    if run.dataset not in PAPER_DATASETS:
+        return "other data"
+    config = run.config
+    full = config["size"] == "base" and not config["overrides"]
+    return "same" if full and config["settings"] == plan.profile("paper").settings else "scaled down"
+
+
+def comparison(dataset: str, plan: Plan, records: Sequence[Record]) -> list[Table]:
+    """Stored runs on one of the paper's data sets beside its Table I: a table for each configuration.
+
+    Seeds on one split and the spread over splits are different things and get different rows. Planned
+    configurations without any run share a last table, as not run.
+
+    Args:
+        dataset: our name of the data set.
+        plan: the study; its runs say which configurations there are.
+        records: stored runs on real data; others than this data set's are left out.
+
+    Raises:
+        ValueError: a record is synthetic, so its scores must not stand here.
+    """
+    if synthetic := [record.run_id for record in records if record.data_kind != "real"]:
+        raise ValueError(f"{synthetic[0]} ran on synthetic data: it cannot stand beside the paper's numbers")
+    tables, missing = [], []
+    for planned in _configurations(run for run in plan.runs if run.dataset == dataset):
+        stored = [record for record in records if _configuration(record) == _configuration(planned)]
+        what = f"{planned.model} {planned.size}, profile {planned.profile}"
+        paper = paper_scores(dataset, planned.model)
+        how = condition(planned, plan)
+        if not stored:
+            missing.append({"Network": what, **_comparison_row("iou", paper, [], "", how)})
+            continue
+        rows = [
+            _comparison_row(score, paper, group, label, how)
+            for label, group in _groups(stored).items()
+            for score in SCORES
+        ]
+        tables.append(Table(pd.DataFrame(rows), f"{what}, on {dataset}, beside the paper's Table I (%)"))
+    if missing:
+        tables.append(Table(pd.DataFrame(missing), f"Planned on {dataset}, not run"))
+    return tables
+
+
+def _comparison_row(
+    score: str,
+    paper: Mapping[str, float] | None,
+    group: Sequence[Record],
+    label: str,
+    how: Condition,
+) -> dict[str, object]:
+    measured = _summary(group, "resized", score) if group else None
+    reference = paper[score] if paper and how != "other data" else None
+    difference = f"{measured.mean - reference:+.2f}" if measured and reference is not None else NONE
+    verdict = judge(reference, measured, how) if reference is not None else None
+    return {
+        "Score": SCORES[score][0],
+        "Repeats": label or NOT_RUN,
+        "Paper": f"{reference:.2f}" if reference is not None else NONE,
+        "Measured, 95 % interval": str(measured) if measured else NOT_RUN,
+        "Difference": difference,
+        "Verdict": verdict or NONE,
+        "Condition": how,
+        "Cost": _cost(group),
+        "Runs": run_links(group),
+    }
+
+
+def _summary(group: Sequence[Record], way: str, score: str) -> Summary:
+    """Mean and interval in percent; the interval of few repeats is cut where a score cannot be."""
+    summary = summarize([100 * record.metrics[way][score] for record in group])
+    if summary.low is None or summary.high is None:
+        return summary
+    return replace(summary, low=max(summary.low, 0.0), high=min(summary.high, 100.0))
+
+
+def _cost(group: Sequence[Record]) -> str:
+    if not group:
+        return NONE
+    record = group[0]
+    minutes = sum(member.wall_s for member in group) / len(group) / 60
+    return f"{record.params / 1e6:.2f} M, {record.gmac:.2f} GMAC, {minutes:.1f} min a run"
+
+
+def run_links(records: Sequence[Record]) -> Links:
+    """Links to the run files, named by what differs, split or seed; a run of other code is called stale."""
+    splits, seeds = {record.split for record in records}, {record.seed for record in records}
+
+    def name(record: Record) -> str:
+        words = [f"split {record.split}"] * (len(splits) > 1) + [f"seed {record.seed}"] * (len(seeds) > 1)
+        return " ".join(words or [f"seed {record.seed}"]) + " (stale)" * is_stale(record)
+
+    return Links(tuple(Link(name(record), record.file) for record in records))
+
+
+def _configuration(run: Run | Record) -> str:
+    return json.dumps({k: v for k, v in run.config.items() if k not in ("split", "seed")}, sort_keys=True)
+
+
+def _configurations(runs: Iterable[Run]) -> list[Run]:
+    """One run for each configuration, whatever its split and seed."""
+    return list({_configuration(run): run for run in reversed(list(runs))}.values())[::-1]
+
+
+def _groups(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Repeats of one configuration that may be averaged: the seeds of one split; one seed over the splits."""
+    if not records:
+        return {}
+    ordered = sorted(records, key=lambda record: (record.split, record.seed))
+    by_split = _by(ordered, "split")
+    split, seeds = max(by_split.items(), key=lambda item: (len(item[1]), -item[0]))
+    images = seeds[0].metrics["per_image"]["n"]
+    groups = {f"{_many(len(seeds), 'seed')} on split {split}, {images} images": seeds}
+    seed, splits = max(_by(ordered, "seed").items(), key=lambda item: (len(item[1]), -item[0]))
+    if len(splits) > 1:
+        groups[f"{_many(len(splits), 'split')}, seed {seed}, {images} images each"] = splits
+    return groups
+
+
+def _by(records: Iterable[Record], key: str) -> dict[int, list[Record]]:
+    groups: dict[int, list[Record]] = {}
+    for record in records:
+        groups.setdefault(getattr(record, key), []).append(record)
+    return groups
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}" + ("s" if n != 1 else "")
+
+
+def score_table(records: Sequence[Record]) -> Table:
+    """The scores of some repeats of one configuration in all three ways of counting, without the paper's.
+
+    Args:
+        records: runs that differ in the seed or the split alone; real or synthetic.
+
+    Raises:
+        ValueError: there is no record, or their configurations differ.
+    """
+    if len({_configuration(record) for record in records}) != 1:
+        raise ValueError("a score table shows repeats: these runs differ in more than split and seed")
+    first = records[0]
+    rows = [
+        {"Score": name}
+        | {meaning: str(_summary(records, way, score)) for way, meaning in WAYS.items()}
+        | {"Runs": run_links(records)}
+        for score, (name, _) in SCORES.items()
+    ]
+    images = first.metrics["per_image"]["n"]
+    data = first.dataset if first.data_kind == "real" else "synthetic data, not to be compared with the paper"
+    runs = _many(len(records), "run")
+    caption = f"{first.model} {first.size} on {data}: scores on {images} test images, {runs} (%)"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def cost_table(records: Sequence[Record]) -> Table:
+    """What each run cost: parameters, multiply-accumulates, wall time, device."""
+    rows = [
+        {
+            "Run": run_links([record]),
+            "Parameters": f"{record.params / 1e6:.2f} M",
+            "GMAC an image": f"{record.gmac:.2f} at {record.config['settings']['image_size']} px",
+            "Epochs": len(record.history),
+            "Best epoch": record.best_epoch,
+            "Wall time": f"{record.wall_s / 60:.1f} min",
+            "Device": record.device,
+            "Looks at test": record.test_looks,
+        }
+        for record in records
+    ]
+    return Table(pd.DataFrame(rows), "What the runs cost")
+
+
+def profile_table(plan: Plan, records: Sequence[Record]) -> Table:
+    """The ladder from seconds to the paper's protocol, and how much of each rung is done."""
+    done = {record.run_id for record in records}
+    rows = []
+    for profile in plan.profiles.values():
+        runs = plan.select(profile.name)
+        settings = profile.settings
+        rows.append(
+            {
+                "Profile": profile.name,
+                "What": profile.about,
+                "Image": f"{settings['image_size']} px",
+                "Epochs": settings["epochs"],
+                "Batch": settings["batch_size"],
+                "Optimiser": f"{settings['optimizer']}, {settings['lr']:g}",
+                "Runs stored": f"{sum(run.run_id in done for run in runs)} of {len(runs)}",
+            }
+        )
+    return Table(pd.DataFrame(rows), "Profiles of study.yml")
+
+
+def exhibit_table(plan: Plan, records: Sequence[Record]) -> Table:
+    """Status of every table and figure of the paper that shows results, from stored runs on real data."""
+    rows = []
+    for exhibit in plan.exhibits:
+        runs = [record for record in records if set(record.claims) & set(exhibit.claims)]
+        touched = {claim for record in runs for claim in record.claims} & set(exhibit.claims)
+        how = sorted({condition(record, plan) for record in runs})
+        rows.append(
+            {
+                "In the paper": exhibit.title,
+                "Status": f"measured, {' and '.join(how)}" if runs else NOT_RUN,
+                "Claims measured": f"{len(touched)} of {len(exhibit.claims)}",
+                "Runs": run_links(runs),
+            }
+        )
+    return Table(pd.DataFrame(rows), "The paper's tables and figures in this study")
+
+
+def plan_table(plan: Plan, records: Sequence[Record]) -> Table:
+    """Every run of study.yml and whether it is stored, stale or not run; then stored runs beyond it."""
+    stored = {record.run_id: record for record in records}
+    planned = {run.run_id: run for run in plan.runs}
+    rows: list[dict[str, object]] = []
+    everything: dict[str, Run | Record] = {**planned, **stored}
+    for run_id, run in everything.items():
+        record = stored.get(run_id)
+        rows.append(
+            {
+                "Run": Link(run_id, record.file) if record else run_id,
+                "Priority": planned[run_id].priority if run_id in planned else "not in study.yml",
+                "Profile": run.profile,
+                "Split": run.split,
+                "Seed": run.seed,
+                "State": NOT_RUN if record is None else "stale" if is_stale(record) else "stored",
+            }
+        )
+    rows.sort(key=lambda row: (str(row["Priority"]), row["Profile"] != "smoke"))
+    return Table(pd.DataFrame(rows), "Runs of the study")

@@ -1,0 +1,71 @@
+"""A project folder with the real study.yml, and records as a finished run leaves them."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.store import Record, code_sha256
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HASH = "0" * 64
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of its own as the current folder: study.yml and the paper's tables, nothing run."""
+    shutil.copy(REPOSITORY / "study.yml", tmp_path)
+    shutil.copytree(REPOSITORY / "results" / "paper", tmp_path / "results" / "paper")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SCGCNET_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def make_record() -> Callable[..., Record]:
+    """Builds the record of a run with one IoU in all three ways of counting."""
+
+    def make(run: Run | None = None, iou: float = 0.6, kind: str = "real", **fields: object) -> Record:
+        run = run or next(r for r in load_plan(REPOSITORY / "study.yml").runs if r.profile == "cpu")
+        scores = {"precision": 0.8, "recall": 0.7, "f1": 2 * iou / (1 + iou), "iou": iou, "oa": 0.9}
+        record = Record(
+            run_id=run.run_id,
+            claims=list(run.claims),
+            dataset=run.dataset,
+            data_kind=kind,
+            train_datasets=[run.dataset],
+            split=run.split,
+            split_sha256=HASH,
+            data_sha256=HASH,
+            code_sha256=code_sha256(),
+            model=run.model,
+            size=run.size,
+            flags={},
+            params=1_175_197,
+            gmac=0.08,
+            profile=run.profile,
+            seed=run.seed,
+            config=run.config,
+            metrics={
+                "pooled": scores,
+                "resized": scores,
+                "per_image": {**scores, "n": 154},
+                "confusion": {"tp": 6, "fp": 2, "fn": 2, "tn": 90},
+            },
+            history=[{"epoch": 0, "loss": 0.5, "val_loss": None, "val_iou": iou}],
+            best_epoch=0,
+            test_looks=1,
+            git_sha=None,
+            dirty=None,
+            lock_sha256=None,
+            device="a processor, 2 cores",
+            wall_s=360.0,
+            finished_utc="2026-01-02T03:04:05Z",
+            versions={"python": "3.11.0"},
+        )
+        return replace(record, **fields)
+
+    return make

@@ -1,0 +1,194 @@
+import dataclasses
+
+import pytest
+import torch
+
+import scgcnet.data
+import scgcnet.train
+from scgcnet import zoo
+from scgcnet.data import DatasetNotFoundError, write_fake
+from scgcnet.study import runner, tables
+from scgcnet.study.cases import pick_cases
+from scgcnet.study.plan import PlanError, load_plan
+from scgcnet.study.runner import chapter_runs, data_parts, run, train_config, weights_for
+from scgcnet.study.store import load_all, save
+from scgcnet.train import FitResult, TrainConfig
+
+SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def fakes(tmp_path_factory):
+    """Twelve synthetic images in Bijie's layout."""
+    root = tmp_path_factory.mktemp("data")
+    write_fake("bijie", root, n=12, seed=0)
+    return root
+
+
+@pytest.fixture
+def spec(project, fakes, monkeypatch):
+    """A run on the fakes; nothing but their kind says that they are not the real Bijie."""
+    monkeypatch.setenv("SCGCNET_DATA", str(fakes))
+    return load_plan().make_run("bijie", "scgcnet", "tiny", "cpu", changes=SMALL)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """Replaces the training by nothing, and notes in which order parts are opened, trained on and scored."""
+    events = []
+    open_dataset, evaluate = scgcnet.data.open_dataset, scgcnet.train.evaluate
+
+    def noted_open(name, split, part, root=None):
+        events.append(f"open {part}")
+        return open_dataset(name, split, part, root)
+
+    def noted_evaluate(model, dataset, image_size):
+        events.append(f"score {len(dataset)} images at {image_size} px")
+        return evaluate(model, dataset, image_size)
+
+    def no_fit(model, train, val, config, seed, folder, progress):
+        events.append("fit")
+        folder.mkdir(parents=True)
+        return FitResult(model, [{"epoch": 0, "loss": float("nan"), "val_loss": 1.0, "val_iou": 0.0}], 0)
+
+    monkeypatch.setattr(scgcnet.data, "open_dataset", noted_open)
+    monkeypatch.setattr(scgcnet.train, "evaluate", noted_evaluate)
+    monkeypatch.setattr(scgcnet.train, "fit", no_fit)
+    return events
+
+
+def test_a_real_training_from_data_to_run_file(project, spec):
+    record = run(spec, progress=False)
+    assert load_all("synthetic") == [record]
+    assert load_all("real") == []
+    assert (record.run_id, record.config) == (spec.run_id, spec.config)
+    assert (record.dataset, record.data_kind) == ("bijie", "synthetic")  # never among the committed results
+    assert record.params == 1_175_197
+    assert record.gmac == pytest.approx(0.020 / 4, rel=0.05)
+    assert len(record.history) == 1
+    assert record.test_looks == 1
+    confusion = record.metrics["confusion"]
+    iou = confusion["tp"] / (confusion["tp"] + confusion["fp"] + confusion["fn"])
+    assert record.metrics["pooled"]["iou"] == pytest.approx(iou)
+    weights = weights_for(record)
+    assert weights == project / "build" / "weights" / f"{spec.run_id}.safetensors"
+    assert zoo.read_metadata(weights)["run_id"] == spec.run_id
+    assert not (project / "build" / "training" / spec.run_id).exists()
+
+    parts = data_parts(spec)
+    assert tables.data_table(parts).frame["Images"].tolist() == [len(parts[p]) for p in ("train", "val", "test")]
+    cases = pick_cases(record, parts["test"], 2)
+    assert len(cases) == 2
+    assert [case.iou for case in cases] == sorted(case.iou for case in cases)
+    for case in cases:
+        assert case.probability.shape == case.sample.mask.shape
+    assert pick_cases(record, None, 3) == []
+    weights.unlink()
+    assert pick_cases(record, parts["test"], 3) == []
+
+
+def test_the_test_part_is_opened_after_training_and_scored_once(spec, log):
+    run(spec)
+    assert log == ["open train", "open val", "fit", "open test", "score 2 images at 32 px"]
+
+
+def test_a_stored_run_is_not_computed_again(spec, log):
+    first = run(spec)
+    assert run(spec) == first
+    assert log.count("fit") == 1
+
+
+def test_force_computes_again_and_counts_the_looks(spec, log):
+    run(spec)
+    assert run(spec, force=True).test_looks == 2
+    assert run(spec).test_looks == 2
+    assert log.count("fit") == 2
+
+
+def test_a_synthetic_run_of_other_code_is_computed_again(spec, log):
+    save(dataclasses.replace(run(spec), code_sha256="1" * 64))
+    assert run(spec).code_sha256 != "1" * 64
+    assert log.count("fit") == 2
+
+
+def test_equal_seeds_start_from_equal_weights(spec, log):
+    first = zoo.load_model(weights_for(run(spec)))
+    again = zoo.load_model(weights_for(run(spec, force=True)))
+    other = zoo.load_model(weights_for(run(dataclasses.replace(spec, seed=1))))
+    name, tensor = next(iter(first.state_dict().items()))
+    assert torch.equal(again.state_dict()[name], tensor)
+    assert not torch.equal(other.state_dict()[name], tensor)
+
+
+def test_nothing_is_stored_when_the_training_fails(spec, log, monkeypatch):
+    def broken(*arguments, **options):
+        raise scgcnet.train.TrainingError("the loss is no number")
+
+    monkeypatch.setattr(scgcnet.train, "fit", broken)
+    with pytest.raises(scgcnet.train.TrainingError):
+        run(spec)
+    assert load_all("synthetic") == []
+
+
+def test_an_undefined_number_of_the_history_is_null(spec, log):
+    assert run(spec).history[0]["loss"] is None
+
+
+def test_missing_data_is_an_error_unless_the_run_is_stored(project, make_record):
+    spec = load_plan().select("cpu")[0]
+    with pytest.raises(DatasetNotFoundError, match="Bijie"):
+        run(spec)
+    assert data_parts(spec) == {}
+    record = make_record(spec, claims=["a2_iou"], code_sha256="1" * 64)
+    save(record)
+    assert run(spec) == dataclasses.replace(record, claims=list(spec.claims))
+
+
+def test_an_unknown_option_of_the_network_is_one_error(spec, log):
+    with pytest.raises(PlanError, match=r"run bijie-.*unknown option 'cma'"):
+        run(dataclasses.replace(spec, overrides={"cma": False}))
+
+
+def test_a_change_of_the_network_is_its_flags(spec, log):
+    record = run(dataclasses.replace(spec, overrides={"psccs": False}))
+    assert record.flags == record.config["overrides"] == {"psccs": False}
+    assert record.params < run(spec).params
+
+
+def test_settings_become_the_training_configuration(project):
+    config = train_config(load_plan().select("paper")[0])
+    assert config == TrainConfig(workers=config.workers)  # whose defaults are the paper's
+
+
+def test_published_weights_are_found_by_their_run(project, make_record):
+    record = make_record()
+    assert weights_for(record) is None
+    folder = project / runner.PUBLISHED_FOLDER
+    zoo.save_model(zoo.create_model("scgcnet", "tiny"), folder / "a.safetensors", {"run_id": "another"})
+    assert weights_for(record) is None
+    zoo.save_model(zoo.create_model("scgcnet", "tiny"), folder / "b.safetensors", {"run_id": record.run_id})
+    assert weights_for(record) == folder / "b.safetensors"
+
+
+def test_auto_takes_what_is_at_hand(project, fakes, monkeypatch):
+    plan = load_plan()
+    (without,) = chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "auto", [0], split=1)
+    assert (without.dataset, without.profile, without.split) == ("synthetic", "smoke", 0)
+    monkeypatch.setenv("SCGCNET_DATA", str(fakes))
+    (there,) = chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "auto", [0], split=1)
+    assert (there.dataset, there.profile, there.split) == ("bijie", "cpu", 1)
+
+
+def test_parameters_of_a_chapter_replace_the_profiles(project):
+    plan = load_plan()
+    runs = chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "cpu", [0, 1], 0, epochs=5, batch_size=4)
+    assert [r.seed for r in runs] == [0, 1]
+    assert [(r.settings["epochs"], r.settings["batch_size"], r.settings["image_size"]) for r in runs] == [
+        (5, 4, 128)
+    ] * 2
+    (planned,) = chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "cpu", [0], 0)
+    assert planned in plan.runs
+    with pytest.raises(PlanError, match="at least one"):
+        chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "cpu", [], 0)
+    with pytest.raises(PlanError, match="epochs: 0 is less"):
+        chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "cpu", [0], 0, epochs=0)

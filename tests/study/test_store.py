@@ -1,0 +1,198 @@
+import json
+import os
+import stat
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from scgcnet.study import store
+from scgcnet.study.store import (
+    Record,
+    StoreError,
+    code_sha256,
+    describe_processor,
+    find,
+    is_stale,
+    load,
+    load_all,
+    provenance,
+    save,
+    without_nan,
+)
+
+
+def edit(path: Path, change) -> None:
+    tree = json.loads(path.read_text())
+    change(tree)
+    path.write_text(json.dumps(tree))
+
+
+def test_a_record_comes_back_as_it_was_written(project, make_record):
+    record = make_record()
+    path = save(record)
+    assert path == project / "results" / "runs" / f"{record.run_id}.json"
+    assert load(path) == record == find(record.run_id, "real")
+    assert load_all("real") == [record]
+    assert find(record.run_id, "synthetic") is None
+
+
+def test_synthetic_runs_lie_apart(project, make_record):
+    path = save(make_record(kind="synthetic"))
+    assert path.parent == project / "build" / "runs"
+    assert load_all("real") == []
+
+
+def test_schema_and_record_have_the_same_fields():
+    assert list(store._RUN_FILE["properties"]) == [field.name for field in fields(Record)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t["metrics"]["resized"].update(iou=1.7), r"metrics\.resized\.iou: 1\.7 is greater"),
+        (lambda t: t["metrics"]["pooled"].pop("f1"), r"metrics\.pooled: 'f1' is a required"),
+        (lambda t: t["metrics"]["confusion"].update(tp="many"), r"metrics\.confusion\.tp: 'many'"),
+        (lambda t: t.update(sead=1), r"unknown key sead"),
+        (lambda t: t.pop("code_sha256"), r"'code_sha256' is a required"),
+        (lambda t: t.update(test_looks=0), r"test_looks: 0 is less"),
+        (lambda t: t.update(data_kind="fake"), r"data_kind: 'fake' is not one of"),
+        (lambda t: t["config"].update(seed=5), r"config: belongs to .*-s5-.*was the file edited"),
+        (lambda t: t["config"].pop("dataset"), r"config: 'dataset'"),
+        (lambda t: t.update(seed=5), r"seed: 5 is not the configuration's 0"),
+        (lambda t: t.update(size="base"), r"size: 'base' is not the configuration's 'tiny'"),
+    ],
+)
+def test_a_broken_file_gives_one_error_naming_file_and_field(project, make_record, change, message):
+    path = save(make_record())
+    edit(path, change)
+    with pytest.raises(StoreError, match=message) as error:
+        load(path)
+    assert path.name in str(error.value)
+    assert "\n" not in str(error.value)
+    with pytest.raises(StoreError):
+        load_all("real")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"wall_s": NaN}', "\x00", "[" * 100_000])
+def test_what_is_no_run_file_is_refused(project, text):
+    path = project / "x.json"
+    path.write_text(text)
+    with pytest.raises(StoreError, match=r"x\.json"):
+        load(path)
+
+
+def test_a_file_under_another_name_is_refused(project, make_record):
+    path = save(make_record())
+    path = path.rename(path.with_name("other.json"))
+    with pytest.raises(StoreError, match="must be called"):
+        load(path)
+
+
+def test_a_record_that_breaks_the_schema_is_not_written(project, make_record):
+    with pytest.raises(StoreError, match="wall_s: -1 is less"):
+        save(make_record(wall_s=-1))
+    assert not (project / "results" / "runs").exists()
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(project, make_record, monkeypatch):
+    path = save(make_record())
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"cannot be written: No space left on device") as error:
+        save(make_record(iou=0.1))
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_run_files_can_be_read_by_others(project, make_record):
+    assert stat.S_IMODE(save(make_record()).stat().st_mode) == 0o644
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A package with two of the rooms that decide a result, and one that does not."""
+    for room in ("model", "data", "study"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "a.py").write_text('"""Text."""\n\n\ndef f(x):\n    """Text."""\n    return x + 1\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ('"""Other."""\n\n\ndef f(x):  # why\n    return (x +\n            1)\n', True),
+        ("def f(x):\n    return x + 2\n", False),
+        ("def f(x):\n    return x + 1.0\n", False),
+        ("def f(y):\n    return y + 1\n", False),
+        ("def f(x, z=None):\n    return x + 1\n", False),
+        ('def f(x):\n    "Text."\n    "more"\n    return x + 1\n', False),
+    ],
+)
+def test_code_hash_follows_what_the_code_does(package, text, same):
+    before = code_sha256(package)
+    (package / "model" / "a.py").write_text(text)
+    assert (code_sha256(package) == before) is same
+
+
+def test_code_hash_covers_the_rooms_that_decide_a_result(package):
+    before = code_sha256(package)
+    (package / "study" / "a.py").write_text("x = 1")
+    assert code_sha256(package) == before
+    (package / "data" / "a.py").rename(package / "data" / "b.py")
+    assert code_sha256(package) != before
+
+
+def test_stale_is_what_other_code_made(make_record):
+    assert not is_stale(make_record())
+    assert is_stale(make_record(code_sha256="1" * 64))
+
+
+def test_provenance_of_this_checkout(project):
+    made_by = provenance()
+    assert made_by["code_sha256"] == code_sha256()
+    assert (made_by["git_sha"], made_by["dirty"], made_by["lock_sha256"]) == (None, None, None)
+    assert set(made_by["versions"]) == {"python", "torch", "numpy", "numba", "lightning"}
+    (project / "requirements.lock").write_text("torch==2\n")
+    assert provenance()["lock_sha256"] == "c49345c98c684410a2c0b2cb96c5408c3593ef84b18d67055b373ea4a37d557d"
+
+
+def test_dirty_means_code_plan_or_lock(project, make_record):
+    def git(*arguments: str) -> None:
+        assert store._git(project, "-c", "user.name=t", "-c", "user.email=t@t", *arguments) is not None
+
+    git("init")
+    git("add", "study.yml")
+    git("commit", "-m", "x")
+    save(make_record())
+    assert provenance()["dirty"] is False
+    (project / "study.yml").write_text("")
+    assert provenance()["dirty"] is True
+    assert len(provenance()["git_sha"]) == 40
+
+
+def test_device_names_the_processor(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nmodel name\t: Fast CPU @ 3 GHz\n")
+    assert describe_processor(cpuinfo).startswith("Fast CPU @ 3 GHz, ")
+    assert describe_processor(tmp_path / "none").endswith("cores")
+
+
+def test_nan_becomes_null():
+    nan, inf = float("nan"), float("inf")
+    assert without_nan([{"a": nan, "b": 1}, (inf, -inf, 0.5, "nan")]) == [
+        {"a": None, "b": 1},
+        [None, None, 0.5, "nan"],
+    ]
+
+
+def test_a_run_of_the_same_configuration_replaces_the_file(project, make_record):
+    record = make_record()
+    save(record)
+    save(replace(record, test_looks=2))
+    assert [r.test_looks for r in load_all("real")] == [2]

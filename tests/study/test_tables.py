@@ -1,0 +1,187 @@
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from scgcnet.study.plan import load_plan
+from scgcnet.study.show import Link, Links, Note, Table
+from scgcnet.study.tables import (
+    comparison,
+    condition,
+    cost_table,
+    data_note,
+    data_table,
+    exhibit_table,
+    paper_scores,
+    plan_table,
+    profile_table,
+    run_links,
+    score_table,
+)
+
+
+@pytest.fixture
+def plan(project):
+    return load_plan()
+
+
+@pytest.fixture
+def tiny(plan, make_record):
+    """The five planned cpu runs: IoU 60, 62, 64 % by seed on split 0; 66 and 69 % on splits 1 and 2."""
+    ious = {(0, 0): 0.60, (0, 1): 0.62, (0, 2): 0.64, (1, 0): 0.66, (2, 0): 0.69}
+    return [make_record(run, ious[run.split, run.seed]) for run in plan.select("cpu")]
+
+
+def rows(table: Table, **where: str) -> list[dict]:
+    found = table.frame.to_dict("records")
+    return [row for row in found if all(str(row[key]).startswith(value) for key, value in where.items())]
+
+
+def test_the_papers_row_on_bijie(project):
+    assert paper_scores("bijie", "scgcnet") == {
+        "precision": 85.04,
+        "recall": 84.46,
+        "f1": 84.75,
+        "iou": 73.53,
+        "oa": 97.37,
+    }
+    assert paper_scores("synthetic", "scgcnet") is None
+
+
+def test_seeds_and_splits_get_rows_of_their_own(plan, tiny):
+    table = comparison("bijie", plan, tiny)[0]
+    seeds, splits = rows(table, Score="IoU")
+    assert seeds["Repeats"] == "3 seeds on split 0, 154 images"
+    assert seeds["Measured, 95 % interval"] == "62.00 [57.03, 66.97]"
+    assert seeds["Paper"] == "73.53"
+    assert seeds["Difference"] == "-11.53"
+    assert (seeds["Verdict"], seeds["Condition"]) == ("unresolved", "scaled down")
+    assert seeds["Cost"] == "1.18 M, 0.08 GMAC, 6.0 min a run"
+    assert splits["Repeats"] == "3 splits, seed 0, 154 images each"
+    assert splits["Measured, 95 % interval"].startswith("65.00 [")
+    assert len(rows(table)) == 10
+
+
+def test_every_number_links_to_its_run_files(plan, tiny):
+    seeds = rows(comparison("bijie", plan, tiny)[0], Score="IoU")[0]
+    assert [link.href for link in seeds["Runs"].items] == [record.file for record in tiny[:3]]
+    assert all(link.href.startswith("results/runs/bijie-") for link in seeds["Runs"].items)
+    assert str(run_links(tiny)) == ("split 0 seed 0, split 0 seed 1, split 0 seed 2, split 1 seed 0, split 2 seed 0")
+    assert str(run_links(tiny[:1])) == "seed 0"
+    assert str(run_links([tiny[0], *tiny[3:]])) == "split 0, split 1, split 2"
+
+
+def test_what_was_not_run_says_so(plan, tiny):
+    (table,) = comparison("bijie", plan, [])
+    assert len(rows(table)) == 4
+    for row in rows(table):
+        assert row["Measured, 95 % interval"] == row["Verdict"] == "not run"
+        assert row["Difference"] == str(row["Runs"]) == "-"
+    assert [row["Condition"] for row in rows(table)] == ["scaled down"] * 3 + ["same"]
+    assert len(rows(comparison("bijie", plan, tiny)[-1])) == 3
+
+
+def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record):
+    run = plan.select("smoke")[0]
+    with pytest.raises(ValueError, match="synthetic data: it cannot stand beside the paper"):
+        comparison("bijie", plan, [make_record(run, kind="synthetic")])
+    assert comparison("synthetic", plan, [])[0].frame["Paper"].tolist() == ["-"]
+
+
+def test_runs_of_other_settings_are_not_mixed_in(plan, tiny, make_record):
+    trial = plan.make_run("bijie", "scgcnet", "tiny", "cpu", seed=3, changes={"epochs": 1})
+    assert comparison("bijie", plan, [*tiny, make_record(trial, 0.01)])[0] is not None
+    row = rows(comparison("bijie", plan, [*tiny, make_record(trial, 0.01)])[0], Score="IoU")[0]
+    assert row["Measured, 95 % interval"] == "62.00 [57.03, 66.97]"
+
+
+def test_a_run_of_other_code_is_called_stale(plan, tiny):
+    tiny[0] = dataclasses.replace(tiny[0], code_sha256="1" * 64)
+    row = rows(comparison("bijie", plan, tiny)[0], Score="IoU")[0]
+    assert str(row["Runs"]) == "seed 0 (stale), seed 1, seed 2"
+    states = {str(row["Run"]): row["State"] for row in rows(plan_table(plan, tiny))}
+    assert states[tiny[0].run_id] == "stale"
+    assert states[tiny[1].run_id] == "stored"
+    assert states[plan.select("paper")[0].run_id] == "not run"
+
+
+def test_condition(plan):
+    conditions = {(run.size, run.profile): condition(run, plan) for run in plan.runs}
+    assert conditions == {
+        ("tiny", "smoke"): "other data",
+        ("tiny", "cpu"): "scaled down",
+        ("small", "gpu"): "scaled down",
+        ("base", "gpu"): "scaled down",
+        ("base", "paper"): "same",
+    }
+    ablated = plan.make_run("bijie", "scgcnet", "base", "paper", overrides={"cam": False})
+    shorter = plan.make_run("bijie", "scgcnet", "base", "paper", changes={"epochs": 399})
+    assert condition(ablated, plan) == condition(shorter, plan) == "scaled down"
+
+
+def test_score_table_has_three_ways_and_no_paper(plan, tiny):
+    table = score_table(tiny[:2])
+    assert "Paper" not in table.frame.columns
+    (iou,) = rows(table, Score="IoU")
+    assert str(iou["mean over images at native size"]).startswith("61.00 [")
+    assert "2 runs" in table.caption
+    with pytest.raises(ValueError, match="differ in more than split and seed"):
+        score_table([])
+
+
+def test_an_interval_ends_where_scores_end(plan, make_record):
+    runs = [make_record(run, iou) for run, iou in zip(plan.select("cpu"), (0.98, 0.60), strict=False)]
+    (iou,) = rows(score_table(runs), Score="IoU")
+    assert str(iou["mean over images at native size"]) == "79.00 [0.00, 100.00]"
+
+
+def test_synthetic_scores_say_what_they_are(plan, make_record):
+    run = plan.select("smoke")[0]
+    assert "synthetic data, not to be compared" in score_table([make_record(run, kind="synthetic")]).caption
+
+
+def test_notes_say_what_a_page_was_run_on(plan):
+    assert data_note(plan.select("smoke")[0], plan).kind == "warning"
+    assert data_note(plan.select("cpu")[0], plan).title == "Real data, scaled down"
+    assert data_note(plan.select("paper")[0], plan).title == "The paper's protocol"
+
+
+def test_exhibits_count_the_claims_measured(plan, tiny):
+    (table1,) = rows(exhibit_table(plan, tiny), **{"In the paper": "Table I,"})
+    assert (table1["Status"], table1["Claims measured"]) == ("measured, scaled down", "2 of 10")
+    (table2,) = rows(exhibit_table(plan, tiny), **{"In the paper": "Table II,"})
+    assert (table2["Status"], table2["Claims measured"]) == ("not run", "0 of 11")
+
+
+def test_profiles_count_their_runs(plan, tiny):
+    counts = {row["Profile"]: row["Runs stored"] for row in rows(profile_table(plan, tiny[:2]))}
+    assert counts == {"smoke": "0 of 1", "cpu": "2 of 5", "gpu": "0 of 2", "paper": "0 of 3"}
+
+
+def test_runs_beyond_the_plan_are_listed(plan, make_record):
+    trial = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1})
+    (row,) = rows(plan_table(plan, [make_record(trial)]), Run=trial.run_id)
+    assert (row["Priority"], row["State"]) == ("not in study.yml", "stored")
+
+
+def test_costs_show_the_looks_at_the_test_part(tiny):
+    (row,) = rows(cost_table([dataclasses.replace(tiny[0], test_looks=2)]))
+    assert (row["Looks at test"], row["GMAC an image"]) == (2, "0.08 at 128 px")
+
+
+def test_data_that_is_not_at_hand_says_so():
+    assert rows(data_table({})) == [{"Part": "all", "Images": "not at hand"}]
+
+
+def test_html_is_escaped_and_marked_up():
+    evil = "<script>alert(1)</script>"
+    table = Table(pd.DataFrame([{"A": evil, "B": Links((Link(evil, 'x" onclick="y'),))}]), evil)
+    html = table._repr_html_()
+    assert "<script>" not in html
+    assert 'href="x&quot; onclick=&quot;y"' in html
+    assert '<th scope="col">A</th>' in html
+    assert '<th scope="row">&lt;script&gt;' in html
+    assert "<caption>" in html
+    assert "<script>" not in Note(evil, evil)._repr_html_()
+    assert str(Links(())) == "-"
+    assert "A" in repr(table)

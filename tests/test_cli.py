@@ -1,0 +1,109 @@
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scgcnet.cli import main
+from scgcnet.study import runner
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copy(REPOSITORY / "study.yml", tmp_path)
+    shutil.copytree(REPOSITORY / "results" / "paper", tmp_path / "results" / "paper")
+    shutil.copytree(REPOSITORY / "book", tmp_path / "book", ignore=shutil.ignore_patterns("vendor"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SCGCNET_DATA", raising=False)
+    return tmp_path
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys; from scgcnet.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'numpy', 'yaml'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_list_and_status(project, capsys):
+    assert main(["study", "list", "--profile", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert all(re.match(r"bijie-scgcnet-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
+    assert main(["study", "status"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"Table I, .* not run +0 of 10", out)
+    assert re.search(r"paper .* 0 of 3", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study", "run", "nope"], "no run in study.yml with an id like 'nope'"),
+        (["study", "run"], "name either run ids or a --profile"),
+        (["study", "run", "x", "--profile", "smoke"], "name either run ids or a --profile"),
+        (["study", "run", "--profile", "warp"], "no profile 'warp': choose one of smoke, cpu, gpu, paper"),
+        (["study", "run", "--profile", "cpu"], "Bijie"),
+        (["study", "list", "--profile", "warp"], "no profile 'warp'"),
+        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, network, bijie"),
+        (["study", "book"], "_toc.yml"),
+        (["study", "chapter", "bijie", "-p", "epohcs", "5"], "did you mean 'epochs'?"),
+        (["data", "check", "nope"], "no data set 'nope'"),
+        (["data", "fake", "nope", "here"], "nope"),
+    ],
+)
+def test_expected_errors_are_one_line_and_exit_2(project, capsys, arguments, message):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("scgcnet: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_broken_plan_is_one_line(project, capsys):
+    (project / "study.yml").write_text("profiles: [")
+    assert main(["study", "list"]) == 2
+    assert "study.yml is not valid YAML" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(project, monkeypatch):
+    def bug(*arguments, **options):
+        raise ValueError("not meant for users")
+
+    monkeypatch.setattr(runner, "run", bug)
+    with pytest.raises(ValueError, match="not meant for users"):
+        main(["study", "run", "--profile", "smoke"])
+
+
+def test_an_interrupt_is_no_traceback(project, monkeypatch, capsys):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", interrupt)
+    assert main(["study", "run", "--profile", "smoke"]) == 1
+    assert capsys.readouterr().err == "scgcnet: interrupted\n"
+
+
+def test_fake_data_passes_the_check_and_damage_does_not(project, capsys):
+    assert main(["data", "check", "bijie"]) == 1
+    assert "Bijie" in capsys.readouterr().out
+    assert main(["data", "fake", "bijie", "fakes", "-n", "6"]) == 0
+    assert main(["data", "check", "bijie", "fakes"]) == 0
+    assert capsys.readouterr().err == "bijie: no faults\n"
+    lost = next((project / "fakes").rglob("mask/*.png"))
+    lost.unlink()
+    assert main(["data", "check", "bijie", "fakes"]) == 1
+    assert lost.stem in capsys.readouterr().out
+
+
+def test_unknown_commands_are_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["study", "launch"])
+    assert stop.value.code == 2
