@@ -78,4 +78,4 @@ def cost_table(networks: Mapping[str, Mapping[str, Any]], image_sizes: Sequence[
         channels = int(arguments.get("in_channels", 3))
         gmac = {f"GMAC at {side}": count_cost(model, (1, channels, side, side)).gmac for side in image_sizes}
         rows[label] = {"parameters (M)": count_params(model) / 1e6, **gmac}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").reset_index(names="network")

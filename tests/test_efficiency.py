@@ -62,7 +62,7 @@ def test_table() -> None:
         "tiny": {"name": "scgcnet", "size": "tiny"},
         "one band": {"name": "scgcnet", "size": "tiny", "in_channels": 1},
     }
-    table = cost_table(networks, [128, 256])
+    table = cost_table(networks, [128, 256]).set_index("network")
     assert list(table.columns) == ["parameters (M)", "GMAC at 128", "GMAC at 256"]
     assert table.loc["tiny", "GMAC at 256"] == pytest.approx(4 * table.loc["tiny", "GMAC at 128"])
     assert table.loc["one band", "parameters (M)"] < table.loc["tiny", "parameters (M)"]

@@ -15,14 +15,14 @@ def choice_table() -> pd.DataFrame:
     return pd.DataFrame(
         [(c.part, c.paper, c.chosen, ", ".join(c.fields)) for c in CHOICES],
         columns=["part", "the paper", "chosen here", "fields"],
-    ).set_index("part")
+    )
 
 
 def part_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
     """GMAC and share of the whole, by part."""
     gmac = pd.Series(part_costs(config, image_size), name="GMAC")
     share = (100 * gmac / gmac.sum()).rename("share (%)")
-    return pd.concat([gmac.round(3), share.round(1)], axis=1)
+    return pd.concat([gmac.round(3), share.round(1)], axis=1).reset_index(names="part")
 
 
 def shape_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
@@ -30,4 +30,6 @@ def shape_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
     with torch.device("meta"):
         model = SCGCNet(config)
     shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), LAYERS)
-    return pd.DataFrame({k: v[1:] for k, v in shapes.items()}, index=["channels", "rows", "columns"]).T
+    return pd.DataFrame({k: v[1:] for k, v in shapes.items()}, index=["channels", "rows", "columns"]).T.reset_index(
+        names="layer"
+    )

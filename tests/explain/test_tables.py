@@ -9,19 +9,19 @@ from scgcnet.model import CHOICES, SCGCNetConfig
 
 
 def test_every_choice_has_a_row() -> None:
-    table = choice_table()
+    table = choice_table().set_index("part")
     assert list(table.index) == [c.part for c in CHOICES]
     assert "rb, cu_width, smooth" in table.loc["calibration unit", "fields"]
 
 
 def test_shares_of_base_add_up() -> None:
-    table = part_table(SCGCNetConfig(), 512)
+    table = part_table(SCGCNetConfig(), 512).set_index("part")
     assert table["GMAC"].sum() == pytest.approx(191.75, abs=0.01)
     assert table["share (%)"].sum() == pytest.approx(100, abs=0.5)
     assert table.loc["fusion", "share (%)"] == pytest.approx(36.1)
 
 
 def test_shapes_of_base() -> None:
-    table = shape_table(SCGCNetConfig(), 512)
+    table = shape_table(SCGCNetConfig(), 512).set_index("layer")
     assert table.loc["encoder.stage4"].tolist() == [2048, 16, 16]
     assert table.loc["head"].tolist() == [2, 128, 128]
