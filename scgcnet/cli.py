@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = groups.add_parser("bench", help="timings on this machine").add_subparsers(required=True, metavar="scan")
     scan = bench.add_parser("scan", help="the selective scan: every backend against plain PyTorch")
+    scan.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
+    scan.add_argument("--json", type=Path, help="file to write the numbers to")
     scan.set_defaults(command=_bench_scan)
     return parser
 
@@ -157,7 +159,7 @@ def _study_book(options: argparse.Namespace) -> None:
 def _bench_scan(options: argparse.Namespace) -> None:
     from scgcnet.bench import bench_scan
 
-    bench_scan()
+    bench_scan(quick=options.quick, json_path=options.json)
 
 
 if __name__ == "__main__":

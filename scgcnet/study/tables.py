@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
 
 PAPER_FOLDER = "results/paper"
+TRIALS = "results/trials.csv"
 NOT_RUN = "not run"
 
 #: Our names of data sets and networks, and those in the paper's Table I.
@@ -268,6 +269,17 @@ def cost_table(records: Sequence[Record]) -> Table:
         for record in records
     ]
     return Table(pd.DataFrame(rows), "What the runs cost")
+
+
+def trial_table(dataset: str, root: Path | None = None) -> Table:
+    """The trials that the recipe for a data set was chosen from, by validation IoU; none of them saw the test part."""
+    trials = pd.read_csv((root or project_root()) / TRIALS, dtype=str, keep_default_na=False)
+    trials = trials[trials["dataset"] == dataset].drop(columns="dataset")
+    if trials.empty:
+        trials.loc[0] = [f"none on {dataset}"] + [NONE] * (trials.shape[1] - 1)
+    names = {"profile": "Profile", "trial": "Trial", "change": "Recipe", "epochs": "Epochs", "note": "Remark"}
+    names["val_iou"] = "Validation IoU, best epoch"
+    return Table(trials.rename(columns=names), "Trials on the validation part, one seed each")
 
 
 def profile_table(plan: Plan, records: Sequence[Record]) -> Table:

@@ -17,6 +17,7 @@ from scgcnet.study.tables import (
     profile_table,
     run_links,
     score_table,
+    trial_table,
 )
 
 
@@ -185,3 +186,15 @@ def test_html_is_escaped_and_marked_up():
     assert "<script>" not in Note(evil, evil)._repr_html_()
     assert str(Links(())) == "-"
     assert "A" in repr(table)
+
+
+def test_trials_are_those_of_the_data_set(project):
+    (project / "results").mkdir(exist_ok=True)
+    (project / "results" / "trials.csv").write_text(
+        "dataset,profile,trial,change,epochs,val_iou,note\n"
+        "bijie,cpu,1,first,40,0.5,\nbijie,cpu,2,second,40,0.6,chosen\nother,cpu,1,third,40,0.7,\n"
+    )
+    table = trial_table("bijie")
+    assert table.frame["Recipe"].tolist() == ["first", "second"]
+    assert table.frame["Validation IoU, best epoch"].tolist() == ["0.5", "0.6"]
+    assert "none on cld" in str(trial_table("cld"))
