@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         return int(parsed.command(parsed) or 0)
-    except KeyboardInterrupt:
-        print("scgcnet: interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+        print("scgcnet: interrupted; a training goes on from its last whole epoch when started again", file=sys.stderr)
         return 1
     except Exception as error:
         # The package's own errors carry a message for the user; any other is a bug and shows its traceback.
@@ -68,10 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_study_run)
     chapter = study.add_parser("chapter", help="execute one chapter")
     chapter.add_argument("name", help="a chapter of study.yml")
-    chapter.add_argument("--profile", default="smoke", help="a profile of study.yml (default: %(default)s)")
+    chapter.add_argument("--profile", help="a profile of study.yml (default: what the chapter says)")
     chapter.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
                          help="replace a parameter; VALUE is read as YAML")  # fmt: skip
-    chapter.add_argument("-o", "--output", type=Path, help="notebook to write (default: below build/chapters)")
+    chapter.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="notebook to write (default: build/by-hand/NAME.ipynb, or with a profile alone the book's own page)",
+    )
     chapter.set_defaults(command=_study_chapter)
     book = study.add_parser("book", help="bind the executed chapters of a profile; `make book` does it all")
     book.add_argument("--profile", default="smoke", help="a profile of study.yml (default: %(default)s)")
@@ -146,7 +151,10 @@ def _study_chapter(options: argparse.Namespace) -> None:
     chapter = plan.chapters[options.name]
     changes = {name: parse_value(value) for name, value in options.parameters}
     values = chapter_parameters(plan, chapter, options.profile, changes)
-    output = options.output or project_root() / executed_file(options.name, options.profile)
+    # What was changed by hand must not become the book's page.
+    by_hand = options.parameters or not options.profile
+    page = f"build/by-hand/{options.name}.ipynb" if by_hand else executed_file(options.name, options.profile)
+    output = options.output or project_root() / page
     print(execute(project_root() / chapter.template, output, values))
 
 

@@ -81,7 +81,9 @@ def prediction_panels(cases: Sequence[Case], threshold: float = 0.5) -> Figure:
         The figure; without cases it says why there may be none.
     """
     if not cases:
-        return _message("No prediction to show: the weights of this run, or the data, are not at hand here.")
+        return _message(
+            "No prediction to show: weights or data are not at hand. `scgcnet study run ID --force` makes weights."
+        )
     heights = [min(case.sample.mask.shape[0] / case.sample.mask.shape[1], 1.6) for case in cases]
     figure, axes = plt.subplots(
         len(cases),

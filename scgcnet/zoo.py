@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,19 +35,21 @@ class Config(Protocol):
         """Plain JSON types, enough to build the network again."""
 
 
-def _scgcnet(size: str, **options: Any) -> nn.Module:
-    if size not in PRESETS:
-        raise ValueError(f"size {size!r}: scgcnet comes in {', '.join(PRESETS)}")
-    return SCGCNet(SCGCNetConfig.from_dict({**PRESETS[size], **options}))
+@dataclass(frozen=True)
+class Network:
+    """How one network is built: by what differs from its defaults in each size, and from a whole configuration."""
+
+    presets: Mapping[str, Mapping[str, Any]]
+    build: Callable[[dict[str, Any]], nn.Module]
 
 
-#: name -> builder(size, **options); a builder's network has a `config` with `to_dict`.
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {"scgcnet": _scgcnet}
+#: A new network is one line here; what it builds has a `config` (see `Config`).
+NETWORKS = {"scgcnet": Network(PRESETS, lambda values: SCGCNet(SCGCNetConfig.from_dict(values)))}
 
 
 def model_names() -> list[str]:
     """The names that `create_model` knows."""
-    return sorted(_BUILDERS)
+    return sorted(NETWORKS)
 
 
 def create_model(
@@ -67,9 +70,17 @@ def create_model(
     Raises:
         ValueError: The name, size or an option is unknown, or a value is out of range.
     """
-    if name not in _BUILDERS:
+    network = _network(name)
+    if size not in network.presets:
+        raise ValueError(f"size {size!r}: {name} comes in {', '.join(network.presets)}")
+    options = {"in_channels": in_channels, "num_classes": num_classes, **options}
+    return network.build({**network.presets[size], **options})
+
+
+def _network(name: str) -> Network:
+    if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: there are {', '.join(model_names())}")
-    return _BUILDERS[name](size, in_channels=in_channels, num_classes=num_classes, **options)
+    return NETWORKS[name]
 
 
 def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = None) -> None:
@@ -89,6 +100,7 @@ def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = N
     os.close(handle)
     try:
         save_file(tensors, temporary, metadata)
+        Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -110,15 +122,16 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def load_model(path: Path) -> nn.Module:
+def load_model(path: Path | str) -> nn.Module:
     """Rebuilds the network of a weights file, in evaluation mode.
 
     Raises:
         WeightsError: The file is missing, damaged, or its tensors do not fit its configuration.
     """
+    path = Path(path)
     metadata = read_metadata(path)
     try:
-        model = _from_config(metadata["model"], json.loads(metadata["config"]))
+        model = _network(metadata["model"]).build(json.loads(metadata["config"]))
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
         _check_tensors(model, tensors)
@@ -126,12 +139,6 @@ def load_model(path: Path) -> nn.Module:
         raise WeightsError(f"{path}: does not fit the network that it describes: {error}") from error
     model.load_state_dict(tensors)
     return model.eval()
-
-
-def _from_config(name: str, config: dict[str, Any]) -> nn.Module:
-    if name != "scgcnet":
-        raise ValueError(f"unknown network {name!r}: there are {', '.join(model_names())}")
-    return SCGCNet(SCGCNetConfig.from_dict(config))
 
 
 def _check_tensors(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:

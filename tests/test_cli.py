@@ -82,13 +82,14 @@ def test_a_bug_keeps_its_traceback(project, monkeypatch):
         main(["study", "run", "--profile", "smoke"])
 
 
-def test_an_interrupt_is_no_traceback(project, monkeypatch, capsys):
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])  # Lightning turns the first into the second
+def test_an_interrupt_is_no_traceback(project, monkeypatch, capsys, stop):
     def interrupt(*arguments, **options):
-        raise KeyboardInterrupt
+        raise stop
 
     monkeypatch.setattr(runner, "run", interrupt)
     assert main(["study", "run", "--profile", "smoke"]) == 1
-    assert capsys.readouterr().err == "scgcnet: interrupted\n"
+    assert capsys.readouterr().err.startswith("scgcnet: interrupted; a training goes on from its last whole epoch")
 
 
 def test_fake_data_passes_the_check_and_damage_does_not(project, capsys):

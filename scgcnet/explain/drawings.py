@@ -17,19 +17,18 @@ from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
 from scgcnet.efficiency import Cost, count_cost
-from scgcnet.explain.features import capture, layer_shapes
+from scgcnet.explain.features import capture, energy, layer_shapes
 from scgcnet.model import SCGCNet, SCGCNetConfig
 
-LAYERS = (
-    "encoder.stem",
-    *(f"encoder.stage{i}" for i in (1, 2, 3, 4)),
-    *(f"laterals.{i}" for i in range(4)),
-    *(f"cam.{i}" for i in range(4)),
-    *(f"decoder.smooth.{i}" for i in range(3)),
-    "head",
-)
-#: The maps that the feature figure shows, in the order of the forward pass.
-SHOWN = (*LAYERS[1:5], "cam.3", *(f"decoder.smooth.{i}" for i in range(3)))
+#: Layers whose output is a part's, and the part's name in drawings and tables, in the order of the forward pass.
+LAYERS = {
+    "encoder.stem": "stem",
+    **{f"encoder.stage{i}": f"stage {i}" for i in (1, 2, 3, 4)},
+    **{f"laterals.{i}": f"lateral {i + 1}" for i in range(4)},
+    **{f"cam.{i}": f"CAM on lateral {i + 1}" for i in range(4)},
+    **{f"decoder.smooth.{i}": f"fusion {i + 1}" for i in range(3)},
+    "head": "head",
+}
 _COLOURS = {"encoder": "#cfe2f3", "scfe": "#d9ead3", "neck": "#eeeeee", "cam": "#fff2cc", "decoder": "#f4cccc"}
 
 
@@ -50,7 +49,7 @@ def draw_anatomy(config: SCGCNetConfig, image_size: int = 512) -> Figure:
     """Draws the network for a square image of `image_size` pixels, with output shape and GMAC on every box."""
     with torch.device("meta"):
         model = SCGCNet(config)
-    shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), LAYERS)
+    shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), list(LAYERS))
     macs = _cost(config, image_size).by_module
 
     figure, axes = plt.subplots(figsize=(10.5, 6.0))
@@ -135,6 +134,13 @@ def draw_offsets(image: npt.NDArray[np.uint8], offsets: Mapping[str, torch.Tenso
         ax.set_title(f"{title}: mean length {length:.2f} px of {height} x {width}", fontsize=9)
         ax.axis("off")
     return _finished(figure)
+
+
+def feature_energies(model: nn.Module, images: torch.Tensor) -> dict[str, npt.NDArray[np.float32]]:
+    """Strength of the maps of images (1, C, H, W) from the stages through CAM and the fusion units, by part."""
+    names = [n for n in LAYERS if n.startswith(("encoder.stage", "cam.", "decoder."))]
+    present = [n for n in names if not isinstance(model.get_submodule(n), nn.Identity)]
+    return {LAYERS[name]: energy(features) for name, features in capture(model, images, present).items()}
 
 
 def offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import torch
+from torch import nn
 
 from scgcnet.explain.drawings import LAYERS, part_costs
 from scgcnet.explain.features import layer_shapes
@@ -29,7 +30,7 @@ def shape_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
     """Output of each part for one square image: channels, rows, columns."""
     with torch.device("meta"):
         model = SCGCNet(config)
-    shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), LAYERS)
-    return pd.DataFrame({k: v[1:] for k, v in shapes.items()}, index=["channels", "rows", "columns"]).T.reset_index(
-        names="layer"
-    )
+    present = [name for name in LAYERS if not isinstance(model.get_submodule(name), nn.Identity)]
+    shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), present)
+    columns = {LAYERS[name]: shape[1:] for name, shape in shapes.items()}
+    return pd.DataFrame(columns, index=["channels", "rows", "columns"]).T.reset_index(names="part")

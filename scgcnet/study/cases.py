@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,11 @@ class Case:
     iou: float
 
 
-def pick_cases(record: Record, test: LandslideDataset | None, n_cases: int) -> list[Case]:
+def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases: int) -> list[Case]:
     """Cases from the worst IoU of a run to its best, evenly spaced in rank, so that nobody chose the nice ones.
 
     Args:
-        record: the run; its weights are looked for by `weights_for`.
+        records: runs on one split; the first whose weights are at hand (`weights_for`) is shown.
         test: the test part, or None where the data are not at hand.
         n_cases: how many to show.
 
@@ -46,9 +47,10 @@ def pick_cases(record: Record, test: LandslideDataset | None, n_cases: int) -> l
         ValueError: `n_cases` is below 1.
         WeightsError: the weights are damaged.
     """
-    weights = weights_for(record)
-    if weights is None or test is None:
+    found = next(((record, path) for record in records if (path := weights_for(record))), None)
+    if found is None or test is None:
         return []
+    record, weights = found
 
     from scgcnet import zoo
     from scgcnet.train import Confusion, predict

@@ -75,11 +75,12 @@ def declared_parameters(template: Path) -> dict[str, Parameter]:
 
 
 def chapter_parameters(
-    plan: Plan, chapter: Chapter, profile: str, changes: Mapping[str, Any] | None = None
+    plan: Plan, chapter: Chapter, profile: str | None, changes: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What a chapter is executed with: study.yml's parameters, the profile, the caller's changes.
 
-    The profile is passed to the templates that declare `profile`; the others show nothing that was trained.
+    The profile is passed to the templates that declare `profile`; the others show nothing that was trained. Without
+    one, the template's own default holds.
 
     Raises:
         PlanError: no such profile.
@@ -87,7 +88,7 @@ def chapter_parameters(
     """
     declared = declared_parameters(project_root() / chapter.template)
     values = dict(chapter.parameters)
-    if "profile" in declared:
+    if profile is not None and "profile" in declared:
         values["profile"] = plan.profile(profile).name
     values |= changes or {}
     return check_parameters(declared, values, chapter.template)

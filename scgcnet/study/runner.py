@@ -5,10 +5,12 @@ torch, lightning and the data room are imported when a run is computed, not when
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,12 +63,22 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
 
     train = open_dataset(spec.dataset, spec.split, "train")
     data_sha = data_sha256(spec.dataset)
-    if train.kind == "synthetic":
-        stored = find(spec.run_id, "synthetic", root)
-        if stored and not force and not is_stale(stored) and stored.data_sha256 == data_sha:
-            return stored
-    looks = stored.test_looks if stored else 0
-    return _compute(spec, train, data_sha, looks=looks, progress=progress)
+    with _alone(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
+        stored = find(spec.run_id, train.kind, root)  # another process may have finished it meanwhile
+        current = stored and (train.kind == "real" or (not is_stale(stored) and stored.data_sha256 == data_sha))
+        if stored and current and not force:
+            return _with_claims(stored, spec)
+        looks = stored.test_looks if stored else 0
+        return _compute(spec, train, data_sha, looks=looks, progress=progress)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Waits until no other process trains the same run: two would share, and remove, one folder of checkpoints."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _with_claims(stored: Record, spec: Run) -> Record:
@@ -75,6 +87,8 @@ def _with_claims(stored: Record, spec: Run) -> Record:
 
 
 def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, progress: bool) -> Record:
+    # One run, one card: several cards serve several runs. Read when CUDA starts, so set before.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     import torch
 
     from scgcnet import zoo
@@ -102,9 +116,6 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         shutil.rmtree(folder, ignore_errors=True)
     val = open_dataset(spec.dataset, spec.split, "val")
     result = fit(model, train, val, config, spec.seed, folder, progress=progress)
-    weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
-    zoo.save_model(result.model, weights, {"run_id": spec.run_id})
-
     test = open_dataset(spec.dataset, spec.split, "test")
     network = result.model.to("cuda" if torch.cuda.is_available() else "cpu")
     record = Record(
@@ -133,6 +144,8 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         finished_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **made_by,
     )
+    weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
+    zoo.save_model(result.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
     save(record, root)
     shutil.rmtree(folder.parent, ignore_errors=True)  # the optimiser's state of a finished run is of no use
     return record
@@ -164,17 +177,21 @@ def _device() -> str:
 def weights_for(record: Record) -> Path | None:
     """The weights of a run: computed here, or published with the repository; None where neither is there.
 
+    A run made again has other weights under the same name, so the time that it was finished must agree too.
+
     Raises:
         WeightsError: a published file is damaged.
     """
     from scgcnet.zoo import read_metadata
 
     root = project_root()
-    built = root / WEIGHTS_FOLDER / f"{record.run_id}.safetensors"
-    if built.is_file():
-        return built
-    published = sorted((root / PUBLISHED_FOLDER).glob("*.safetensors"))
-    return next((path for path in published if read_metadata(path).get("run_id") == record.run_id), None)
+    candidates = [root / WEIGHTS_FOLDER / f"{record.run_id}.safetensors"]
+    candidates += sorted((root / PUBLISHED_FOLDER).glob("*.safetensors"))
+    for path in filter(Path.is_file, candidates):
+        metadata = read_metadata(path)
+        if (metadata.get("run_id"), metadata.get("finished_utc")) == (record.run_id, record.finished_utc):
+            return path
+    return None
 
 
 def data_parts(spec: Run) -> dict[str, LandslideDataset]:
@@ -194,9 +211,9 @@ def chapter_runs(
     plan: Plan,
     dataset: str,
     models: Sequence[str],
-    size: str,
+    size: str | None,
     profile: str,
-    seeds: Sequence[int],
+    seeds: Sequence[int] | None,
     split: int,
     *,
     epochs: int | None = None,
@@ -209,10 +226,10 @@ def chapter_runs(
         plan: the study.
         dataset: name of the data set.
         models: names for `create_model`.
-        size: preset of the networks.
+        size: preset of the networks; None for those that study.yml plans for the profile and the data, else tiny.
         profile: name in study.yml, or "auto": `cpu` where the data set is there, else `smoke`. A profile on
             synthetic data replaces the data set.
-        seeds: one run each.
+        seeds: one run each; None for those that study.yml plans for the same network, data and split, else 0.
         split: number of the committed split.
         epochs: replaces the profile's unless None.
         image_size: likewise, in pixels.
@@ -224,7 +241,7 @@ def chapter_runs(
     """
     from scgcnet.data import dataset_available
 
-    if not models or not seeds:
+    if not models or (seeds is not None and not seeds):
         raise PlanError("models and seeds must each name at least one")
     if profile == "auto":
         profile = "cpu" if dataset_available(dataset) else "smoke"
@@ -232,8 +249,12 @@ def chapter_runs(
         dataset, split = "synthetic", 0
     asked = {"epochs": epochs, "image_size": image_size, "batch_size": batch_size}
     changes = {key: value for key, value in asked.items() if value is not None}
-    return [
-        plan.make_run(dataset, model, size, profile, split=split, seed=seed, changes=changes)
-        for model in models
-        for seed in seeds
-    ]
+    made = []
+    for model in models:
+        planned = [r for r in plan.select(profile) if (r.dataset, r.model, r.split) == (dataset, model, split)]
+        for preset in [size] if size else list(dict.fromkeys(r.size for r in planned)) or ["tiny"]:
+            # A recipe changed by hand is somebody's trial, for which one seed does.
+            repeats = [] if changes else [r.seed for r in planned if r.size == preset]
+            for seed in (repeats or [0]) if seeds is None else seeds:
+                made.append(plan.make_run(dataset, model, preset, profile, split=split, seed=seed, changes=changes))
+    return made

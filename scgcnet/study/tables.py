@@ -40,22 +40,30 @@ SCORES = {
 }
 #: Way of counting: what it means.
 WAYS = {
-    "resized": "pixels of all images at the network's size (the paper's way)",
+    "resized": "pixels of all images at the network's input size (most likely the paper's way)",
     "pooled": "pixels of all images at native size",
     "per_image": "mean over images at native size",
 }
 
 
-def data_note(run: Run, plan: Plan) -> Note:
-    """What a chapter says on top about its run: synthetic, scaled down, or the paper's own protocol."""
+def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> Note:
+    """What a chapter says on top about its run: synthetic, scaled down, or the paper's own protocol.
+
+    Args:
+        run: what the page is run with.
+        plan: the study.
+        parts: the run's data, which know whether they were made up; empty where they are not at hand.
+    """
     settings = run.config["settings"]
     what = f"{run.model} {run.size}, {settings['image_size']} px, {settings['epochs']} epochs"
-    if plan.profile(run.profile).data == "synthetic":
+    kinds = {part.kind for part in parts.values()} or {plan.profile(run.profile).data}
+    if "synthetic" in kinds:
         return Note(
             "Synthetic data",
             f"This page was run on made-up images at the profile {run.profile} ({what}). It shows that everything "
-            "works; its scores mean nothing and never stand beside the paper's. With the data set in place "
-            "(SCGCNET_DATA) and the profile cpu the same page gives real numbers.",
+            "works; its training, scores and predictions mean nothing. Only the sections 'How the recipe was chosen' "
+            "and 'Beside the paper' speak of real images. With the data set in place (SCGCNET_DATA) and the profile "
+            "cpu the same page gives real numbers.",
             "warning",
         )
     how = condition(run, plan)
@@ -64,7 +72,7 @@ def data_note(run: Run, plan: Plan) -> Note:
     return Note(
         f"Real data, {how}",
         f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. "
-        "The paper trains at 512 px for 400 epochs.",
+        "The paper trains a network of the size of base (252.9 M parameters) at 512 px for 400 epochs.",
     )
 
 
@@ -228,6 +236,14 @@ def _many(n: int, what: str) -> str:
     return f"{n} {what}" + ("s" if n != 1 else "")
 
 
+def by_configuration(records: Iterable[Record]) -> list[list[Record]]:
+    """Records that differ in split and seed alone, together, in the order in which they come."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_configuration(record), []).append(record)
+    return list(groups.values())
+
+
 def score_table(records: Sequence[Record]) -> Table:
     """The scores of some repeats of one configuration in all three ways of counting, without the paper's.
 
@@ -261,7 +277,7 @@ def cost_table(records: Sequence[Record]) -> Table:
             "Parameters": f"{record.params / 1e6:.2f} M",
             "GMAC an image": f"{record.gmac:.2f} at {record.config['settings']['image_size']} px",
             "Epochs": len(record.history),
-            "Best epoch": record.best_epoch,
+            "Best epoch (from 0)": record.best_epoch,
             "Wall time": f"{record.wall_s / 60:.1f} min",
             "Device": record.device,
             "Looks at test": record.test_looks,
@@ -305,20 +321,26 @@ def profile_table(plan: Plan, records: Sequence[Record]) -> Table:
 
 def exhibit_table(plan: Plan, records: Sequence[Record]) -> Table:
     """Status of every table and figure of the paper that shows results, from stored runs on real data."""
+    planned = {run.run_id: run.claims for run in plan.runs}  # the plan's claims may be newer than the record's
+    claims = {record.run_id: set(planned.get(record.run_id, record.claims)) for record in records}
     rows = []
     for exhibit in plan.exhibits:
-        runs = [record for record in records if set(record.claims) & set(exhibit.claims)]
-        touched = {claim for record in runs for claim in record.claims} & set(exhibit.claims)
+        runs = [record for record in records if claims[record.run_id] & set(exhibit.claims)]
+        touched = {claim for record in runs for claim in claims[record.run_id]} & set(exhibit.claims)
         how = sorted({condition(record, plan) for record in runs})
         rows.append(
             {
                 "In the paper": exhibit.title,
-                "Status": f"measured, {' and '.join(how)}" if runs else NOT_RUN,
+                "Status": _status(len(touched), len(exhibit.claims), how) if runs else NOT_RUN,
                 "Claims measured": f"{len(touched)} of {len(exhibit.claims)}",
                 "Runs": run_links(runs),
             }
         )
     return Table(pd.DataFrame(rows), "The paper's tables and figures in this study")
+
+
+def _status(touched: int, claims: int, how: Sequence[Condition]) -> str:
+    return f"{'measured' if touched == claims else 'partly measured'}, {' and '.join(how)}"
 
 
 def plan_table(plan: Plan, records: Sequence[Record]) -> Table:
@@ -339,5 +361,5 @@ def plan_table(plan: Plan, records: Sequence[Record]) -> Table:
                 "State": NOT_RUN if record is None else "stale" if is_stale(record) else "stored",
             }
         )
-    rows.sort(key=lambda row: (str(row["Priority"]), row["Profile"] != "smoke"))
+    rows.sort(key=lambda row: (row["Priority"] if isinstance(row["Priority"], int) else 99, row["Profile"] != "smoke"))
     return Table(pd.DataFrame(rows), "Runs of the study")

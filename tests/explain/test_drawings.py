@@ -9,7 +9,14 @@ import torch
 from matplotlib.figure import Figure
 
 from scgcnet.efficiency import count_cost
-from scgcnet.explain.drawings import draw_anatomy, draw_features, draw_offsets, offset_fields, part_costs
+from scgcnet.explain.drawings import (
+    draw_anatomy,
+    draw_features,
+    draw_offsets,
+    feature_energies,
+    offset_fields,
+    part_costs,
+)
 from scgcnet.model import ABLATIONS, DILATIONS, PRESETS, SCGCNet, SCGCNetConfig
 
 
@@ -70,3 +77,12 @@ def test_without_calibration_the_figure_says_so() -> None:
     model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"], psccs=False))
     assert offset_fields(model, torch.zeros(1, 3, 32, 32)) == {}
     assert "no calibration units" in texts(draw_offsets(np.zeros((8, 8, 3), np.uint8), {}))
+
+
+def test_feature_energies_are_those_of_the_parts_that_are_there() -> None:
+    image = torch.randn(1, 3, 64, 64)
+    whole = feature_energies(SCGCNet(SCGCNetConfig(**PRESETS["tiny"])).eval(), image)
+    assert list(whole)[3:] == ["stage 4", "CAM on lateral 4", "fusion 1", "fusion 2", "fusion 3"]
+    assert whole["stage 1"].shape == (16, 16) and whole["stage 4"].shape == (2, 2)
+    without = feature_energies(SCGCNet(SCGCNetConfig(**PRESETS["tiny"], cam=False)).eval(), image)
+    assert set(whole) - set(without) == {"CAM on lateral 4"}

@@ -22,6 +22,7 @@ def test_shares_of_base_add_up() -> None:
 
 
 def test_shapes_of_base() -> None:
-    table = shape_table(SCGCNetConfig(), 512).set_index("layer")
-    assert table.loc["encoder.stage4"].tolist() == [2048, 16, 16]
+    table = shape_table(SCGCNetConfig(), 512).set_index("part")
+    assert table.loc["stage 4"].tolist() == [2048, 16, 16]
     assert table.loc["head"].tolist() == [2, 128, 128]
+    assert [part for part in table.index if "CAM" in part] == ["CAM on lateral 4"]  # identities are no parts

@@ -1,4 +1,6 @@
 import dataclasses
+import fcntl
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -77,14 +79,14 @@ def test_a_real_training_from_data_to_run_file(project, spec):
 
     parts = data_parts(spec)
     assert tables.data_table(parts).frame["Images"].tolist() == [len(parts[p]) for p in ("train", "val", "test")]
-    cases = pick_cases(record, parts["test"], 2)
+    cases = pick_cases([record], parts["test"], 2)
     assert len(cases) == 2
     assert [case.iou for case in cases] == sorted(case.iou for case in cases)
     for case in cases:
         assert case.probability.shape == case.sample.mask.shape
-    assert pick_cases(record, None, 3) == []
+    assert pick_cases([record], None, 3) == []
     weights.unlink()
-    assert pick_cases(record, parts["test"], 3) == []
+    assert pick_cases([record], parts["test"], 3) == []
 
 
 def test_the_test_part_is_opened_after_training_and_scored_once(spec, log):
@@ -166,8 +168,12 @@ def test_published_weights_are_found_by_their_run(project, make_record):
     folder = project / runner.PUBLISHED_FOLDER
     zoo.save_model(zoo.create_model("scgcnet", "tiny"), folder / "a.safetensors", {"run_id": "another"})
     assert weights_for(record) is None
-    zoo.save_model(zoo.create_model("scgcnet", "tiny"), folder / "b.safetensors", {"run_id": record.run_id})
-    assert weights_for(record) == folder / "b.safetensors"
+    stamp = {"run_id": record.run_id, "finished_utc": "1999-01-01T00:00:00Z"}  # of an earlier training
+    zoo.save_model(zoo.create_model("scgcnet", "tiny"), folder / "b.safetensors", stamp)
+    assert weights_for(record) is None
+    stamp["finished_utc"] = record.finished_utc
+    zoo.save_model(zoo.create_model("scgcnet", "tiny"), folder / "c.safetensors", stamp)
+    assert weights_for(record) == folder / "c.safetensors"
 
 
 def test_auto_takes_what_is_at_hand(project, fakes, monkeypatch):
@@ -192,3 +198,37 @@ def test_parameters_of_a_chapter_replace_the_profiles(project):
         chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "cpu", [], 0)
     with pytest.raises(PlanError, match="epochs: 0 is less"):
         chapter_runs(plan, "bijie", ["scgcnet"], "tiny", "cpu", [0], 0, epochs=0)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "cpu", "gpu", "paper"])
+def test_a_chapter_left_alone_shows_what_is_planned_and_trains_nothing_else(project, profile):
+    plan = load_plan()
+    runs = chapter_runs(plan, "bijie", ["scgcnet"], None, profile, None, split=0)
+    assert {r.run_id for r in runs} == {r.run_id for r in plan.select(profile) if r.split == 0}
+
+
+def test_a_recipe_changed_by_hand_is_tried_with_one_seed(project):
+    (trial,) = chapter_runs(load_plan(), "bijie", ["scgcnet"], None, "cpu", None, split=0, epochs=5)
+    assert (trial.size, trial.seed, trial.settings["epochs"]) == ("tiny", 0, 5)
+
+
+def test_two_processes_do_not_train_the_same_run_at_once(project, spec, log, monkeypatch):
+    """The second waits at the lock, and finds the result of the first when it gets it."""
+    held = runner._alone
+    entered = []
+
+    @contextmanager
+    def late(lock):
+        with held(lock):
+            if not entered:  # as if another process had finished while we waited
+                entered.append(lock)
+                monkeypatch.setattr(runner, "_alone", lambda lock: nullcontext())
+                run(spec)
+            yield
+
+    monkeypatch.setattr(runner, "_alone", late)
+    record = run(spec)
+    assert log.count("fit") == 1
+    assert record == runner.find(spec.run_id, record.data_kind)
+    with held(project / "x.lock"), (project / "x.lock").open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
