@@ -160,7 +160,9 @@ def _comparison_row(
     measured = _summary(group, "resized", score) if group else None
     reference = paper[score] if paper and how != "other data" else None
     difference = f"{measured.mean - reference:+.2f}" if measured and reference is not None else NONE
-    verdict = judge(reference, measured, how) if reference is not None else None
+    # Precision and recall are traded against each other by the threshold: alone, neither settles anything.
+    settles = score not in ("precision", "recall")
+    verdict = judge(reference, measured, how) if reference is not None and settles else None
     return {
         "Score": SCORES[score][0],
         "Repeats": label or NOT_RUN,

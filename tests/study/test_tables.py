@@ -201,3 +201,11 @@ def test_trials_are_those_of_the_data_set(project):
     assert table.frame["Recipe"].tolist() == ["first", "second"]
     assert table.frame["Validation IoU, best epoch"].tolist() == ["0.5", "0.6"]
     assert "none on cld" in str(trial_table("cld"))
+
+
+@pytest.mark.parametrize("score", ["Precision", "Recall"])
+def test_one_side_of_a_trade_gets_no_verdict(plan, make_record, score):
+    """Nearly full recall at a low threshold is no support for the paper's recall."""
+    row = rows(comparison("bijie", plan, [make_record(run, 0.9) for run in plan.select("cpu")])[0], Score=score)[0]
+    assert row["Verdict"] == "-"
+    assert row["Difference"] != "-"
