@@ -31,7 +31,9 @@ def warp(features: Tensor, offsets: Tensor) -> Tensor:
         (B, C, H, W), in the dtype of `features`; zero offsets give `features` back.
     """
     height, width = features.shape[2:]
-    offsets = offsets.float()  # a half-precision coordinate cannot address single pixels of a large map
+    # In float32: a half-precision coordinate cannot address single pixels of a large map. NaN, which a diverging
+    # training gives, becomes 0: torch's backward on the CPU takes it for an address and ends the process.
+    offsets = offsets.float().nan_to_num()
     y = torch.arange(height, device=features.device, dtype=offsets.dtype)
     x = torch.arange(width, device=features.device, dtype=offsets.dtype)
     grid_x = (x + offsets[:, 0]) * (2 / max(width - 1, 1)) - 1

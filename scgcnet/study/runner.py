@@ -63,6 +63,10 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
 
     train = open_dataset(spec.dataset, spec.split, "train")
     data_sha = data_sha256(spec.dataset)
+    from scgcnet.train import distributed
+
+    if distributed()[0] > 0:  # a helper of the process that holds the lock, and writes
+        return _compute(spec, train, data_sha, looks=0, progress=False)
     with _alone(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
         stored = find(spec.run_id, train.kind, root)  # another process may have finished it meanwhile
         current = stored and (train.kind == "real" or (not is_stale(stored) and stored.data_sha256 == data_sha))
@@ -87,14 +91,12 @@ def _with_claims(stored: Record, spec: Run) -> Record:
 
 
 def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, progress: bool) -> Record:
-    # One run, one card: several cards serve several runs. Read when CUDA starts, so set before.
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     import torch
 
     from scgcnet import zoo
     from scgcnet.data import open_dataset, split_sha256
     from scgcnet.efficiency import count_cost
-    from scgcnet.train import evaluate, fit
+    from scgcnet.train import distributed, evaluate, fit
 
     root = project_root()
     made_by = provenance(root)
@@ -116,6 +118,13 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         shutil.rmtree(folder, ignore_errors=True)
     val = open_dataset(spec.dataset, spec.split, "val")
     result = fit(model, train, val, config, spec.seed, folder, progress=progress)
+    rank, world = distributed()
+    if rank > 0:  # the first process scores and stores; the others read what it stored
+        torch.distributed.barrier()
+        stored = find(spec.run_id, train.kind, root)
+        assert stored is not None
+        return stored
+
     test = open_dataset(spec.dataset, spec.split, "test")
     network = result.model.to("cuda" if torch.cuda.is_available() else "cpu")
     record = Record(
@@ -148,6 +157,8 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
     zoo.save_model(result.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
     save(record, root)
     shutil.rmtree(folder.parent, ignore_errors=True)  # the optimiser's state of a finished run is of no use
+    if world > 1:
+        torch.distributed.barrier()
     return record
 
 

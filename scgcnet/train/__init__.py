@@ -1,9 +1,10 @@
 """Training and scoring: losses, metrics, the Lightning task, `fit`, `evaluate` and `predict`."""
 
 from scgcnet.train.config import TrainConfig
-from scgcnet.train.fit import FitResult, TrainingError, evaluate, fit, predict
+from scgcnet.train.fit import FitResult, distributed, evaluate, fit, predict
 from scgcnet.train.losses import LossWeights, composite_loss
 from scgcnet.train.metrics import SCORES, Confusion, mean_scores
+from scgcnet.train.task import TrainingError
 
 __all__ = [
     "SCORES",
@@ -13,6 +14,7 @@ __all__ = [
     "TrainConfig",
     "TrainingError",
     "composite_loss",
+    "distributed",
     "evaluate",
     "fit",
     "mean_scores",

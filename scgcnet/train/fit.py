@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +25,7 @@ from scgcnet import zoo
 from scgcnet.data import EvalTransform, LandslideDataset, Sample, TrainingView, TrainTransform
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.metrics import Confusion, mean_scores
-from scgcnet.train.task import SegmentationTask
-
-
-class TrainingError(RuntimeError):
-    """A training cannot go on; the message says why and what to do."""
+from scgcnet.train.task import SegmentationTask, TrainingError
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class FitResult:
 
     Attributes:
         model: The network with the weights best on validation, in evaluation mode.
-        history: One row per epoch: epoch, lr, loss, val_loss, val_iou, val_f1, val_precision, val_recall, val_oa.
+        history: One row per epoch: epoch, lr (after its last step), loss, val_loss, val_iou, val_f1, val_precision,
+            val_recall, val_oa.
         best_epoch: The epoch of those weights, from 0.
     """
 
@@ -94,7 +93,7 @@ class _Progress(Callback):
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             self.bar = tqdm(total=trainer.max_epochs, initial=trainer.current_epoch, desc="training", unit="epoch")
 
@@ -108,6 +107,11 @@ class _Progress(Callback):
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def distributed() -> tuple[int, int]:
+    """Rank of this process and number of processes, as torchrun sets them; 0 and 1 without."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> int:
@@ -138,8 +142,11 @@ def fit(
         folder: Where checkpoints go; one folder per run.
         progress: Show a progress bar on standard error.
 
+    One device trains. Under `torchrun` every process takes its share of each batch, and all return the same result.
+
     Raises:
         TrainingError: A part is empty, the batch is larger than the training part, or the loss is no number.
+        KeyboardInterrupt: The user stopped it; the epochs that were finished are kept.
     """
     if not len(train) or not len(val):
         raise TrainingError("the training or the validation part is empty: check the split file")
@@ -149,9 +156,14 @@ def fit(
         )
     folder.mkdir(parents=True, exist_ok=True)
     _quiet()
+    rank, world = distributed()
     trainer = L.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        strategy="ddp" if world > 1 else "auto",
+        sync_batchnorm=world > 1 and torch.cuda.is_available(),
         precision="bf16-mixed" if config.precision == "bf16" else "32-true",
         callbacks=[
             _KeepBest(folder / "best.safetensors"),
@@ -165,21 +177,22 @@ def fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    world = trainer.world_size
     batch = max(config.batch_size // world, 1)
     view = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
-    sampler = _EpochSampler(len(train), seed, lambda: trainer.current_epoch, trainer.global_rank, world)
+    sampler = _EpochSampler(len(train), seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
     loader = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
-    val_loader = DataLoader(_EvalView(val, config.image_size), batch, **workers)
+    share = list(range(rank, len(val), world))
+    val_loader = DataLoader(_EvalView(val, config.image_size), batch, sampler=share, **workers)
     task = SegmentationTask(model, config, seed, steps_per_epoch=len(loader))
     last = folder / "last.ckpt"
-    trainer.fit(task, loader, val_loader, ckpt_path=str(last) if last.is_file() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    if not np.isfinite(task.history[-1]["loss"]):
-        raise TrainingError(f"the loss of epoch {len(task.history) - 1} is no number: lower the learning rate")
+    try:
+        trainer.fit(task, loader, val_loader, ckpt_path=str(last) if last.is_file() else None)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C, after it has told the process to ignore the next one
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from stop
+    trainer.strategy.barrier()  # the first rank writes the weights that all of them read
     return FitResult(zoo.load_model(folder / "best.safetensors"), task.history, best_epoch(task.history))
 
 

@@ -16,6 +16,10 @@ from scgcnet.train.losses import composite_loss
 from scgcnet.train.metrics import Confusion
 
 
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message says why and what to do."""
+
+
 class SegmentationTask(L.LightningModule):
     """Trains one network under one recipe; `history` grows by one row per epoch.
 
@@ -28,6 +32,7 @@ class SegmentationTask(L.LightningModule):
         self.average: AveragedModel | None = None
         if config.ema_decay:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+            self.average.requires_grad_(False)  # several devices would wait for gradients that never come
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._val_losses: list[Tensor] = []
@@ -83,7 +88,11 @@ class SegmentationTask(L.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Writes one row of `history`; counts are summed, losses averaged, over devices."""
+        """Writes one row of `history`; counts are summed, losses averaged, over devices.
+
+        Raises:
+            TrainingError: The loss is no number; the last checkpoint is of the epoch before.
+        """
         strategy = self.trainer.strategy
         counts = strategy.reduce(self._counts, reduce_op="sum")
         scores = Confusion(*(int(n) for n in counts)).scores()
@@ -94,9 +103,9 @@ class SegmentationTask(L.LightningModule):
             "val_loss": float(strategy.reduce(torch.stack(self._val_losses).mean(), reduce_op="mean")),
             **{f"val_{name}": value for name, value in scores.items()},
         }
+        if not math.isfinite(row["loss"]):
+            raise TrainingError(f"the loss of epoch {self.current_epoch} is no number: lower the learning rate")
         self.history.append(row)
-        self.log("loss", row["loss"], prog_bar=True)
-        self.log("val_iou", row["val_iou"], prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the history with the checkpoint."""

@@ -32,6 +32,18 @@ def test_half_precision_addresses_every_pixel_of_a_large_map() -> None:
     torch.testing.assert_close(moved[..., :-1], x[..., 1:], rtol=0, atol=1e-3)  # bfloat16 alone would be off by 8
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e38])
+def test_offsets_beyond_all_bounds_stay_within_memory(value: float) -> None:
+    x = torch.randn(1, 2, 6, 7, requires_grad=True)
+    offsets = torch.full((1, 2, 6, 7), value, requires_grad=True)
+    warped = warp(x, offsets)
+    warped.sum().backward()
+    expected = {"nan": x, "inf": x[:, :, -1:, -1:], "-inf": x[:, :, :1, :1], "1e+38": x[:, :, -1:, -1:]}[str(value)]
+    torch.testing.assert_close(warped, expected.expand_as(warped))
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
 def test_a_unit_starts_as_twice_the_pyramid() -> None:
     torch.manual_seed(0)
     coarse, fine = torch.randn(1, 8, 3, 4), torch.randn(1, 8, 6, 8)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -80,6 +86,68 @@ def test_a_broken_training_goes_on_where_it_was(tmp_path: Path) -> None:
     assert resumed.history == whole.history
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_an_interrupt_is_one_and_the_training_goes_on(tmp_path: Path) -> None:
+    class Interrupted(Blobs):
+        def __getitem__(self, index: int) -> Sample:
+            if self.reads == 6:
+                raise KeyboardInterrupt
+            return super().__getitem__(index)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), Interrupted(5), Blobs(2), CONFIG, 7, tmp_path, False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert len(fit(tiny(), Blobs(5), Blobs(2), CONFIG, 7, tmp_path, False).history) == CONFIG.epochs
+
+
+def test_a_loss_that_is_no_number_stops_at_once_and_is_not_kept(tmp_path: Path) -> None:
+    config = replace(CONFIG, optimizer="adam", lr=1e30, warmup_epochs=0.0, ema_decay=0.0)
+    with pytest.raises(TrainingError, match=r"loss of epoch 0 is no number: lower the learning rate"):
+        fit(tiny(), Blobs(6), Blobs(2), config, 0, tmp_path, False)
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    first = fit(tiny(), Blobs(4), Blobs(2), CONFIG, 0, tmp_path, False)
+    train = Blobs(4, fail_after=0)
+    assert fit(tiny(seed=9), train, Blobs(2), CONFIG, 0, tmp_path, False).history == first.history
+
+
+@pytest.mark.parametrize(
+    "change", [{"precision": "bf16"}, {"workers": 1}, {"gradient_clip": 0.5}, {"optimizer": "adam"}]
+)
+def test_other_ways_to_train(change: dict[str, Any], tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=2, **change)
+    history = fit(tiny(), Blobs(4), Blobs(2), config, 0, tmp_path, False).history
+    assert len(history) == 2
+    if change == {"workers": 1}:  # loader processes change no number
+        alone = fit(tiny(), Blobs(4), Blobs(2), replace(config, workers=0), 0, tmp_path / "alone", False).history
+        assert history == alone
+
+
+def test_two_processes_share_the_work_and_agree(tmp_path: Path) -> None:
+    """Under torchrun, on two CPU processes: both return the same, and the scores are those of the whole part."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import json, sys; from dataclasses import replace; from pathlib import Path\n"
+        "from test_fit import Blobs, CONFIG, tiny\n"
+        "from scgcnet.train import distributed, evaluate, fit\n"
+        "folder, config = Path(sys.argv[1]), replace(CONFIG, batch_size=4)\n"
+        "result = fit(tiny(), Blobs(8), Blobs(3), config, 3, folder / 'training', False)\n"
+        "iou = evaluate(result.model, Blobs(3), CONFIG.image_size)['resized']['iou']\n"
+        "(folder / f'{distributed()[0]}.json').write_text(json.dumps([result.history, result.best_epoch, iou]))\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path)], env=environment, check=True, capture_output=True, timeout=300)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert first == second
+    history, best, iou = first
+    assert len(history) == CONFIG.epochs
+    assert iou == pytest.approx(history[best]["val_iou"], abs=1e-6)
 
 
 def test_seed_and_epoch_decide_the_order() -> None:
