@@ -226,7 +226,7 @@ def load_plan(path: Path | None = None) -> Plan:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"{path} does not exist") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise PlanError(f"{path} is not valid YAML: {error}") from None
     if fault := first_fault(tree, _PLAN):
         raise PlanError(f"{path}: {fault}")
@@ -279,8 +279,11 @@ def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
 def _claim_ids(path: Path) -> set[str] | None:
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["id"] for row in csv.DictReader(file)}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["id"] for row in csv.DictReader(file, strict=True)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise PlanError(f"{path}: cannot be read as CSV with a column id ({error}); take it back from git") from None
 
 
 def _check_claims(claims: list[str], known: set[str] | None, where: str) -> None:

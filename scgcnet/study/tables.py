@@ -7,6 +7,7 @@ every number comes with links to the run files that it was computed from.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scgcnet.study.looks import Look
 from scgcnet.study.plan import Plan, Run, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
@@ -287,6 +289,33 @@ def cost_table(records: Sequence[Record]) -> Table:
         for record in records
     ]
     return Table(pd.DataFrame(rows), "What the runs cost")
+
+
+def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:
+    """How often each test part was looked at, by how many configurations, and how many of them are stored.
+
+    The more configurations are scored on one test part, the more the best of them owes to chance.
+    """
+    stored = {record.run_id for record in records}
+    parts: dict[tuple[str, int], list[Look]] = {}
+    for look in looks:
+        parts.setdefault((look.dataset, look.split), []).append(look)
+    rows = []
+    for (dataset, split), group in sorted(parts.items()):
+        times = Counter(look.run_id for look in group)
+        rows.append(
+            {
+                "Test part": f"{dataset}, split {split}",
+                "Looks": len(group),
+                "Configurations and seeds": len(times),
+                "Most looks at one": max(times.values()),
+                "Without a stored result": len(times.keys() - stored),
+                "Last": max(look.utc for look in group)[:10],
+            }
+        )
+    if not rows:
+        rows.append({"Test part": "none", "Looks": 0})
+    return Table(pd.DataFrame(rows), "Looks at the test parts, from results/looks.csv")
 
 
 def trial_table(dataset: str, root: Path | None = None) -> Table:

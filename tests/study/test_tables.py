@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from scgcnet.study.looks import Look
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.tables import (
@@ -13,6 +14,7 @@ from scgcnet.study.tables import (
     data_note,
     data_table,
     exhibit_table,
+    look_table,
     paper_scores,
     plan_table,
     profile_table,
@@ -171,6 +173,19 @@ def test_runs_beyond_the_plan_are_listed(plan, make_record):
 def test_costs_show_the_looks_at_the_test_part(tiny):
     (row,) = rows(cost_table([dataclasses.replace(tiny[0], test_looks=2)]))
     assert (row["Looks at test"], row["GMAC an image"]) == (2, "0.08 at 128 px")
+
+
+def test_looks_are_counted_by_test_part_also_those_without_a_result(tiny):
+    first, second = (record.run_id for record in tiny[:2])
+    looks = [Look(f"2026-01-0{day}T00:00:00Z", "bijie", 0, run, "") for day, run in enumerate([first, first, "x"], 1)]
+    looks.append(Look("2026-02-01T00:00:00Z", "bijie", 1, second, ""))
+    assert rows(look_table(looks, tiny)) == [
+        {"Test part": "bijie, split 0", "Looks": 3, "Configurations and seeds": 2, "Most looks at one": 2,
+         "Without a stored result": 1, "Last": "2026-01-03"},
+        {"Test part": "bijie, split 1", "Looks": 1, "Configurations and seeds": 1, "Most looks at one": 1,
+         "Without a stored result": 0, "Last": "2026-02-01"},
+    ]  # fmt: skip
+    assert rows(look_table([], tiny)) == [{"Test part": "none", "Looks": 0}]
 
 
 def test_data_that_is_not_at_hand_says_so():
