@@ -26,6 +26,11 @@ class PaperError(ValueError):
     """A file of results/paper is missing or damaged; the message names file, row and column, and the remedy."""
 
 
+def full_name(dataset: str) -> str:
+    """The name of a data set as the paper's text has it; the head of Table I shortens one."""
+    return {"GLDD": "HR-GLDD"}.get(dataset, dataset)
+
+
 class Interval(NamedTuple):
     """All values from `low` to `high`, both included."""
 
