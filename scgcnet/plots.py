@@ -155,6 +155,9 @@ def error_overlay(
     return out.round().astype(np.uint8)
 
 
+_HOW_FAR = {"": (BLUE, "o"), "just": (ORANGE, "s"), "far": (VERMILION, "D")}
+
+
 def implied_shares(checks: Sequence[ShareCheck]) -> Figure:
     """A panel for each test set: how far the landslide share that each row implies is from the one agreed on.
 
@@ -166,39 +169,53 @@ def implied_shares(checks: Sequence[ShareCheck]) -> Figure:
         checks: one for each test set, from `scgcnet.study.audit.check_shares`.
     """
     names = list(dict.fromkeys(found.row.name for check in checks for found in check.rows))
-    size = (WIDTH, 0.2 * len(names) + 1.3)
     figure, panels = plt.subplots(
-        1, len(checks), figsize=size, dpi=DPI, layout="constrained", sharey=True, squeeze=False
+        1,
+        len(checks),
+        figsize=(WIDTH, 0.22 * len(names) + 1.3),
+        dpi=DPI,
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
     )
     for panel, check in zip(panels[0], checks, strict=True):
-        middle = float(check.agreed.middle)
-        for found in check.rows:
-            y = names.index(found.row.name)
-            low, high = (100 * (float(end) - middle) for end in found.share)
-            colour, marker = _HOW_FAR[found.off]
-            panel.plot([low, high], [y, y], color=colour, lw=3, solid_capstyle="butt")
-            panel.plot((low + high) / 2, y, marker, color=colour, ms=5)
-            if found.off == "far":
-                text = f"{found.row.printed['OA']}, fits {100 * float(found.oa.middle):.2f}"
-                panel.annotate(
-                    text, (low, y), (-6, 0), textcoords="offset points", ha="right", va="center", fontsize=6.5
-                )
-        panel.axvspan(*(100 * (float(end) - middle) for end in check.agreed), color=BLACK, alpha=0.25, lw=0)
-        panel.set_xscale("symlog", linthresh=0.1, linscale=1)
-        panel.set(xlim=(-10, 10), xticks=[-1, -0.1, 0, 0.1, 1], ylim=(len(names) - 0.5, -0.5))
-        panel.set_xticklabels(["-1", "-0.1", "0", "0.1", "1"], fontsize="small")
-        panel.set_yticks(range(len(names)), names, fontsize="small")
-        panel.set_title(f"{full_name(check.dataset)}: {check.agreed.percent()} %", fontsize="medium")
-        panel.grid(axis="both", alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
+        _share_panel(panel, check, names)
+        panel.set_yticks(range(len(names)), names)
+        panel.set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("implied minus agreed share of landslide pixels, percentage points", fontsize="medium")
-    labels = {"": "fits", "just": "just off", "far": "far off: OA as printed, and what fits"}
+    labels = {"": "fits", "just": "just off", "far": "far off (OA as printed → as it would fit)"}
     handles = [
         Line2D([], [], color=colour, marker=marker, lw=3, ms=5, label=labels[off])
         for off, (colour, marker) in _HOW_FAR.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
     return _finished(figure)
 
 
-_HOW_FAR = {"": (BLUE, "o"), "just": (ORANGE, "s"), "far": (VERMILION, "D")}
+def _share_panel(panel: Axes, check: ShareCheck, names: Sequence[str]) -> None:
+    middle = float(check.agreed.middle)
+    panel.axvspan(*(100 * (float(end) - middle) for end in check.agreed), color=BLACK, alpha=0.25, lw=0)
+    for found in check.rows:
+        y = names.index(found.row.name)
+        low, high = (100 * (float(end) - middle) for end in found.share)
+        colour, marker = _HOW_FAR[found.off]
+        panel.plot([low, high], [y, y], color=colour, lw=3, solid_capstyle="butt")
+        panel.plot((low + high) / 2, y, marker, color=colour, ms=5)
+        if found.off == "far":
+            text = f"{found.row.printed['OA']} → {100 * float(found.oa.middle):.2f}"
+            panel.annotate(
+                text,
+                (low, y),
+                (-7, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8,
+                bbox={"fc": "white", "ec": "none", "pad": 0.5},
+            )
+    panel.set_xscale("symlog", linthresh=0.1, linscale=1)
+    panel.set_xlim(-1, 12)
+    panel.set_xticks([-1, -0.1, 0, 0.1, 1, 10], ["-1", "-0.1", "0", "0.1", "1", "10"], fontsize="small")
+    panel.set_title(f"{full_name(check.dataset)}: {check.agreed.percent()} %", fontsize="medium")
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)

@@ -24,7 +24,7 @@ def row_table(paper: Paper, off_only: bool) -> Table:
     checks = audit.check_rows(paper)
     off = [check for check in checks if not check.consistent]
     rows = [
-        {"Table": check.row.table, "Row": name(check.row)}
+        {"Row": name(check.row), "Table": check.row.table}
         | {score: check.row.printed[score] for score in ("P", "R", "F1")}
         | {"F1 by P and R": check.f1.percent(), "IoU": check.row.printed["IoU"]}
         | {"IoU by P and R": check.iou.percent(), "IoU by F1": check.iou_by_f1.percent()}
@@ -73,9 +73,9 @@ def outlier_table(checks: Sequence[audit.ShareCheck]) -> Table:
     """The rows whose OA does not fit the agreed share, the worst of each kind first."""
     rows = [
         {
-            "How far": off,
-            "Table": found.row.table,
             "Row": name(found.row),
+            "Table": found.row.table,
+            "How far": off,
             "OA": found.row.printed["OA"],
             "OA by the agreed share": found.oa.percent(),
             "Off by": f"{float(found.oa_error):+.2f}",
@@ -178,7 +178,7 @@ def growth_table(paper: Paper, base: Mapping[int, float]) -> Table:
         rows.append(
             {"Network": network}
             | {f"{side} px": f"{value:.0f}" for side, value in per_pixel.items()}
-            | {f"Growth, {first} to {last} px": f"{100 * (per_pixel[last] / per_pixel[first] - 1):+.0f} %"}
+            | {f"Growth, {first} to {last} px": f"{round(100 * (per_pixel[last] / per_pixel[first] - 1)):+d} %"}
             | {f"GMAC at {last} px": f"{cost[last]:.0f}", f"{claimed:.0f} is less by": saved}
         )
     return Table(pd.DataFrame(rows), "Thousands of multiply-accumulates for each pixel, by side of the image")
