@@ -15,8 +15,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from scgcnet.study.paper import full_name
-
 if TYPE_CHECKING:
     from scgcnet.study.audit import ShareCheck
     from scgcnet.study.cases import Case
@@ -216,6 +214,6 @@ def _share_panel(panel: Axes, check: ShareCheck, names: Sequence[str]) -> None:
     panel.set_xscale("symlog", linthresh=0.1, linscale=1)
     panel.set_xlim(-1, 12)
     panel.set_xticks([-1, -0.1, 0, 0.1, 1, 10], ["-1", "-0.1", "0", "0.1", "1", "10"], fontsize="small")
-    panel.set_title(f"{full_name(check.dataset)}: {check.agreed.percent()} %", fontsize="medium")
+    panel.set_title(f"{check.title}: {check.agreed.percent()} %", fontsize="medium")
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)

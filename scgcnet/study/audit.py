@@ -16,7 +16,7 @@ from fractions import Fraction
 from statistics import median
 from typing import Literal
 
-from scgcnet.study.paper import Interval, Paper, PaperError, Row, image
+from scgcnet.study.paper import Interval, Paper, PaperError, Row, full_name, image
 
 #: Share of landslide pixels (as a fraction of all) beyond which an implied share is far from the agreed one.
 FAR = Fraction(1, 200)
@@ -160,6 +160,11 @@ class ShareCheck:
     n: int
     median: Fraction
     rows: tuple[RowShare, ...]
+
+    @property
+    def title(self) -> str:
+        """The data set's full name."""
+        return full_name(self.dataset)
 
     def outliers(self, off: Literal["just", "far"]) -> list[RowShare]:
         """The rows that are off by so much, the worst first."""

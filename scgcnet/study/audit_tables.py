@@ -57,7 +57,7 @@ def share_table(checks: Sequence[audit.ShareCheck]) -> Table:
     """The share of landslide pixels that the rows of each test set agree on."""
     rows = [
         {
-            "Test set": full_name(check.dataset),
+            "Test set": check.title,
             "Share agreed on": check.agreed.percent(),
             "Rows of Table I that allow it": f"{check.n_agree} of {check.n}",
             "Median over all rows": f"{100 * float(check.median):.2f}",
