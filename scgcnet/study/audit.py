@@ -18,7 +18,7 @@ from typing import Literal
 
 from scgcnet.study.paper import Interval, Paper, PaperError, Row, full_name, image
 
-#: Share of landslide pixels (as a fraction of all) beyond which an implied share is far from the agreed one.
+#: Widest gap between an implied share of landslide and the agreed one, as a fraction of all pixels, that is not far.
 FAR = Fraction(1, 200)
 PARTS = {"split_train": 5, "split_val": 3, "split_test": 2}  # Sec. IV-A-1, "5:3:2"
 MERGED = ("ds_cld", "ds_gldd", "ds_bijie")
