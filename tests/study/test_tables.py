@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from scgcnet.study.claims import ledger
 from scgcnet.study.looks import Look
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
@@ -153,10 +154,20 @@ def test_notes_say_what_a_page_was_run_on(plan):
 
 
 def test_exhibits_count_the_claims_measured(plan, tiny):
-    (table1,) = rows(exhibit_table(plan, tiny), **{"In the paper": "Table I,"})
+    (table1,) = rows(exhibit_table(plan, ledger(plan, tiny)), **{"In the paper": "Table I,"})
     assert (table1["Status"], table1["Claims measured"]) == ("partly measured, scaled down", "2 of 10")
-    (table2,) = rows(exhibit_table(plan, tiny), **{"In the paper": "Table II,"})
+    (table2,) = rows(exhibit_table(plan, ledger(plan, tiny)), **{"In the paper": "Table II,"})
     assert (table2["Status"], table2["Claims measured"]) == ("not run", "0 of 11")
+    assert [link.href for link in table1["Runs"].items] == [record.file for record in tiny[:3]]  # those that decide
+
+
+def test_a_cost_that_was_fitted_is_counted_not_measured(plan):
+    (figure,) = rows(exhibit_table(plan, ledger(plan, [])), **{"In the paper": "Fig. 10"})
+    assert (figure["Status"], figure["Claims measured"], str(figure["Runs"])) == (
+        "partly counted, fitted",
+        "1 of 10",
+        "-",
+    )
 
 
 def test_profiles_count_their_runs(plan, tiny):
