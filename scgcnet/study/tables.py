@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -190,7 +191,7 @@ def _cost(group: Sequence[Record]) -> str:
     if not group:
         return NONE
     record = group[0]
-    minutes = sum(member.wall_s for member in group) / len(group) / 60
+    minutes = median(member.wall_s for member in group) / 60  # one of them may have shared its machine
     return f"{record.params / 1e6:.2f} M, {record.gmac:.2f} GMAC, {minutes:.1f} min a run"
 
 
