@@ -4,6 +4,7 @@ The browser is Debian's Chromium, without a window and without a network; playwr
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +112,8 @@ def remote_requests(opened: Visit) -> list[str]:
     """What leaves the machine, or gets ready to."""
     links = "link[rel~=preconnect], link[rel~=dns-prefetch], link[rel~=prefetch], link[rel~=prerender]"
     hints = opened.page.eval_on_selector_all(links, "links => links.map(link => link.href)")
-    return [url for url in [*opened.requests, *hints] if urlsplit(url).scheme not in LOCAL]
+    # A page in a folder takes //host/file for a file on that host.
+    return [url for url in [*opened.requests, *hints] if urlsplit(url).scheme not in LOCAL or urlsplit(url).netloc]
 
 
 def bad_mathematics(page: Page) -> list[str]:
@@ -210,6 +212,10 @@ def keyboard_faults(page: Page) -> list[str]:
     }""")
 
 
+def has_place(page: Path, place: str) -> bool:
+    return bool(re.search(rf"""\bid=["']{re.escape(place)}["']""", page.read_text(encoding="utf-8")))
+
+
 def dead_links(page: Page) -> list[str]:
     """Links to files that are not there, or to a place that the page they lead to does not have."""
     faults = []
@@ -220,6 +226,6 @@ def dead_links(page: Page) -> list[str]:
         target = Path(unquote(urlsplit(url).path))
         if not target.is_file():
             faults.append(f"leads nowhere: {link}")
-        elif place and target.suffix == ".html" and f'id="{place}"' not in target.read_text(encoding="utf-8"):
+        elif place and target.suffix == ".html" and not has_place(target, place):
             faults.append(f"no such place: {link}")
     return faults

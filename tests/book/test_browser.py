@@ -5,7 +5,7 @@ SCGCNET_BOOK names a folder of built pages (build/book/_build/html) to look at i
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import browser
@@ -65,8 +65,7 @@ class TestEveryPage:
     def test_links(self, opened: Visit) -> None:
         assert browser.dead_links(opened.page) == []
 
-    @pytest.mark.parametrize("width", [DESKTOP, PHONE])
-    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize(("theme", "width"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)])
     def test_accessible(self, opened: Visit, theme: str, width: int) -> None:
         look(opened.page, theme, width)
         assert opened.page.evaluate("document.documentElement.dataset.theme") == theme
@@ -194,3 +193,141 @@ def test_what_opens_is_accessible(start: Page, theme: str) -> None:
     expect(start.locator("#pst-search-dialog")).to_be_visible()
     settle(start)
     assert browser.axe_violations(start) == []
+
+
+def page_of(body: str) -> str:
+    """A page of which only the body can be at fault."""
+    return f"<!DOCTYPE html><html lang='en'><head><title>A page</title></head><body><main>{body}</main></body></html>"
+
+
+class TestTheChecks:
+    """Each finds what it is there for, on a page that has this one fault, and nothing on a page that has none."""
+
+    @pytest.fixture
+    def show(self, tmp_path: Path, context: BrowserContext) -> Iterator[Callable[[str], Visit]]:
+        shown = []
+
+        def show(body: str) -> Visit:
+            (tmp_path / "page.html").write_text(page_of(body), encoding="utf-8")
+            shown.append(browser.visit(context, (tmp_path / "page.html").as_uri()))
+            look(shown[-1].page)
+            return shown[-1]
+
+        yield show
+        for opened in shown:
+            opened.page.close()
+
+    def test_a_good_page(self, show: Callable[[str], Visit]) -> None:
+        opened = show(
+            "<h1>Good</h1><article><figure><img alt='a dot' src='data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEA"
+            "AAAALAAAAAABAAEAAAIBRAA7'><figcaption>Dot</figcaption></figure></article><p>It costs $5 or so.</p>"
+            "<table><caption>T</caption><tr><th scope='col'>a</th></tr><tr><td>1</td></tr></table>"
+            "<a href='#p'>there</a><button>press</button>"
+            "<p id='p'><span class='math'><mjx-container>x</mjx-container></span></p>"
+            "<div tabindex='0' style='width: 100px; overflow: auto'><p style='width: 900px'>wide</p></div>"
+        )
+        assert opened.complaints == browser.remote_requests(opened) == []
+        for check in (
+            browser.bad_mathematics,
+            browser.bad_pictures_and_tables,
+            browser.dead_links,
+            browser.axe_violations,
+            browser.overflow,
+            browser.keyboard_faults,
+        ):
+            assert check(opened.page) == [], check.__name__
+
+    @pytest.mark.parametrize(
+        "tag",
+        [
+            "<script src='https://cdn.example/x.js'></script>",
+            "<img alt='x' src='http://cdn.example/x.png'>",
+            "<style>@import 'https://cdn.example/x.css';</style>",
+            "<style>@font-face { font-family: x; src: url(//cdn.example/x.woff) } p { font-family: x }</style><p>x</p>",
+            "<iframe title='x' src='https://cdn.example/'></iframe>",
+            "<script>fetch('https://cdn.example/x.json').catch(() => 0)</script>",
+            "<script>new WebSocket('wss://cdn.example/')</script>",
+            "<link rel='preconnect' href='https://cdn.example/'>",
+            "<link rel='dns-prefetch' href='//cdn.example'>",
+        ],
+    )
+    def test_what_leaves_the_machine(self, show: Callable[[str], Visit], tag: str) -> None:
+        assert any("cdn.example" in url for url in browser.remote_requests(show(tag)))
+
+    @pytest.mark.parametrize(
+        ("tag", "complaint"),
+        [
+            ("<script>console.error('broken')</script>", "broken"),
+            ("<script>console.warn('careful')</script>", "careful"),
+            ("<script>gone()</script>", "gone is not defined"),
+            ("<script>Promise.reject(new Error('late'))</script>", "late"),
+            ("<script src='gone.js'></script>", "gone.js"),
+            ("<script>fetch('data.json').catch(() => 0)</script>", "data.json"),
+        ],
+    )
+    def test_complaints(self, show: Callable[[str], Visit], tag: str, complaint: str) -> None:
+        assert any(complaint in told for told in show(tag).complaints)
+
+    @pytest.mark.parametrize(
+        ("check", "body", "fault"),
+        [
+            (browser.bad_mathematics, "<span class='math'>x^2</span>", "formula not typeset: x^2"),
+            (
+                browser.bad_mathematics,
+                "<div class='math'><mjx-container><mjx-merror>\\x</mjx-merror></mjx-container></div>",
+                "formula with an error: \\x",
+            ),
+            (browser.bad_mathematics, "<p>where $x$ is</p>", "raw mathematics: where $x$ is"),
+            (browser.bad_mathematics, "<p>where \\(x\\) is</p>", "raw mathematics: where \\(x\\) is"),
+            (browser.bad_pictures_and_tables, "<img alt='x' src='gone.png'>", "image does not decode: gone.png"),
+            (browser.bad_pictures_and_tables, "<img src='a.png'>", "image without alternative text: a.png"),
+            (browser.bad_pictures_and_tables, "<img alt=' ' src='a.png'>", "image without alternative text: a.png"),
+            (browser.bad_pictures_and_tables, "<article><img alt='x' src='a.png'></article>", "figure without caption"),
+            (browser.bad_pictures_and_tables, "<table><tr><td>1</td></tr></table>", "table without name: 1"),
+            (browser.dead_links, "<a href='gone.html'>x</a>", "leads nowhere"),
+            (browser.dead_links, "<a href='page.html#gone'>x</a>", "no such place"),
+            (browser.axe_violations, "<p style='color: #aaa'>pale</p>", "color-contrast: p"),
+            (browser.axe_violations, "<img src='a.png'>", "image-alt: img"),
+            (browser.axe_violations, "<button></button>", "button-name: button"),
+            (browser.overflow, "<div style='width: 2000px'>wide</div>", "<div style"),
+            (browser.keyboard_faults, "<a href='#'>x</a><button tabindex='-1'>x</button>", "not reached: <button"),
+            (browser.keyboard_faults, "<a href='#'>x</a><span onclick='f()'>x</span>", "not reached: <span"),
+            (browser.keyboard_faults, "<button style='outline: none'>x</button>", "focus does not show: <button"),
+            (
+                browser.keyboard_faults,
+                "<a href='#' style='position: absolute; left: -900px'>x</a>",
+                "focused out of sight: <a",
+            ),
+            (browser.keyboard_faults, "<a href='#' style='opacity: 0'>x</a>", "focused out of sight: <a"),
+            (
+                browser.keyboard_faults,
+                "<input aria-label='x' onkeydown='event.preventDefault()'><a href='#'>x</a>",
+                "not reached: <a",
+            ),
+            (
+                browser.keyboard_faults,
+                "<a href='#'>x</a><input aria-label='x' onkeydown='event.preventDefault()'>",
+                "the focus does not come round",
+            ),
+        ],
+    )
+    def test_faults(
+        self, show: Callable[[str], Visit], check: Callable[[Page], list[str]], body: str, fault: str
+    ) -> None:
+        assert any(found.startswith(fault) for found in check(show(body).page))
+
+
+class TestNoBrowser:
+    @pytest.fixture(autouse=True)
+    def none_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("shutil.which", lambda name: None)
+
+    def test_fails_on_continuous_integration(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CI", "true")
+        with pytest.raises(pytest.fail.Exception, match="apt-get install chromium"):
+            browser.find_browser()
+
+    def test_is_skipped_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CI", raising=False)
+        with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"):
+            browser.find_browser()
