@@ -15,7 +15,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -26,7 +26,6 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND",  # no name is looked up either, which a page's requests would not show
 ]
 DESKTOP, PHONE = 1280, 390  # widths of the window, CSS pixels
-RESIZED = 500  # milliseconds; the theme lets what scrolls take the focus, but looks for it some 300 after a change
 LOCAL = ("file", "data", "blob", "about")
 # `preload` would fetch the style sheets again, which a browser refuses for a page opened from a folder.
 AXE = {
@@ -47,23 +46,13 @@ def find_browser() -> str:
     pytest.skip(reason)
 
 
-def window(width: int) -> ViewportSize:
-    return {"width": width, "height": 900}
-
-
 @contextmanager
 def open_browser(executable: str) -> Iterator[BrowserContext]:
     """A browser that has never been used."""
     with sync_playwright() as playwright, TemporaryDirectory() as profile:
         context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=executable,
-            args=FLAGS,
-            offline=True,
-            reduced_motion="reduce",
-            viewport=window(DESKTOP),
+            profile, executable_path=executable, args=FLAGS, offline=True, reduced_motion="reduce"
         )
-        context.set_default_timeout(10_000)
         yield context
         context.close()
 
@@ -77,10 +66,14 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
 
-def visit(context: BrowserContext, url: str) -> Visit:
-    """Open a page in a tab of its own and wait until it stands, mathematics included."""
+def visit(context: BrowserContext, url: str, width: int = DESKTOP) -> Visit:
+    """Open a page in a tab of its own and wait until it stands, mathematics included.
+
+    The width is given before: after a change the theme takes its time to find what scrolls now, for the keyboard.
+    """
     opened = Visit(context.new_page())
     page, complaints = opened.page, opened.complaints
+    page.set_viewport_size({"width": width, "height": 900})
     page.on("request", lambda request: opened.requests.append(request.url))
     page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed: {request.failure}"))
     page.on("websocket", lambda socket: opened.requests.append(socket.url))
@@ -93,12 +86,10 @@ def visit(context: BrowserContext, url: str) -> Visit:
     return opened
 
 
-def look(page: Page, theme: str = "light", width: int = DESKTOP) -> None:
-    """Show the top of the page as it is with a theme (light, dark) and a width, nothing focused, nothing moving."""
-    if page.viewport_size["width"] != width:
-        page.set_viewport_size(window(width))
-        page.wait_for_timeout(RESIZED)
+def look(page: Page, theme: str) -> None:
+    """Show the top of the page as it is with a theme (light, dark), nothing focused, nothing moving."""
     page.emulate_media(color_scheme=theme)
+    page.wait_for_function("theme => (document.documentElement.dataset.theme ?? theme) === theme", arg=theme)
     page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
     settle(page)
 
