@@ -1,23 +1,29 @@
-"""What tests of several folders need, and the summary by file at the end."""
+"""How pytest-xdist shares out the tests, and the summary by file at the end."""
 
 from collections import Counter, defaultdict
-from pathlib import Path
+from typing import Any
 
 import pytest
-from study_graph import COPIED, copy, snakemake
+
+try:
+    from xdist.scheduler import LoadScopeScheduling
+except ImportError:  # without it the tests run one by one
+    LoadScopeScheduling = object
 
 
-@pytest.fixture(scope="session")
-def smoke_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which `make book` has run from nothing, about a minute.
+class OneBook(LoadScopeScheduling):
+    """Every test goes to the worker that is free, those of tests/book to one: they share a book that takes a minute.
 
-    Tests that take it are marked `xdist_group("book")`: one worker runs them all, and the book is built once.
+    It stands in for `--dist loadgroup` and its marks, which xdist 3.8 cannot pass on to pytest 9.
     """
-    folder = tmp_path_factory.mktemp("smoke-book")
-    copy(COPIED, folder)
-    done = snakemake(folder, "--", "book")
-    assert done.returncode == 0, done.stdout[-8000:]
-    return folder
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/book" if nodeid.startswith("tests/book/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBook:
+    return OneBook(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,8 +17,7 @@ from scgcnet.study.book import HTML, toc_pages
 
 CHAPTERS = toc_pages(Path(__file__).resolve().parents[2] / "_toc.yml")
 SEARCHED = ("anatomy", "network")  # a word, and the page that has it
-
-pytestmark = pytest.mark.xdist_group("book")
+PAGES = [(page, width) for page in (*CHAPTERS, "search", "genindex") for width in (DESKTOP, PHONE)]
 
 
 # Of the module, not of the session: playwright keeps an event loop running, in which no other test can start its own.
@@ -36,9 +35,6 @@ def html(context: BrowserContext, request: pytest.FixtureRequest) -> Path:
         return Path(named).resolve()
     folder: Path = request.getfixturevalue("smoke_book")
     return folder / HTML
-
-
-PAGES = [(page, width) for page in (*CHAPTERS, "search", "genindex") for width in (DESKTOP, PHONE)]
 
 
 @pytest.fixture(scope="module", params=PAGES, ids=[f"{page}-{width}px" for page, width in PAGES])
