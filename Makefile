@@ -34,7 +34,7 @@ study: $(READY)  ## compute the runs of PROFILE that have no result yet, most ur
 	@$(SNAKEMAKE) study && echo "Study: every run of profile $(PROFILE) has a result, see scgcnet study list"
 
 test: lint  ## lint, types, all tests
-	@$(BIN)python -m pytest -n 2 --dist worksteal && echo "Tests: passed"
+	@$(BIN)python -m pytest -n 2 && echo "Tests: passed"
 
 lint: $(READY)  ## ruff and mypy
 	@echo "ruff, mypy ..."

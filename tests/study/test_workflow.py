@@ -2,38 +2,14 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
+from study_graph import COPIED, copy, snakemake
 from templates import write_template
 
 from scgcnet.study.plan import load_plan
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("workflow", "study.yml", "_config.yml", "_toc.yml", "book", "results", "scgcnet")
-
-
-def copy(names: Iterable[str], folder: Path) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(exist_ok=True)
-        if (REPOSITORY / name).is_dir():
-            skipped = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-            shutil.copytree(REPOSITORY / name, folder / name, dirs_exist_ok=True, ignore=skipped)
-        else:
-            shutil.copy(REPOSITORY / name, folder / name)
-
-
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / ".cache")}
-    return subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
-    )
 
 
 @pytest.fixture
@@ -81,30 +57,3 @@ def test_the_graph_of_the_study(project: Path) -> None:
 
     done = snakemake(project, "--dry-run", "--config", "profile=quick", "--", "study")
     assert done.returncode != 0 and "no profile 'quick'" in done.stdout
-
-
-def test_the_smoke_book(project: Path) -> None:
-    """`make book` from nothing: synthetic data, one training, every chapter, a strict build and the gate."""
-    copy(COPIED, project)
-    done = snakemake(project, "--", "book")
-    assert done.returncode == 0, done.stdout[-8000:]
-    assert (project / "build" / "book" / "_build" / "html" / "index.html").is_file()
-    executed = {path.stem for path in (project / "build" / "chapters" / "smoke").glob("*.ipynb")}
-    assert executed == set(load_plan().chapters)
-
-    # A chapter by hand, as the README says; papermill leaves the stored run alone.
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        "book/dataset.ipynb",
-        "out.ipynb",
-        "-p",
-        "dataset",
-        "bijie",
-        "-p",
-        "epochs",
-        "1",
-    ]
-    subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=600)
-    assert any("epochs = 1" in cell.source for cell in nbformat.read(project / "out.ipynb", as_version=4).cells)

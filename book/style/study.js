@@ -1,0 +1,19 @@
+// What the theme leaves undone for readers who use the keyboard or a screen reader. The pages work without it.
+
+document.addEventListener("DOMContentLoaded", () => {
+  // docutils marks an entry of the bibliography with a role that ARIA has withdrawn, inside role="list".
+  for (const entry of document.querySelectorAll('[role="doc-biblioentry"]')) entry.setAttribute("role", "listitem");
+
+  // On a narrow screen a sidebar opens as a dialog. Whoever closes it goes on from the button that opened it.
+  for (const side of ["primary", "secondary"]) {
+    const button = document.querySelector(`.${side}-toggle`);
+    document.getElementById(`pst-${side}-sidebar-modal`)?.addEventListener("close", () => button?.focus());
+  }
+});
+
+// The theme takes the focus from a sidebar's button when it is pressed, so that its tooltip goes. Whoever pressed it by
+// key (detail is 0) would start again at the top of the page.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.(".sidebar-toggle");
+  if (button && event.detail === 0) setTimeout(() => button.focus());
+}, true);

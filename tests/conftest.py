@@ -1,0 +1,43 @@
+"""How pytest-xdist shares out the tests, and the summary by file at the end."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+try:
+    from xdist.scheduler import LoadScopeScheduling
+except ImportError:  # without it the tests run one by one
+    LoadScopeScheduling = object
+
+
+class OneBook(LoadScopeScheduling):
+    """Every test goes to the worker that is free, those of tests/book to one: they share a book that takes a minute.
+
+    It stands in for `--dist loadgroup` and its marks, which xdist 3.8 cannot pass on to pytest 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/book" if nodeid.startswith("tests/book/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBook:
+    return OneBook(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each test file, the slowest first: what ran, what did not, and what it cost."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                file = report.nodeid.partition("::")[0]
+                seconds[file] += report.duration
+                if outcome:  # set-up and tear-down that went well have none
+                    counts[file][outcome] += 1
+    terminalreporter.section("test files by time")
+    for file in sorted(seconds, key=seconds.__getitem__, reverse=True):
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts[file].items()))
+        terminalreporter.write_line(f"{seconds[file]:7.1f} s  {file}: {told}")
