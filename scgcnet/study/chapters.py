@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import os
 import re
+import reprlib
 import sys
 import time
 import tokenize
@@ -23,17 +25,20 @@ from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
 from scgcnet.study.plan import Chapter, Plan, Run, project_root
+from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS
 
 CHAPTERS = "build/chapters"
 KERNEL = "python3"
 _DRAWS = re.compile(r"\b(plots|drawings)\.[a-z]\w*\(|\bplt\.")  # rooms whose functions give figures
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SHORT = reprlib.Repr()  # for messages: a value may be as long as memory
+_SHORT.maxlevel = 2
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
@@ -129,9 +134,9 @@ def parse_value(text: str) -> Any:
     if _EXPONENT.fullmatch(text.strip()):
         return float(text)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{text!r} is no value that YAML can read: {error}") from None
+        return read_yaml(text)
+    except ValueError as error:
+        raise ParameterError(f"{_SHORT.repr(text)} is no value that YAML can read: {error}") from None
 
 
 def check_parameters(
@@ -139,7 +144,10 @@ def check_parameters(
 ) -> dict[str, Any]:
     """The values, if the template can take all of them.
 
-    A value has the type of the default; a whole number also passes for a fraction, and anything for None.
+    A value has the type of the default, and what a list holds the type of what the default holds; a whole number
+    also passes for a fraction. For None anything plain passes: None, a truth value, a finite number, text, or a list
+    of those. Nothing else ever does: papermill writes a value into the notebook as code, and would write a date, a
+    set or bytes unescaped.
 
     Raises:
         ParameterError: the first that it cannot take, with the nearest name and all allowed ones.
@@ -150,13 +158,31 @@ def check_parameters(
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise ParameterError(f"{template} has no parameter {name!r}{hint}; it has {', '.join(declared) or 'none'}")
         default = declared[name].default
-        if default is None or type(value) is type(default) or (type(value), type(default)) == (int, float):
+        if _is_plain(value) and _fits(value, default):
             continue
+        wanted = "a plain value" if default is None else type(default).__name__
         raise ParameterError(
-            f"{template}: {name} = {value!r} is {type(value).__name__}, but {type(default).__name__} is "
+            f"{template}: {name} = {_SHORT.repr(value)} is {type(value).__name__}, but {wanted} is "
             f"wanted, such as the default {default!r} ({declared[name].comment})"
         )
     return dict(values)
+
+
+def _is_plain(value: object, inner: bool = False) -> bool:
+    """Tell whether papermill writes the value as a literal that reads as the same value."""
+    if type(value) is list:
+        return not inner and all(_is_plain(item, inner=True) for item in value)
+    if type(value) is str:
+        return not _SURROGATE.search(value)  # no file can hold one
+    if type(value) is int:
+        return abs(value) < 2**63  # Python refuses to print the longest
+    return value is None or type(value) is bool or (type(value) is float and math.isfinite(value))
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(value, list) and isinstance(default, list):
+        return all(_fits(item, default[0] if default else None) for item in value)
+    return default is None or type(value) is type(default) or (type(value), type(default)) == (int, float)
 
 
 def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None = None) -> Path:
