@@ -34,6 +34,7 @@ from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS
 
 CHAPTERS = "build/chapters"
+BY_HAND = "build/by-hand"  # those executed with other parameters than the book's
 KERNEL = "python3"
 _DRAWS = re.compile(r"\b(plots|drawings)\.[a-z]\w*\(|\bplt\.")  # rooms whose functions give figures
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -76,7 +77,7 @@ def declared_parameters(template: Path) -> dict[str, Parameter]:
         ChapterError: the file is no notebook, or its parameters cell is missing, double, or does more than
             assign plain values to names.
     """
-    return _parse_parameters(_read(template), template)
+    return _parse_parameters(read_notebook(template), template)
 
 
 def chapter_parameters(
@@ -203,7 +204,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
         ParameterError: the template cannot take the parameters; nothing was executed.
         ChapterError: the template is none, or a cell failed.
     """
-    notebook = _read(template)
+    notebook = read_notebook(template)
     values = check_parameters(_parse_parameters(notebook, template), parameters or {}, template)
     output, failed = output.absolute(), failed_file(output.absolute())
     partial = output.with_suffix(".partial.ipynb")
@@ -224,7 +225,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
             )
     except (PapermillExecutionError, DeadKernelError) as error:
         message = _last_line(error)
-        nbformat.write(_mark_failed(_read(partial) if partial.exists() else notebook, message), partial)
+        nbformat.write(_mark_failed(read_notebook(partial) if partial.exists() else notebook, message), partial)
         partial.replace(failed)
         raise ChapterError(f"chapter {output.stem} failed: {message}; see {_relative(failed)}") from None
     partial.replace(output)
@@ -235,12 +236,12 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
 
 def write_not_executed(template: Path, page: Path, reason: str) -> None:
     """Write a template as a page of the book that says on top why it was not executed."""
-    nbformat.write(_mark_failed(_read(template), reason), page)
+    nbformat.write(_mark_failed(read_notebook(template), reason), page)
 
 
 def failure(page: Path) -> str | None:
     """Why the chapter on this page failed, or None where it did not."""
-    message: str | None = _read(page).metadata.get("scgcnet", {}).get("failure")
+    message: str | None = read_notebook(page).metadata.get("scgcnet", {}).get("failure")
     return message
 
 
@@ -251,7 +252,7 @@ def template_faults(template: Path) -> list[str]:
     one cell of commented parameters; a title; alternative text and a caption where a cell draws.
     """
     try:
-        notebook = _read(template)
+        notebook = read_notebook(template)
         declared = _parse_parameters(notebook, template)
     except ChapterError as error:
         return [str(error)]
@@ -274,7 +275,12 @@ def template_faults(template: Path) -> list[str]:
     return [f"{template.name}: {fault}" for fault in faults]
 
 
-def _read(path: Path) -> nbformat.NotebookNode:
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """A notebook in the current format.
+
+    Raises:
+        ChapterError: the file is missing, or no notebook.
+    """
     try:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
         return notebook
