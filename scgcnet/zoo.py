@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from scgcnet import files
 from scgcnet.model import PRESETS, SCGCNet, SCGCNetConfig
 
 FORMAT = "scgcnet-weights-1"
@@ -90,20 +89,19 @@ def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = N
         model: A network of `create_model`.
         path: The file to write; its folder is created.
         extra: More text for the file's metadata, such as the run that trained it.
+
+    Raises:
+        WriteError: The file cannot be written; an older one is left as it was.
     """
     config: Config = model.config  # type: ignore[assignment]
     metadata = {**(extra or {}), "format": FORMAT, "model": config.name}
     metadata["config"] = json.dumps(config.to_dict(), sort_keys=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata)
-        Path(temporary).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with files.atomic(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # that is how it reports a full disk
+            raise OSError(str(error)) from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -131,11 +129,13 @@ def load_model(path: Path | str) -> nn.Module:
     path = Path(path)
     metadata = read_metadata(path)
     try:
-        model = _network(metadata["model"]).build(json.loads(metadata["config"]))
+        network, config = _network(metadata["model"]), json.loads(metadata["config"])
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
-        _check_tensors(model, tensors)
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        with torch.device("meta"):  # without memory: a file may describe a network larger than the machine
+            _check_tensors(network.build(config), tensors)
+        model = network.build(config)
+    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError, SafetensorError) as error:
         raise WeightsError(f"{path}: does not fit the network that it describes: {error}") from error
     model.load_state_dict(tensors)
     return model.eval()

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from scgcnet import zoo
+from scgcnet.files import WriteError
 
 
 @pytest.fixture
@@ -65,6 +67,9 @@ def test_foreign_safetensors(tmp_path: Path) -> None:
         ({"cam": False}, r"'cam\.3\..*' is not part of it"),
         ({"cam_query": True}, r"'cam\.3\.query\..*' is missing"),
         ({"colour": 1}, "unknown option 'colour'"),
+        ({"neck_width": 2**20}, "tensor '.*' has shape"),  # would take terabytes: refused before it is built
+        ({"depths": [10**9, 2]}, "from 1 to 256 blocks"),
+        ({"widths": ["a", 1, 2, 3]}, "w.safetensors: does not fit"),
     ],
 )
 def test_weights_that_do_not_fit(weights: Path, change: dict[str, object], message: str) -> None:
@@ -80,10 +85,10 @@ def test_a_failed_write_leaves_the_old_file(weights: Path, monkeypatch: pytest.M
     before = weights.read_bytes()
 
     def full_disk(*args: object) -> None:
-        raise OSError("No space left on device")
+        raise SafetensorError("No space left on device")
 
     monkeypatch.setattr(zoo, "save_file", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(WriteError, match=r"w\.safetensors: cannot be written: No space left"):
         zoo.save_model(zoo.create_model("scgcnet", "tiny"), weights)
     assert weights.read_bytes() == before
     assert list(weights.parent.iterdir()) == [weights]

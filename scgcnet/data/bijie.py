@@ -29,6 +29,8 @@ from scgcnet.data.splits import committed_split, read_split, split_indices
 FOLDER = "Bijie-landslide-dataset"
 MARKER = "synthetic.json"  # the generator leaves it, so that its images never pass for real ones
 SUFFIXES = {".png", ".webp", ".tif", ".tiff", ".bmp"}  # lossless ones only
+# By content, whatever the suffix says: Pillow would else try all that it knows, and hand PostScript to Ghostscript.
+FORMATS = ("PNG", "WEBP", "TIFF", "BMP")
 AGAIN = "Copy the file again from the download."
 
 Stamp = tuple[tuple[str, str, int, int, int, int], ...]  # image, mask, and their sizes and times
@@ -228,7 +230,7 @@ def _decode(path: Path) -> tuple[NDArray[np.uint8], str]:
         with warnings.catch_warnings():
             # Pillow only warns between its limit and twice that; no image of the data set comes near.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
+            with Image.open(path, formats=FORMATS) as file:
                 array = np.array(file, dtype=np.uint8)
                 mode = file.mode
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -236,7 +238,7 @@ def _decode(path: Path) -> tuple[NDArray[np.uint8], str]:
             f"{path}: the file claims more than {Image.MAX_IMAGE_PIXELS} pixels, which Pillow refuses as a "
             f"decompression bomb. {AGAIN}"
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # damage leads Pillow's readers into errors of any kind, TypeError among them
         raise DatasetError(f"{path} cannot be decoded, it is truncated or damaged ({error}). {AGAIN}") from error
     array.setflags(write=False)
     return array, mode

@@ -101,6 +101,8 @@ class SCGCNetConfig:
         for name, length in (("widths", 4), ("depths", 2), ("resnet_depths", 2), ("dilations", 2)):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"{name}={getattr(self, name)!r}: needs {length} entries")
+        if not all(isinstance(n, int) and 1 <= n <= 256 for n in (*self.depths, *self.resnet_depths)):
+            raise ValueError(f"depths={self.depths!r}, resnet_depths={self.resnet_depths!r}: from 1 to 256 blocks")
         for width in self.widths:
             if width < 8 or width % 4:
                 raise ValueError(f"widths={self.widths!r}: each must be a multiple of 4 and at least 8")

@@ -5,17 +5,16 @@ torch, lightning and the data room are imported when a run is computed, not when
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scgcnet import files
+from scgcnet.study.looks import Look, note_look
 from scgcnet.study.plan import Plan, PlanError, Run, project_root
 from scgcnet.study.store import (
     Record,
@@ -44,14 +43,15 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
 
     Args:
         spec: a run of study.yml, or one of `Plan.make_run`.
-        force: compute it even if it is stored; the file keeps counting the looks at the test part.
+        force: compute it even if it is stored; the ledger keeps counting the looks at the test part.
         progress: show a progress bar.
 
     Raises:
         DatasetNotFoundError: the run is not stored and its data set is not there.
         DatasetError: the data set is damaged.
         PlanError: the network does not know the size or an override.
-        StoreError: a run file is broken or cannot be written.
+        StoreError: a run file, or the ledger of looks, is broken.
+        WriteError: something cannot be written; what was finished is kept.
         TrainingError: the training cannot go on, for instance with a batch larger than the training part.
     """
     root = project_root()
@@ -66,23 +66,14 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
     from scgcnet.train import distributed
 
     if distributed()[0] > 0:  # a helper of the process that holds the lock, and writes
-        return _compute(spec, train, data_sha, looks=0, progress=False)
-    with _alone(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
+        return _compute(spec, train, data_sha, progress=False)
+    # Two processes that train the same run would share, and remove, one folder of checkpoints.
+    with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
         stored = find(spec.run_id, train.kind, root)  # another process may have finished it meanwhile
         current = stored and (train.kind == "real" or (not is_stale(stored) and stored.data_sha256 == data_sha))
         if stored and current and not force:
             return _with_claims(stored, spec)
-        looks = stored.test_looks if stored else 0
-        return _compute(spec, train, data_sha, looks=looks, progress=progress)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Waits until no other process trains the same run: two would share, and remove, one folder of checkpoints."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        return _compute(spec, train, data_sha, progress=progress)
 
 
 def _with_claims(stored: Record, spec: Run) -> Record:
@@ -90,7 +81,7 @@ def _with_claims(stored: Record, spec: Run) -> Record:
     return replace(stored, claims=list(spec.claims)) if spec.claims else stored
 
 
-def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, progress: bool) -> Record:
+def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: bool) -> Record:
     import torch
 
     from scgcnet import zoo
@@ -112,10 +103,10 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         raise PlanError(f"run {spec.run_id}: {error}") from None
     cost = count_cost(model, (1, channels, size, size))
 
-    # Keyed on code and data as well: an unfinished training of other code must not be taken up.
-    folder = root / TRAINING_FOLDER / spec.run_id / f"{made_by['code_sha256'][:10]}-{data_sha[:10]}"
-    if looks:
-        shutil.rmtree(folder, ignore_errors=True)
+    # Keyed on code, data and split as well: an unfinished training on others must not be taken up.
+    split_sha = split_sha256(spec.dataset, spec.split)
+    key = f"{made_by['code_sha256'][:10]}-{data_sha[:10]}-{split_sha[:10]}"
+    folder = root / TRAINING_FOLDER / spec.run_id / key
     val = open_dataset(spec.dataset, spec.split, "val")
     result = fit(model, train, val, config, spec.seed, folder, progress=progress)
     rank, world = distributed()
@@ -125,6 +116,8 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         assert stored is not None
         return stored
 
+    look = Look(_now(), spec.dataset, spec.split, spec.run_id, made_by["code_sha256"])
+    looks = note_look(look, train.kind, root)
     test = open_dataset(spec.dataset, spec.split, "test")
     network = result.model.to("cuda" if torch.cuda.is_available() else "cpu")
     record = Record(
@@ -134,7 +127,7 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         data_kind=train.kind,
         train_datasets=spec.config["train_datasets"],
         split=spec.split,
-        split_sha256=split_sha256(spec.dataset, spec.split),
+        split_sha256=split_sha,
         data_sha256=data_sha,
         model=spec.model,
         size=spec.size,
@@ -147,16 +140,18 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, looks: int, p
         metrics=evaluate(network, test, size),
         history=without_nan(result.history),
         best_epoch=result.best_epoch,
-        test_looks=looks + 1,
+        test_looks=looks,
         device=_device(),
         wall_s=round(time.monotonic() - started, 1),
-        finished_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        finished_utc=_now(),
         **made_by,
     )
     weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
+    for path in (weights, root / record.file):
+        files.sweep(path)
     zoo.save_model(result.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
     save(record, root)
-    shutil.rmtree(folder.parent, ignore_errors=True)  # the optimiser's state of a finished run is of no use
+    files.remove_folder(folder.parent)  # the optimiser's state of a finished run is of no use
     if world > 1:
         torch.distributed.barrier()
     return record
@@ -177,6 +172,10 @@ def train_config(spec: Run) -> TrainConfig:
     workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
     loss = LossWeights(**settings.pop("loss"))
     return TrainConfig(loss=loss, augment=AugmentConfig(**augment), workers=workers, **settings)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _device() -> str:

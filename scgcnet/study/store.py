@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from scgcnet import files
 from scgcnet.study.plan import config_id, project_root
 from scgcnet.study.schema import closed, first_fault
 
@@ -33,6 +33,8 @@ CODE_ROOMS = (
     "train",
 )  # what decides a run's result, beside its configuration
 SCORES = ("precision", "recall", "f1", "iou", "oa")
+SEAL = "content_sha256"  # of everything else in a run file
+LARGEST = 2**24  # bytes; a run file has some ten thousand, and one that claims to be huge is not worth reading
 
 
 class StoreError(ValueError):
@@ -113,12 +115,14 @@ def save(record: Record, root: Path | None = None) -> Path:
     """Write a run file, replacing an older one of the same run.
 
     Raises:
-        StoreError: the record breaks the schema, or the folder cannot be written.
+        StoreError: the record breaks the schema or contradicts itself.
+        WriteError: the folder cannot be written or the disk is full; an older file is left as it was.
     """
     path = (root or project_root()) / record.file
     tree = asdict(record)
+    tree[SEAL] = _seal(tree)
     _check(tree, path)
-    write_atomically(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
+    files.write_text(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
     return path
 
 
@@ -126,16 +130,19 @@ def load(path: Path) -> Record:
     """Read one run file.
 
     Raises:
-        StoreError: it is missing, is no JSON, has a missing, unknown or impossible field, or its
-            configuration does not give its run id (someone edited it).
+        StoreError: it is missing, is no JSON, has a missing, unknown or impossible field, contradicts itself, or
+            was edited: then its content has not the hash that was stored with it.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise ValueError(f"{size} bytes are too many for a run file")
         tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise StoreError(f"{path}: no such run file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read as JSON: {error}; delete it and run again") from None
     _check(tree, path)
+    del tree[SEAL]
     return Record(**tree)
 
 
@@ -214,7 +221,7 @@ def provenance(root: Path | None = None) -> dict[str, Any]:
     # Results are written while a study runs, so only what a result depends on counts as a change.
     changes = _git(root, "status", "--porcelain", "--", "scgcnet", "study.yml", "requirements.lock")
     lock = root / "requirements.lock"
-    packages = ("torch", "numpy", "numba", "lightning")
+    packages = ("torch", "numpy", "numba", "lightning", "pillow")
     return {
         "code_sha256": code_sha256(),
         "git_sha": sha,
@@ -235,28 +242,6 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: a temporary file beside it, then a rename.
-
-    Raises:
-        StoreError: the folder cannot be written or the disk is full; an older file is left as it was.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's 600 would keep others from reading a shared store
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
 def without_nan(value: Any) -> Any:
     """Copy with NaN and infinities as None: strict JSON has neither, and null says "undefined" as well."""
     if isinstance(value, Mapping):
@@ -275,7 +260,7 @@ def _check(tree: Any, path: Path) -> None:
         raise StoreError(f"{path}: {fault}")
     try:
         expected = config_id(tree["config"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: config: {error}") from None
     if tree["run_id"] != expected:
         raise StoreError(f"{path}: config: belongs to {expected}, not to {tree['run_id']}: was the file edited?")
@@ -284,6 +269,47 @@ def _check(tree: Any, path: Path) -> None:
     for key in ("dataset", "train_datasets", "split", "model", "size", "profile", "seed"):
         if tree[key] != (wanted := tree["config"][key]):
             raise StoreError(f"{path}: {key}: {tree[key]!r} is not the configuration's {wanted!r}")
+    if contradiction := _contradiction(tree):
+        raise StoreError(f"{path}: {contradiction}")
+    if tree[SEAL] != _seal(tree):
+        raise StoreError(
+            f"{path}: {SEAL}: does not fit the content, so the file was edited after the run. Take it back from git, "
+            f"or delete it and run again: scgcnet study run {expected}"
+        )
+
+
+def _seal(tree: Mapping[str, Any]) -> str:
+    """Hash of a run file's content but the hash itself; layout and order of the keys do not count.
+
+    It finds what was changed by hand or by an accident, not who forges the hash as well.
+    """
+    content = {key: value for key, value in tree.items() if key != SEAL}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _contradiction(tree: Mapping[str, Any]) -> str | None:
+    """Where the numbers of a run file cannot all be true, whatever its hash says."""
+    tp, fp, fn, tn = (tree["metrics"]["confusion"][key] for key in ("tp", "fp", "fn", "tn"))
+    pooled = tree["metrics"]["pooled"]
+    ratios = {
+        "precision": (tp, tp + fp),
+        "recall": (tp, tp + fn),
+        "f1": (2 * tp, 2 * tp + fp + fn),
+        "iou": (tp, tp + fp + fn),
+        "oa": (tp + tn, tp + fp + fn + tn),
+    }
+    for score, (part, whole) in ratios.items():
+        if abs(pooled[score] * whole - part) > 1e-9 * max(whole, 1):
+            return f"metrics.pooled.{score}: {pooled[score]} does not follow from the confusion counts"
+    resized = tree["metrics"]["resized"]
+    if abs(resized["iou"] - resized["f1"] / (2 - resized["f1"])) > 1e-9:
+        return f"metrics.resized.iou: {resized['iou']} does not follow from f1"
+    validation = {row.get("epoch"): row.get("val_iou") for row in tree["history"]}
+    best = validation.get(tree["best_epoch"])
+    if best is None or best < max(value for value in validation.values() if value is not None):
+        return f"best_epoch: epoch {tree['best_epoch']} is not the best of the history on validation"
+    return None
 
 
 def _nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -336,6 +362,7 @@ _RUN_FILE = closed(
         "wall_s": {"type": "number", "minimum": 0},
         "finished_utc": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"},
         "versions": {"type": "object", "additionalProperties": _TEXT},
+        SEAL: _HASH,
     }
 )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import pickle
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
-from scgcnet import zoo
+from scgcnet import files, zoo
 from scgcnet.data import EvalTransform, LandslideDataset, Sample, TrainingView, TrainTransform
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.metrics import Confusion, mean_scores
@@ -87,6 +90,30 @@ class _KeepBest(Callback):
             zoo.save_model(pl_module.validated, self.path, {"epoch": str(trainer.current_epoch)})
 
 
+class _Checkpoints(TorchCheckpointIO):
+    """Reads and writes the checkpoint that a stopped training goes on from.
+
+    Lightning's own way passes through the system's folder for temporary files; from there to another disk a file is
+    copied, which a kill can break off.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with files.atomic(Path(path)) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        try:
+            checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise TrainingError(
+                f"{path}: no checkpoint that can be read ({reason}): delete it, and the training starts anew"
+            ) from error
+        return checkpoint
+
+
 class _Progress(Callback):
     """One bar over the epochs, so that the log of a long training stays readable."""
 
@@ -145,7 +172,9 @@ def fit(
     One device trains. Under `torchrun` every process takes its share of each batch, and all return the same result.
 
     Raises:
-        TrainingError: A part is empty, the batch is larger than the training part, or the loss is no number.
+        TrainingError: A part is empty, the batch is larger than the training part, the loss is no number, or the
+            checkpoint is damaged.
+        WriteError: A checkpoint cannot be written; the one before it stands.
         KeyboardInterrupt: The user stopped it; the epochs that were finished are kept.
     """
     if not len(train) or not len(val):
@@ -154,7 +183,6 @@ def fit(
         raise TrainingError(
             f"batch_size={config.batch_size} is more than the {len(train)} training images: choose a smaller one"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     _quiet()
     rank, world = distributed()
     trainer = L.Trainer(
@@ -170,6 +198,7 @@ def fit(
             ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False),
             *([_Progress()] if progress else []),
         ],
+        plugins=_Checkpoints(),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -193,7 +222,10 @@ def fit(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from stop
     trainer.strategy.barrier()  # the first rank writes the weights that all of them read
-    return FitResult(zoo.load_model(folder / "best.safetensors"), task.history, best_epoch(task.history))
+    best, kept = best_epoch(task.history), folder / "best.safetensors"
+    if zoo.read_metadata(kept).get("epoch") != str(best):  # such as after a restart with another number of threads
+        raise TrainingError(f"{kept}: not the weights of epoch {best}, the best: delete {folder} and train again")
+    return FitResult(zoo.load_model(kept), task.history, best)
 
 
 def evaluate(

@@ -30,7 +30,15 @@ def make_record() -> Callable[..., Record]:
 
     def make(run: Run | None = None, iou: float = 0.6, kind: str = "real", **fields: object) -> Record:
         run = run or next(r for r in load_plan(REPOSITORY / "study.yml").runs if r.profile == "cpu")
-        scores = {"precision": 0.8, "recall": 0.7, "f1": 2 * iou / (1 + iou), "iou": iou, "oa": 0.9}
+        tp = round(1e6 * iou)
+        fp, fn, tn = (10**6 - tp) // 3, 10**6 - tp - (10**6 - tp) // 3, 9 * 10**6
+        scores = {
+            "precision": tp / (tp + fp) if tp + fp else 0.0,
+            "recall": tp / (tp + fn) if tp + fn else 0.0,
+            "f1": 2 * iou / (1 + iou),
+            "iou": iou,
+            "oa": (tp + tn) / 10**7,
+        }
         record = Record(
             run_id=run.run_id,
             claims=list(run.claims),
@@ -53,7 +61,7 @@ def make_record() -> Callable[..., Record]:
                 "pooled": scores,
                 "resized": scores,
                 "per_image": {**scores, "n": 154},
-                "confusion": {"tp": 6, "fp": 2, "fn": 2, "tn": 90},
+                "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
             },
             history=[{"epoch": 0, "loss": 0.5, "val_loss": None, "val_iou": iou}],
             best_epoch=0,

@@ -1,5 +1,4 @@
 import dataclasses
-import fcntl
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -7,13 +6,14 @@ import torch
 
 import scgcnet.data
 import scgcnet.train
-from scgcnet import zoo
+from scgcnet import files, zoo
 from scgcnet.data import DatasetNotFoundError, write_fake
 from scgcnet.study import runner, tables
 from scgcnet.study.cases import pick_cases
+from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.plan import PlanError, load_plan
 from scgcnet.study.runner import chapter_runs, data_parts, run, train_config, weights_for
-from scgcnet.study.store import load_all, save
+from scgcnet.study.store import StoreError, code_sha256, load_all, save
 from scgcnet.train import FitResult, TrainConfig
 
 SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
@@ -50,7 +50,7 @@ def log(monkeypatch):
 
     def no_fit(model, train, val, config, seed, folder, progress):
         events.append("fit")
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return FitResult(model, [{"epoch": 0, "loss": float("nan"), "val_loss": 1.0, "val_iou": 0.0}], 0)
 
     monkeypatch.setattr(scgcnet.data, "open_dataset", noted_open)
@@ -214,21 +214,40 @@ def test_a_recipe_changed_by_hand_is_tried_with_one_seed(project):
 
 def test_two_processes_do_not_train_the_same_run_at_once(project, spec, log, monkeypatch):
     """The second waits at the lock, and finds the result of the first when it gets it."""
-    held = runner._alone
+    held = files.lock
     entered = []
 
     @contextmanager
-    def late(lock):
-        with held(lock):
+    def late(path):
+        with held(path):
             if not entered:  # as if another process had finished while we waited
-                entered.append(lock)
-                monkeypatch.setattr(runner, "_alone", lambda lock: nullcontext())
+                entered.append(path)
+                monkeypatch.setattr(files, "lock", lambda path: nullcontext())
                 run(spec)
             yield
 
-    monkeypatch.setattr(runner, "_alone", late)
+    monkeypatch.setattr(files, "lock", late)
     record = run(spec)
     assert log.count("fit") == 1
     assert record == runner.find(spec.run_id, record.data_kind)
-    with held(project / "x.lock"), (project / "x.lock").open("w") as other, pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_look_is_counted_before_the_score_is_known(project, spec, log, monkeypatch):
+    """Killed between scoring and storing: the run is not stored, but the look is not forgotten."""
+    honest = runner.save
+    monkeypatch.setattr(runner, "save", lambda record, root: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(spec)
+    assert load_all("synthetic") == []
+    (look,) = read_looks("synthetic")
+    assert (look.dataset, look.split, look.run_id, look.code_sha256) == ("bijie", 0, spec.run_id, code_sha256())
+    monkeypatch.setattr(runner, "save", honest)
+    assert run(spec).test_looks == 2
+    assert read_looks("real") == []
+
+
+def test_nothing_is_scored_when_the_look_cannot_be_noted(project, spec, log):
+    looks_file("synthetic").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"looks\.csv: cannot be read: .*directory"):
+        run(spec)
+    assert "open test" not in log

@@ -5,7 +5,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from scgcnet.files import WriteError
 from scgcnet.study import store
 from scgcnet.study.store import (
     Record,
@@ -44,7 +47,42 @@ def test_synthetic_runs_lie_apart(project, make_record):
 
 
 def test_schema_and_record_have_the_same_fields():
-    assert list(store._RUN_FILE["properties"]) == [field.name for field in fields(Record)]
+    assert list(store._RUN_FILE["properties"]) == [*(field.name for field in fields(Record)), store.SEAL]
+
+
+def test_layout_and_order_of_keys_are_no_edit(project, make_record):
+    path = save(make_record())
+    tree = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(tree.items())), indent=7))
+    assert load(path) == make_record()
+
+
+def test_a_run_file_of_absurd_size_is_not_read(project):
+    path = project / "x.json"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # sparse: takes no room
+    with pytest.raises(StoreError, match=r"x\.json: .* bytes are too many"):
+        load(path)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    ),
+    st.data(),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+def test_a_field_of_any_other_content_is_refused(project, make_record, content, data):
+    path = save(make_record())
+    tree = json.loads(path.read_text())
+    field = data.draw(st.sampled_from(sorted(tree)))
+    if content == tree[field]:
+        return
+    path.write_text(json.dumps({**tree, field: content}))
+    with pytest.raises(StoreError):
+        load(path)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +99,19 @@ def test_schema_and_record_have_the_same_fields():
         (lambda t: t["config"].pop("dataset"), r"config: 'dataset'"),
         (lambda t: t.update(seed=5), r"seed: 5 is not the configuration's 0"),
         (lambda t: t.update(size="base"), r"size: 'base' is not the configuration's 'tiny'"),
+        # Whoever edits a number by hand: the counts, the other scores, or at last the hash give it away.
+        (lambda t: t["metrics"]["pooled"].update(iou=0.99), r"pooled\.iou: 0\.99 does not follow from the confusion"),
+        (lambda t: t["metrics"]["confusion"].update(fp=0), r"pooled\.precision: .* does not follow"),
+        (lambda t: t["metrics"]["resized"].update(iou=0.99), r"resized\.iou: 0\.99 does not follow from f1"),
+        (lambda t: t["history"].append({"epoch": 1, "val_iou": 0.9}), r"best_epoch: epoch 0 is not the best"),
+        (lambda t: t.update(best_epoch=7), r"best_epoch: epoch 7 is not the best"),
+        (lambda t: t["metrics"]["resized"].update(iou=0.75, f1=6 / 7), r"content_sha256: .* was edited after the run"),
+        (lambda t: t["metrics"]["per_image"].update(iou=0.99), r"content_sha256: .* was edited after the run"),
+        (lambda t: t.update(test_looks=2), r"content_sha256: .*scgcnet study run bijie-"),
+        (lambda t: t.update(code_sha256="1" * 64), r"content_sha256: "),
+        (lambda t: t["history"][0].update(val_iou=0.61), r"content_sha256: "),
+        (lambda t: t.update(content_sha256="1" * 64), r"content_sha256: "),
+        (lambda t: t.pop("content_sha256"), r"'content_sha256' is a required"),
     ],
 )
 def test_a_broken_file_gives_one_error_naming_file_and_field(project, make_record, change, message):
@@ -103,7 +154,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(project, make_record, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match=r"cannot be written: No space left on device") as error:
+    with pytest.raises(WriteError, match=r"cannot be written: No space left on device") as error:
         save(make_record(iou=0.1))
     assert str(path) in str(error.value)
     assert path.read_bytes() == before
@@ -157,7 +208,7 @@ def test_provenance_of_this_checkout(project):
     made_by = provenance()
     assert made_by["code_sha256"] == code_sha256()
     assert (made_by["git_sha"], made_by["dirty"], made_by["lock_sha256"]) == (None, None, None)
-    assert set(made_by["versions"]) == {"python", "torch", "numpy", "numba", "lightning"}
+    assert set(made_by["versions"]) == {"python", "torch", "numpy", "numba", "lightning", "pillow"}
     (project / "requirements.lock").write_text("torch==2\n")
     assert provenance()["lock_sha256"] == "c49345c98c684410a2c0b2cb96c5408c3593ef84b18d67055b373ea4a37d557d"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from scgcnet import zoo
 from scgcnet.data import AugmentConfig, LandslideDataset, Sample
+from scgcnet.files import WriteError
 from scgcnet.train import TrainConfig, TrainingError, evaluate, fit, predict
 from scgcnet.train.fit import _EpochSampler, best_epoch
 
@@ -86,6 +89,61 @@ def test_a_broken_training_goes_on_where_it_was(tmp_path: Path) -> None:
     assert resumed.history == whole.history
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_a_damaged_checkpoint_is_one_error(tmp_path: Path) -> None:
+    fit(tiny(), Blobs(4), Blobs(2), CONFIG, 0, tmp_path, False)
+    last = tmp_path / "last.ckpt"
+    whole = last.read_bytes()
+    for damaged in (b"", whole[:1000], whole[:-100], pickle.dumps({"epoch": 1}, protocol=2)):
+        last.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"last\.ckpt: no checkpoint that can be read \(.*delete it"):
+            fit(tiny(), Blobs(4), Blobs(2), CONFIG, 0, tmp_path, False)
+    last.write_bytes(whole)
+    zoo.save_model(tiny(), tmp_path / "best.safetensors", {"epoch": "77"})
+    with pytest.raises(TrainingError, match=r"best\.safetensors: not the weights of epoch \d"):
+        fit(tiny(), Blobs(4), Blobs(2), CONFIG, 0, tmp_path, False)
+
+
+class Exploit:
+    """What a pickle can do: call anything."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("exploited",)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Exploit()}, tmp_path / "last.ckpt")
+    with pytest.raises(TrainingError, match=r"last\.ckpt: no checkpoint that can be read"):
+        fit(tiny(), Blobs(4), Blobs(2), CONFIG, 0, tmp_path, False)
+    assert not Path("exploited").exists()
+
+
+def test_a_full_disk_keeps_the_checkpoint_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit(tiny(), Blobs(5), Blobs(2), CONFIG, 7, tmp_path / "whole", False)
+    fsync, left = os.fsync, 3  # the first epoch's weights and checkpoint, the second's weights
+
+    def full(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match=r": cannot be written: No space left on device\. Nothing that was finished"):
+        fit(tiny(), Blobs(5), Blobs(2), CONFIG, 7, tmp_path / "full", False)
+    monkeypatch.undo()
+    assert not list((tmp_path / "full").glob(".*"))
+    assert len(torch.load(tmp_path / "full" / "last.ckpt", weights_only=True)["history"]) in (1, 2)
+    assert fit(tiny(9), Blobs(5), Blobs(2), CONFIG, 7, tmp_path / "full", False).history == whole.history
+
+
+def test_a_folder_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WriteError, match=r"best\.safetensors: cannot be written: (Not a directory|File exists)"):
+        fit(tiny(), Blobs(4), Blobs(2), CONFIG, 0, tmp_path / "file" / "training", False)
 
 
 def test_an_interrupt_is_one_and_the_training_goes_on(tmp_path: Path) -> None:

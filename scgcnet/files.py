@@ -1,0 +1,91 @@
+"""Files written whole or not at all: a kill, a full disk or a read-only folder leaves the older file as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class WriteError(RuntimeError):
+    """A file cannot be written; the message names it, says why, and what to do."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path}: cannot be written: {error.strerror or error}. Nothing that was finished is lost: make room, or "
+            "make the folder writable, and start again."
+        )
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Gives a temporary file in the folder of `path`, which is made; it becomes `path` when the block ends well.
+
+    The content is on the disk before the name changes, so that not even a power cut leaves half a file.
+
+    Raises:
+        WriteError: an OSError in the block, or the folder cannot be written. `path` is what it was before.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp's 600 would keep others from reading a shared store
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteError(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all, in UTF-8 and with the line ends as they are.
+
+    Raises:
+        WriteError: see `atomic`.
+    """
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def sweep(path: Path) -> None:
+    """Removes what writers of `path` that were killed have left; nobody else may be writing it."""
+    for leftover in path.parent.glob(f".{path.name}.*.part"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Waits until no other process holds this lock, and holds it; a process that is killed lets it go.
+
+    Raises:
+        WriteError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise WriteError(path, error) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder so that a kill in between leaves all of it, or nothing under its name."""
+    doomed = folder.with_name(f".{folder.name}.{os.getpid()}.removed")
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(doomed, ignore_errors=True)
