@@ -13,8 +13,8 @@ PARTS += ("study.yml", "tests", "workflow")
 
 
 def copy_project(folder: Path) -> Path:
-    """What the commands of the pages need of the checkout, without what was built in it."""
-    skipped = shutil.ignore_patterns("__pycache__", ".*")
+    """What the commands of the pages need of the checkout, and what numba compiled: half a minute each time."""
+    skipped = shutil.ignore_patterns(".*")
     for name in PARTS:
         if (REPOSITORY / name).is_dir():
             shutil.copytree(REPOSITORY / name, folder / name, ignore=skipped)

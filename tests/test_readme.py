@@ -10,6 +10,8 @@ from scgcnet.model import PRESETS
 from scgcnet.study.chapters import declared_parameters, executed_file
 from scgcnet.study.plan import load_plan
 
+pytestmark = pytest.mark.xdist_group("readme")  # the commands follow each other in one copy of the project
+
 PAGES = ("README.md", "data/README.md")
 
 # Run here, in this order, in a copy of the project: what must stand in the output. In the copy no data are in place,
