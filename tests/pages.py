@@ -29,7 +29,8 @@ def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedP
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = str(folder)  # the package of the copy, not the one that is installed
     environment["XDG_CACHE_HOME"] = str(folder / ".cache")
-    environment |= {"VENV": "", "CORES": "1"} | variables  # make takes the environment that is active
+    environment |= {"VENV": "", "CORES": "1"}  # make takes the environment that is active
+    environment |= {"OMP_NUM_THREADS": "1"} | variables  # the other cores have tests of their own
     merged = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, timeout=900, **merged)
 

@@ -92,3 +92,9 @@ def test_the_python_block(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(tuple(names["logits"].shape)) in block
     assert not names["trained"].training
     assert ", ".join(PRESETS) in block
+
+
+def test_a_new_command_would_be_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Run `scgcnet study new`, or `scgcnet.scan`.\n\n1. So:\n\n   ```sh\n   make all  # it\n   ```\n")
+    assert commands(page) == ["make all", "scgcnet study new"]

@@ -25,6 +25,7 @@ def nbval(notebook: Path) -> subprocess.CompletedProcess[str]:
     """What `pytest --nbval NOTEBOOK` says in the root of the project, whatever the options of the tests at hand."""
     options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--color=no", "-c", "pyproject.toml"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment["OMP_NUM_THREADS"] = "1"  # the other cores have tests of their own
     command = [sys.executable, "-m", "pytest", *options, str(notebook)]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900)
 
