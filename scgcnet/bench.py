@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scgcnet.files import write_text
 from scgcnet.scan import selective_scan_2d
 
 Size = tuple[int, int, int, int]  # B, L, D, N
@@ -232,7 +233,5 @@ def bench_scan(quick: bool = False, json_path: Path | None = None) -> None:
             timings.append(timing)
     if json_path is not None:
         text = json.dumps({"machine": machine, "quick": quick, "timings": [asdict(t) for t in timings]}, indent=2)
-        temporary = json_path.with_name(json_path.name + ".part")
-        temporary.write_text(text + "\n")
-        temporary.replace(json_path)
+        write_text(json_path, text + "\n")
         print(f"\nwritten to {json_path}")

@@ -53,13 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | run | chapter | reference | book"
+        required=True, metavar="list | status | claims | run | chapter | reference | book"
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
     listing.set_defaults(command=_study_list)
     status = study.add_parser("status", help="what of the paper has been measured")
     status.set_defaults(command=_study_status)
+    claims = study.add_parser("claims", help="verdict, condition and runs of every claim of the paper, for programs")
+    claims.set_defaults(command=_study_claims)
     run = study.add_parser("run", help="compute runs that are not stored yet")
     run.add_argument("run_id", nargs="*", help="ids as `study list` prints them, or unique beginnings of such")
     run.add_argument("--profile", help="all runs of this profile, the most urgent first")
@@ -122,13 +124,23 @@ def _study_list(options: argparse.Namespace) -> None:
 
 
 def _study_status(options: argparse.Namespace) -> None:
+    from scgcnet.study.claims import ledger
     from scgcnet.study.plan import load_plan
     from scgcnet.study.store import load_all
     from scgcnet.study.tables import exhibit_table, profile_table
 
     plan = load_plan()
     real = load_all("real")
-    print(exhibit_table(plan, real), profile_table(plan, [*real, *load_all("synthetic")]), sep="\n\n")
+    print(exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")]), sep="\n\n")
+
+
+def _study_claims(options: argparse.Namespace) -> None:
+    from scgcnet.study.claims import ledger
+    from scgcnet.study.plan import load_plan
+    from scgcnet.study.store import load_all
+
+    for entry in ledger(load_plan(), load_all("real")):
+        print(entry.line)
 
 
 def _study_run(options: argparse.Namespace) -> None:

@@ -1,3 +1,4 @@
+import csv
 import re
 import shutil
 import subprocess
@@ -43,6 +44,27 @@ def test_list_and_status(project, capsys):
     assert re.search(r"paper .* 0 of 3", out)
 
 
+def test_claims_are_lines_for_programs(project, capsys):
+    assert main(["study", "claims"]) == 0
+    captured = capsys.readouterr()
+    lines = [line.split("\t") for line in captured.out.splitlines()]
+    assert {len(fields) for fields in lines} == {5}
+    with (project / "results" / "paper" / "claims.csv").open(encoding="utf-8", newline="") as file:
+        assert [(name, kind) for name, kind, *_ in lines] == [(row["id"], row["kind"]) for row in csv.DictReader(file)]
+    assert ["bijie_iou", "result", "not run", "-", "-"] in lines
+    assert ["fig10_gflops_2048", "fitted", "unresolved", "fitted", "-"] in lines
+    assert captured.err == ""
+
+
+def test_damaged_claims_are_one_line(project, capsys):
+    (project / "results" / "paper" / "claims.csv").write_text("id,kind\n")
+    (project / "study.yml").write_text("profiles: {}\nruns: []\nchapters: {}\nexhibits: {}\n")
+    assert main(["study", "claims"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("scgcnet: results/paper/claims.csv has no column dataset")
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -52,7 +74,7 @@ def test_list_and_status(project, capsys):
         (["study", "run", "--profile", "warp"], "no profile 'warp': choose one of smoke, cpu, gpu, paper"),
         (["study", "run", "--profile", "cpu"], "Bijie"),
         (["study", "list", "--profile", "warp"], "no profile 'warp'"),
-        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, network, bijie"),
+        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, audit, network, bijie"),
         (["study", "book"], "_toc.yml"),
         (["study", "chapter", "bijie", "-p", "epohcs", "5"], "did you mean 'epochs'?"),
         (["data", "check", "nope"], "no data set 'nope'"),

@@ -43,11 +43,14 @@ def read_split(path: Path) -> Split:
     """
     if not path.is_file():
         raise DatasetError(f"{path}: no such split file; it is a CSV file with the columns name,part.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != ["name", "part"]:
-            raise DatasetError(f"{path}: the columns must be name,part, not {reader.fieldnames}.")
-        rows = [(row["name"], row["part"]) for row in reader]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            if reader.fieldnames != ["name", "part"]:
+                raise DatasetError(f"{path}: the columns must be name,part, not {reader.fieldnames}.")
+            rows = [(row["name"], row["part"]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as CSV: {error}. Copy it again, or write it anew.") from error
     split: Split = {}
     for name, value in rows:
         part = next((known for known in PARTS if known == value), None)

@@ -27,6 +27,7 @@ from scgcnet.checkout import find_checkout
 from scgcnet.data.bijie import FOLDER, MARKER, Bijie, check_bijie, open_bijie
 from scgcnet.data.sample import DatasetError
 from scgcnet.data.splits import random_split, write_split
+from scgcnet.files import WriteError
 
 DEFAULT_COUNT = 60  # enough for a smoke test: 30 to train, 18 to validate, 12 to test
 N_SPLITS = 3  # as for the real data
@@ -316,6 +317,7 @@ def write_synthetic(root: Path, n: int = DEFAULT_COUNT, seed: int = 0) -> Path:
 
     Raises:
         DatasetError: fewer than 3 images are asked for, or the folder holds something else.
+        WriteError: the folder cannot be written or the disk is full; nothing is left of it.
     """
     if n < 3:
         raise DatasetError(f"A synthetic data set needs at least 3 images, one for each part; {n} were asked for.")
@@ -324,9 +326,10 @@ def write_synthetic(root: Path, n: int = DEFAULT_COUNT, seed: int = 0) -> Path:
     if folder.exists():
         _require_settings(folder, settings)
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    partial: Path | None = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
         names = [f"ls_{index:04d}" for index in range(n)]
         for sub in ("landslide/image", "landslide/mask", "splits"):
             (partial / sub).mkdir(parents=True)
@@ -344,8 +347,11 @@ def write_synthetic(root: Path, n: int = DEFAULT_COUNT, seed: int = 0) -> Path:
             if not folder.exists():
                 raise
             _require_settings(folder, settings)  # another process was first
+    except OSError as error:
+        raise WriteError(folder, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
@@ -358,7 +364,10 @@ def _require_settings(folder: Path, settings: dict[str, Any]) -> None:
     marker = folder / MARKER
     if not marker.is_file():
         raise DatasetError(f"{folder} exists and is not synthetic; choose another folder for generated images.")
-    found = json.loads(marker.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{marker} is damaged ({error}); remove {folder}, and it is written anew.") from error
     if found != settings:
         raise DatasetError(f"{folder} was written with {found}, not {settings}; remove it or choose another folder.")
 

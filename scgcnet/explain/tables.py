@@ -1,11 +1,14 @@
-"""Tables of the chapter "The network": choices, cost by part, shapes."""
+"""Numbers for the chapters on the network: choices, cost by part and by image size, shapes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import pandas as pd
 import torch
 from torch import nn
 
+from scgcnet.efficiency import count_cost
 from scgcnet.explain.drawings import LAYERS, part_costs
 from scgcnet.explain.features import layer_shapes
 from scgcnet.model import CHOICES, SCGCNet, SCGCNetConfig
@@ -34,3 +37,10 @@ def shape_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
     shapes = layer_shapes(model, (1, config.in_channels, image_size, image_size), present)
     columns = {LAYERS[name]: shape[1:] for name, shape in shapes.items()}
     return pd.DataFrame(columns, index=["channels", "rows", "columns"]).T.reset_index(names="part")
+
+
+def base_cost(image_sizes: Iterable[int]) -> dict[int, float]:
+    """GMAC of `base` for one square image, by its side in pixels: counted on the meta device, nothing is computed."""
+    with torch.device("meta"):
+        model = SCGCNet(SCGCNetConfig())
+    return {side: count_cost(model, (1, 3, side, side)).gmac for side in image_sizes}

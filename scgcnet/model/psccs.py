@@ -6,7 +6,8 @@ Glossary
     Delta      offsets in pixels of the fine grid, (B, 2, H, W), channel 0 along x and 1 along y
     f(F, Delta) bilinear sampling of F at every pixel plus its offset
 
-Eq. 19 as printed never warps the upsampled map. Its two one-symbol repairs agree after the final addition:
+Eq. 19 as printed never warps the upsampled map. Its two one-symbol repairs agree after the final addition, but for
+which of the two equal branches (eq. 18) moves which map:
     C = F_i + F_{i+1} + f(F_i, Delta_up) + f(F_{i+1}, Delta_down)
 """
 

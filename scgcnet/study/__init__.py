@@ -1,5 +1,6 @@
 """The study: what is to be run (plan), what was run (store), and what it says (statistics, tables)."""
 
+from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
 from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
 from scgcnet.study.store import Record, StoreError, load_all
@@ -15,6 +16,7 @@ __all__ = [
     "load_all",
     "load_plan",
     "project_root",
+    "read_looks",
     "run",
     "weights_for",
 ]

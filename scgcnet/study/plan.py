@@ -277,8 +277,11 @@ def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
 def _claim_ids(path: Path) -> set[str] | None:
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["id"] for row in csv.DictReader(file)}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["id"] for row in csv.DictReader(file, strict=True)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise PlanError(f"{path}: cannot be read as CSV with a column id ({error}); take it back from git") from None
 
 
 def _check_claims(claims: list[str], known: set[str] | None, where: str) -> None:

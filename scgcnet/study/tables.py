@@ -7,6 +7,7 @@ every number comes with links to the run files that it was computed from.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scgcnet.study.looks import Look
+from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
@@ -21,8 +24,8 @@ from scgcnet.study.store import Record, is_stale
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
+    from scgcnet.study.claims import Entry
 
-PAPER_FOLDER = "results/paper"
 TRIALS = "results/trials.csv"
 NOT_RUN = "not run"
 
@@ -100,9 +103,8 @@ def paper_scores(dataset: str, model: str, root: Path | None = None) -> dict[str
     """Table I's five scores in percent for our names of data set and network; None without such a row."""
     if dataset not in PAPER_DATASETS or model not in PAPER_METHODS:
         return None
-    table = pd.read_csv((root or project_root()) / PAPER_FOLDER / "table1.csv")
-    row = table.set_index(["dataset", "method"]).loc[(PAPER_DATASETS[dataset], PAPER_METHODS[model])]
-    return {score: float(row[column]) for score, (_, column) in SCORES.items()}
+    row = read_paper(root).row(f"{PAPER_METHODS[model]}/{PAPER_DATASETS[dataset]}")
+    return {score: float(row.printed[column]) for score, (_, column) in SCORES.items()}
 
 
 def condition(run: Run | Record, plan: Plan) -> Condition:
@@ -141,7 +143,7 @@ def comparison(dataset: str, plan: Plan, records: Sequence[Record]) -> list[Tabl
             continue
         rows = [
             _comparison_row(score, paper, group, label, how)
-            for label, group in _groups(stored).items()
+            for label, group in repeats(stored).items()
             for score in SCORES
         ]
         tables.append(Table(pd.DataFrame(rows), f"{what}, on {dataset}, beside the paper's Table I (%)"))
@@ -157,7 +159,7 @@ def _comparison_row(
     label: str,
     how: Condition,
 ) -> dict[str, object]:
-    measured = _summary(group, "resized", score) if group else None
+    measured = summary(group, "resized", score) if group else None
     reference = paper[score] if paper and how != "other data" else None
     difference = f"{measured.mean - reference:+.2f}" if measured and reference is not None else NONE
     # Precision and recall are traded against each other by the threshold: alone, neither settles anything.
@@ -176,12 +178,12 @@ def _comparison_row(
     }
 
 
-def _summary(group: Sequence[Record], way: str, score: str) -> Summary:
+def summary(group: Sequence[Record], way: str, score: str) -> Summary:
     """Mean and interval in percent; the interval of few repeats is cut where a score cannot be."""
-    summary = summarize([100 * record.metrics[way][score] for record in group])
-    if summary.low is None or summary.high is None:
-        return summary
-    return replace(summary, low=max(summary.low, 0.0), high=min(summary.high, 100.0))
+    found = summarize([100 * record.metrics[way][score] for record in group])
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
 
 
 def _cost(group: Sequence[Record]) -> str:
@@ -212,7 +214,7 @@ def _configurations(runs: Iterable[Run]) -> list[Run]:
     return list({_configuration(run): run for run in reversed(list(runs))}.values())[::-1]
 
 
-def _groups(records: Sequence[Record]) -> dict[str, list[Record]]:
+def repeats(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Repeats of one configuration that may be averaged: the seeds of one split; one seed over the splits."""
     if not records:
         return {}
@@ -260,7 +262,7 @@ def score_table(records: Sequence[Record]) -> Table:
     first = records[0]
     rows = [
         {"Score": name}
-        | {meaning: str(_summary(records, way, score)) for way, meaning in WAYS.items()}
+        | {meaning: str(summary(records, way, score)) for way, meaning in WAYS.items()}
         | {"Runs": run_links(records)}
         for score, (name, _) in SCORES.items()
     ]
@@ -287,6 +289,33 @@ def cost_table(records: Sequence[Record]) -> Table:
         for record in records
     ]
     return Table(pd.DataFrame(rows), "What the runs cost")
+
+
+def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:
+    """How often each test part was looked at, by how many configurations, and how many of them are stored.
+
+    The more configurations are scored on one test part, the more the best of them owes to chance.
+    """
+    stored = {record.run_id for record in records}
+    parts: dict[tuple[str, int], list[Look]] = {}
+    for look in looks:
+        parts.setdefault((look.dataset, look.split), []).append(look)
+    rows = []
+    for (dataset, split), group in sorted(parts.items()):
+        times = Counter(look.run_id for look in group)
+        rows.append(
+            {
+                "Test part": f"{dataset}, split {split}",
+                "Looks": len(group),
+                "Configurations and seeds": len(times),
+                "Most looks at one": max(times.values()),
+                "Without a stored result": len(times.keys() - stored),
+                "Last": max(look.utc for look in group)[:10],
+            }
+        )
+    if not rows:
+        rows.append({"Test part": "none", "Looks": 0})
+    return Table(pd.DataFrame(rows), "Looks at the test parts, from results/looks.csv")
 
 
 def trial_table(dataset: str, root: Path | None = None) -> Table:
@@ -321,28 +350,29 @@ def profile_table(plan: Plan, records: Sequence[Record]) -> Table:
     return Table(pd.DataFrame(rows), "Profiles of study.yml")
 
 
-def exhibit_table(plan: Plan, records: Sequence[Record]) -> Table:
-    """Status of every table and figure of the paper that shows results, from stored runs on real data."""
-    planned = {run.run_id: run.claims for run in plan.runs}  # the plan's claims may be newer than the record's
-    claims = {record.run_id: set(planned.get(record.run_id, record.claims)) for record in records}
+def exhibit_table(plan: Plan, entries: Sequence[Entry]) -> Table:
+    """Status of every table and figure of the paper that shows results, by the claims ledger."""
     rows = []
     for exhibit in plan.exhibits:
-        runs = [record for record in records if claims[record.run_id] & set(exhibit.claims)]
-        touched = {claim for record in runs for claim in claims[record.run_id]} & set(exhibit.claims)
-        how = sorted({condition(record, plan) for record in runs})
+        claims = [entry for entry in entries if entry.claim.id in exhibit.claims]
+        done = [entry for entry in claims if entry.condition is not None]
+        runs = {record.run_id: record for entry in done for record in entry.records}
         rows.append(
             {
                 "In the paper": exhibit.title,
-                "Status": _status(len(touched), len(exhibit.claims), how) if runs else NOT_RUN,
-                "Claims measured": f"{len(touched)} of {len(exhibit.claims)}",
-                "Runs": run_links(runs),
+                "Status": _status(done, len(claims)) if done else NOT_RUN,
+                "Claims measured": f"{len(done)} of {len(claims)}",
+                "Runs": run_links(list(runs.values())),
             }
         )
     return Table(pd.DataFrame(rows), "The paper's tables and figures in this study")
 
 
-def _status(touched: int, claims: int, how: Sequence[Condition]) -> str:
-    return f"{'measured' if touched == claims else 'partly measured'}, {' and '.join(how)}"
+def _status(done: Sequence[Entry], claims: int) -> str:
+    """How much was done, and how near to the paper: what no run was needed for, such as a cost, was counted."""
+    what = "measured" if any(entry.records for entry in done) else "counted"
+    how = " and ".join(sorted({entry.condition for entry in done if entry.condition}))
+    return f"{what if len(done) == claims else f'partly {what}'}, {how}"
 
 
 def plan_table(plan: Plan, records: Sequence[Record]) -> Table:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bijie_files import Write, picture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from scgcnet.data import DatasetError, DatasetNotFoundError, check_dataset
-from scgcnet.data.bijie import FOLDER, check_bijie, open_bijie
+from scgcnet.data.bijie import FOLDER, check_bijie, open_bijie, read_image, read_mask
 
 NAMES = ["df003", "hz001", "hz010"]
 
@@ -189,3 +194,49 @@ def test_check_lists_every_fault(write_bijie: Write) -> None:
     assert "the folder holds 4 pairs" in faults[-1]
     with pytest.raises(DatasetError, match=r"b.png has no mask"):
         open_bijie(root)
+
+
+def bomb() -> bytes:
+    """A real one: 60,000 x 60,000 px in 230 bytes, as the header says; nothing is simulated."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bomb(), "claims more than"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 7\n", "cannot be decoded"),  # would reach Ghostscript
+        (b"", "cannot be decoded"),
+    ],
+)
+def test_a_crafted_image_is_one_error(write_bijie: Write, content: bytes, message: str) -> None:
+    root = write_bijie(NAMES)
+    image_file(root, "df003").write_bytes(content)
+    assert f"{image_file(root, 'df003')}" in (text := the_error(root)) and message in text
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of what it can read all the same
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP"])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_gives_an_image_of_its_kind_or_one_error(tmp_path: Path, kind: str, data: st.DataObject) -> None:
+    """Cut or with some bits changed: never another exception than ours."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture(0, 24, 20)[0]).save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    content = bytearray(buffer.getvalue())
+    content = content[: data.draw(st.integers(0, len(content)))]
+    for _ in range(data.draw(st.integers(0, 8)) if content else 0):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    for read, shape in ((read_image, 3), (read_mask, 2)):
+        try:
+            array = read(path)
+        except DatasetError as error:
+            assert str(path) in str(error)
+        else:
+            assert array.dtype == np.uint8 and array.ndim == shape

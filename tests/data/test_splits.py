@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from scgcnet.data import PARTS, DatasetError
 from scgcnet.data.splits import (
@@ -79,6 +81,27 @@ def test_faulty_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message) as caught:
         read_split(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"name,part\n\xff,train\n", b'name,part\n"a,train\n', b"name,part\n" + b"x" * 200_000]
+)
+def test_crafted_files(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(b"name,part\n" + content)
+    with pytest.raises(DatasetError, match=r"s\.csv cannot be read as CSV"):
+        read_split(path)
+
+
+@given(st.binary(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_a_split_or_one_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(b"name,part\na,train\nb,val\nc,test\n" + content)
+    try:
+        assert set(read_split(path).values()) == set(PARTS)
+    except DatasetError as error:
+        assert str(path) in str(error)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bijie_files import Write
+from PIL import Image
 
 from scgcnet.data import DatasetError, check_dataset, open_dataset, synthetic, write_fake
 from scgcnet.data.bijie import FOLDER, MARKER, open_bijie
 from scgcnet.data.synthetic import render, write_synthetic
+from scgcnet.files import WriteError
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +128,24 @@ def test_a_set_of_an_older_generator_is_not_taken(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(synthetic, "generator_id", lambda: "0" * 8)
     with pytest.raises(DatasetError, match="was written with"):
         write_synthetic(tmp_path, n=3)
+
+
+def test_a_damaged_marker_is_one_error(tmp_path: Path) -> None:
+    marker = write_synthetic(tmp_path, n=3) / MARKER
+    for text in (b"{", b"\xff", b"[" * 100_000):
+        marker.write_bytes(text)
+        with pytest.raises(DatasetError, match=r"synthetic\.json is damaged .*; remove .*, and it is written anew"):
+            write_synthetic(tmp_path, n=3)
+
+
+def test_a_full_disk_leaves_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(WriteError, match=r"Bijie-landslide-dataset: cannot be written: No space left on device"):
+        write_synthetic(tmp_path / "a", n=3)
+    assert list((tmp_path / "a").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="cannot be written"):
+        write_synthetic(tmp_path / "file", n=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scgcnet.explain.tables import choice_table, part_table, shape_table
+from scgcnet.explain.tables import base_cost, choice_table, part_table, shape_table
 from scgcnet.model import CHOICES, SCGCNetConfig
 
 
@@ -26,3 +26,9 @@ def test_shapes_of_base() -> None:
     assert table.loc["stage 4"].tolist() == [2048, 16, 16]
     assert table.loc["head"].tolist() == [2, 128, 128]
     assert [part for part in table.index if "CAM" in part] == ["CAM on lateral 4"]  # identities are no parts
+
+
+def test_cost_of_base_by_image_size() -> None:
+    cost = base_cost([512, 2048])
+    assert cost[512] == pytest.approx(191.75, abs=0.01)
+    assert cost[2048] == pytest.approx(3068, abs=1)

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from scgcnet.study.claims import ledger
+from scgcnet.study.looks import Look
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.tables import (
@@ -13,6 +15,7 @@ from scgcnet.study.tables import (
     data_note,
     data_table,
     exhibit_table,
+    look_table,
     paper_scores,
     plan_table,
     profile_table,
@@ -151,10 +154,20 @@ def test_notes_say_what_a_page_was_run_on(plan):
 
 
 def test_exhibits_count_the_claims_measured(plan, tiny):
-    (table1,) = rows(exhibit_table(plan, tiny), **{"In the paper": "Table I,"})
+    (table1,) = rows(exhibit_table(plan, ledger(plan, tiny)), **{"In the paper": "Table I,"})
     assert (table1["Status"], table1["Claims measured"]) == ("partly measured, scaled down", "2 of 10")
-    (table2,) = rows(exhibit_table(plan, tiny), **{"In the paper": "Table II,"})
+    (table2,) = rows(exhibit_table(plan, ledger(plan, tiny)), **{"In the paper": "Table II,"})
     assert (table2["Status"], table2["Claims measured"]) == ("not run", "0 of 11")
+    assert [link.href for link in table1["Runs"].items] == [record.file for record in tiny[:3]]  # those that decide
+
+
+def test_a_cost_that_was_fitted_is_counted_not_measured(plan):
+    (figure,) = rows(exhibit_table(plan, ledger(plan, [])), **{"In the paper": "Fig. 10"})
+    assert (figure["Status"], figure["Claims measured"], str(figure["Runs"])) == (
+        "partly counted, fitted",
+        "1 of 10",
+        "-",
+    )
 
 
 def test_profiles_count_their_runs(plan, tiny):
@@ -171,6 +184,19 @@ def test_runs_beyond_the_plan_are_listed(plan, make_record):
 def test_costs_show_the_looks_at_the_test_part(tiny):
     (row,) = rows(cost_table([dataclasses.replace(tiny[0], test_looks=2)]))
     assert (row["Looks at test"], row["GMAC an image"]) == (2, "0.08 at 128 px")
+
+
+def test_looks_are_counted_by_test_part_also_those_without_a_result(tiny):
+    first, second = (record.run_id for record in tiny[:2])
+    looks = [Look(f"2026-01-0{day}T00:00:00Z", "bijie", 0, run, "") for day, run in enumerate([first, first, "x"], 1)]
+    looks.append(Look("2026-02-01T00:00:00Z", "bijie", 1, second, ""))
+    assert rows(look_table(looks, tiny)) == [
+        {"Test part": "bijie, split 0", "Looks": 3, "Configurations and seeds": 2, "Most looks at one": 2,
+         "Without a stored result": 1, "Last": "2026-01-03"},
+        {"Test part": "bijie, split 1", "Looks": 1, "Configurations and seeds": 1, "Most looks at one": 1,
+         "Without a stored result": 0, "Last": "2026-02-01"},
+    ]  # fmt: skip
+    assert rows(look_table([], tiny)) == [{"Test part": "none", "Looks": 0}]
 
 
 def test_data_that_is_not_at_hand_says_so():

@@ -1,0 +1,108 @@
+"""The claims ledger: for every claim of results/paper/claims.csv, what the stored runs say about it.
+
+Which runs speak to a claim stands in study.yml. Here stands how they are judged, by the claim's kind, unit and id, so
+that runs of other data sets need no change here. What nothing speaks to is "not run". What the paper's own tables
+say about a claim is another matter: scgcnet/study/self_checks.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from scgcnet.study.paper import Claim, read_claims
+from scgcnet.study.plan import Plan
+from scgcnet.study.show import NONE
+from scgcnet.study.statistics import Condition, Verdict, judge
+from scgcnet.study.store import Record
+from scgcnet.study.tables import PAPER_DATASETS, SCORES, by_configuration, condition, repeats, summary
+
+#: Claims on a data set that a committed split settles: it names every image. Our name of the data set.
+COUNTED = {"ds_bijie": "bijie"}
+
+_BY_NEARNESS: tuple[Condition, ...] = get_args(Condition)  # same, scaled down, other data, fitted
+_TRADED = ("precision", "recall")  # against each other, by the threshold: alone, neither settles anything
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger.
+
+    Attributes:
+        claim: what the paper says.
+        verdict: what this study says to it.
+        condition: how near what was done comes to the paper's; None where nothing was.
+        records: the runs that the verdict rests on.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    condition: Condition | None = None
+    records: tuple[Record, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """Id, kind, verdict, condition and run ids, with tabs between; "-" where there is nothing."""
+        runs = ",".join(record.run_id for record in self.records)
+        return "\t".join((self.claim.id, self.claim.kind, self.verdict, self.condition or NONE, runs or NONE))
+
+
+def ledger(plan: Plan, records: Sequence[Record], root: Path | None = None) -> list[Entry]:
+    """One entry for each claim, in the order of the file.
+
+    Args:
+        plan: says which runs speak to which claims.
+        records: stored runs; those on synthetic data say nothing about the paper and are left out.
+        root: the project.
+
+    Raises:
+        PaperError: the claims cannot be read.
+    """
+    planned = {run.run_id: run.claims for run in plan.runs}  # the plan's claims may be newer than the record's
+    speaking: dict[str, list[Record]] = {}
+    for record in records:
+        for name in planned.get(record.run_id, record.claims) if record.data_kind == "real" else ():
+            speaking.setdefault(name, []).append(record)
+    return [_entry(claim, speaking.get(claim.id, []), plan) for claim in read_claims(root).values()]
+
+
+def _entry(claim: Claim, records: Sequence[Record], plan: Plan) -> Entry:
+    if claim.kind == "fitted":
+        return Entry(claim, "unresolved", "fitted")  # chosen to meet the paper's number: it can settle nothing
+    if claim.id in COUNTED:
+        return Entry(claim, "supported" if _count_images(COUNTED[claim.id]) == claim.number else "contradicted", "same")
+    conditions = {record.run_id: _condition(record, claim, plan) for record in records}
+    if claim.kind == "protocol":  # a setting is followed or not; a run with others has no say
+        records = [record for record in records if conditions[record.run_id] == "same"]
+    if not records:
+        return Entry(claim, "not run")
+
+    def nearness(group: Sequence[Record]) -> tuple[int, int, int]:
+        first = group[0]
+        how = _BY_NEARNESS.index(conditions[first.run_id])
+        return -how, first.params, first.config["settings"]["image_size"]
+
+    # The configuration nearest to the paper's decides, and of that the seeds on one split, which come first.
+    group, *_ = repeats(max(by_configuration(records), key=nearness)).values()
+    how = conditions[group[0].run_id]
+    return Entry(claim, _verdict(claim, group, how), how, tuple(group))
+
+
+def _condition(record: Record, claim: Claim, plan: Plan) -> Condition:
+    return condition(record, plan) if PAPER_DATASETS.get(record.dataset) == claim.dataset else "other data"
+
+
+def _verdict(claim: Claim, group: Sequence[Record], how: Condition) -> Verdict:
+    """What repeats of one configuration say: only a claim that is one network's score can be judged by them."""
+    score = claim.id.rpartition("_")[2]
+    if claim.unit != "%" or score not in SCORES or score in _TRADED:
+        return "unresolved"
+    return judge(float(claim.number), summary(group, "resized", score), how) or "unresolved"
+
+
+def _count_images(dataset: str) -> int:
+    from scgcnet.data.splits import committed_split, read_split  # brings torch along
+
+    return len(read_split(committed_split(dataset, 0)))

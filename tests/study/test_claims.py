@@ -1,0 +1,143 @@
+"""The ledger: what made-up runs would say, and that nothing else says anything."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from scgcnet.study.claims import COUNTED, Entry, ledger
+from scgcnet.study.paper import PaperError, read_claims
+from scgcnet.study.plan import Plan, Run, load_plan
+from scgcnet.study.statistics import Condition, Verdict
+from scgcnet.study.store import Record
+
+SETTLED_WITHOUT_RUNS = {"fig10_gflops_2048", "ds_bijie"}
+
+
+@pytest.fixture
+def plan(project: Path) -> Plan:
+    return load_plan()
+
+
+def verdict(entries: list[Entry], name: str) -> tuple[str, str | None, int]:
+    entry = next(entry for entry in entries if entry.claim.id == name)
+    return entry.verdict, entry.condition, len(entry.records)
+
+
+def speaking_to(plan: Plan, *claims: str) -> Plan:
+    """The plan, with every run speaking to these claims."""
+    return replace(plan, runs=tuple(replace(run, claims=claims) for run in plan.runs))
+
+
+def test_one_well_formed_line_for_each_claim(plan: Plan, make_record: Callable[..., Record]) -> None:
+    entries = ledger(plan, [make_record(run) for run in plan.select("cpu")])
+    claims = read_claims()
+    assert [entry.claim for entry in entries] == list(claims.values())
+    for entry in entries:
+        name, kind, verdict, condition, runs = entry.line.split("\t")
+        assert (name, kind) == (entry.claim.id, claims[name].kind)
+        assert verdict in get_args(Verdict)
+        assert condition in (*get_args(Condition), "-")
+        assert (verdict == "not run") == (condition == "-")
+        assert runs == "-" or all(run.startswith("bijie-scgcnet-tiny-cpu-s") for run in runs.split(","))
+
+
+def test_without_runs_only_what_needs_none_is_told(plan: Plan) -> None:
+    entries = ledger(plan, [])
+    assert {entry.claim.id for entry in entries if entry.verdict != "not run"} == SETTLED_WITHOUT_RUNS
+    assert verdict(entries, "fig10_gflops_2048") == ("unresolved", "fitted", 0)
+    assert verdict(entries, "ds_bijie") == ("supported", "same", 0)
+    assert set(COUNTED) == {"ds_bijie"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "ious", "expected"),
+    [
+        ("paper", (0.60, 0.61, 0.62), ("contradicted", "same", 3)),
+        ("paper", (0.60,), ("unresolved", "same", 1)),
+        ("paper", (0.80, 0.81, 0.82), ("supported", "same", 3)),
+        ("paper", (0.733, 0.735, 0.737), ("supported", "same", 3)),
+        ("paper", (0.60, 0.75, 0.90), ("unresolved", "same", 3)),
+        ("cpu", (0.60, 0.61, 0.62), ("unresolved", "scaled down", 3)),
+        ("cpu", (0.80, 0.81, 0.82), ("supported", "scaled down", 3)),
+    ],
+)
+def test_scores_are_judged_by_their_seeds(
+    plan: Plan,
+    make_record: Callable[..., Record],
+    profile: str,
+    ious: tuple[float, ...],
+    expected: tuple[str, str, int],
+) -> None:
+    records = [make_record(run, iou) for run, iou in zip(plan.select(profile), ious, strict=False)]
+    entries = ledger(plan, records)
+    assert verdict(entries, "bijie_iou") == expected
+    assert verdict(entries, "cld_iou") == ("not run", None, 0)
+    assert verdict(entries, "bijie_iou_gain") == ("not run", None, 0)
+    told = next(entry for entry in entries if entry.claim.id == "bijie_iou")
+    assert told.records == tuple(records)
+
+
+def test_splits_are_not_mixed_with_seeds(plan: Plan, make_record: Callable[..., Record]) -> None:
+    entry = next(e for e in ledger(plan, [make_record(r) for r in plan.select("cpu")]) if e.claim.id == "bijie_iou")
+    assert [(record.split, record.seed) for record in entry.records] == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_the_nearest_configuration_decides(plan: Plan, make_record: Callable[..., Record]) -> None:
+    tiny = [make_record(run, 0.9) for run in plan.select("cpu")]
+    small, base = (make_record(run, 0.5, params=n) for run, n in zip(plan.select("gpu"), (10**7, 10**8), strict=True))
+    same = [make_record(run, 0.6 + 0.01 * run.seed) for run in plan.select("paper")]
+    assert verdict(ledger(plan, tiny), "bijie_iou") == ("supported", "scaled down", 3)
+    assert verdict(ledger(plan, [*tiny, small]), "bijie_iou") == ("unresolved", "scaled down", 1)
+    (entry,) = (e for e in ledger(plan, [*tiny, base, small]) if e.claim.id == "bijie_iou")
+    assert [record.run_id for record in entry.records] == [base.run_id]
+    assert verdict(ledger(plan, [*tiny, base, *same]), "bijie_iou") == ("contradicted", "same", 3)
+
+
+def test_synthetic_runs_say_nothing(plan: Plan, make_record: Callable[..., Record]) -> None:
+    fakes = [make_record(run, 0.9, kind="synthetic") for run in plan.runs]
+    assert [e.line for e in ledger(plan, fakes)] == [e.line for e in ledger(plan, [])]
+
+
+def test_stale_runs_count(plan: Plan, make_record: Callable[..., Record]) -> None:
+    records = [make_record(run, code_sha256="1" * 64) for run in plan.select("cpu")]
+    assert verdict(ledger(plan, records), "bijie_iou") == ("unresolved", "scaled down", 3)
+
+
+def test_runs_without_claims_say_nothing(plan: Plan, make_record: Callable[..., Record]) -> None:
+    trial = make_record(plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1}))
+    assert verdict(ledger(plan, [trial]), "bijie_iou") == ("not run", None, 0)
+
+
+def test_another_data_set_never_settles_a_claim(plan: Plan, make_record: Callable[..., Record]) -> None:
+    plan = speaking_to(plan, "cld_iou")
+    high = [make_record(run, 0.99 + 0.001 * run.seed) for run in plan.select("paper")]
+    assert verdict(ledger(plan, high), "cld_iou") == ("unresolved", "other data", 3)
+
+
+def test_recall_alone_and_what_is_no_score_stay_open(plan: Plan, make_record: Callable[..., Record]) -> None:
+    plan = speaking_to(plan, "bijie_vmamba_recall", "bijie_iou_gain", "silu_best")
+    entries = ledger(plan, [make_record(run, 0.99) for run in plan.select("paper")])
+    assert verdict(entries, "bijie_vmamba_recall") == ("unresolved", "same", 3)
+    assert verdict(entries, "bijie_iou_gain") == ("unresolved", "same", 3)
+    assert verdict(entries, "silu_best") == ("unresolved", "other data", 3)
+
+
+def test_protocol_is_judged_at_condition_same_only(plan: Plan, make_record: Callable[..., Record]) -> None:
+    plan = speaking_to(plan, "lr")
+    assert verdict(ledger(plan, [make_record(run) for run in plan.select("cpu")]), "lr") == ("not run", None, 0)
+
+
+def test_a_planned_claim_without_a_number_is_an_error(plan: Plan, make_record: Callable[..., Record]) -> None:
+    path = Path("results/paper/claims.csv")
+    path.write_text(path.read_text().replace("73.53,%", "many,%", 1))
+    records = [make_record(run) for run in plan.select("cpu")]
+    with pytest.raises(PaperError, match=r"row bijie_iou, column value: 'many' is no number"):
+        ledger(plan, records)
+
+
+def test_planned_claims_exist(plan: Plan) -> None:
+    runs: tuple[Run, ...] = plan.runs
+    assert {claim for run in runs for claim in run.claims} <= set(read_claims())
