@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | claims | run | chapter | book"
+        required=True, metavar="list | status | claims | run | chapter | reference | book"
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
@@ -80,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         help="notebook to write (default: build/by-hand/NAME.ipynb, or with a profile alone the book's own page)",
     )
     chapter.set_defaults(command=_study_chapter)
+    reference = study.add_parser("reference", help="renew what the tests expect a template of the book to print")
+    reference.add_argument("name", help="of a template, book/NAME.ipynb")
+    reference.set_defaults(command=_study_reference)
     book = study.add_parser("book", help="bind the executed chapters of a profile; `make book` does it all")
     book.add_argument("--profile", default="smoke", help="a profile of study.yml (default: %(default)s)")
     book.set_defaults(command=_study_book)
@@ -154,7 +157,7 @@ def _study_run(options: argparse.Namespace) -> None:
 
 
 def _study_chapter(options: argparse.Namespace) -> None:
-    from scgcnet.study.chapters import chapter_parameters, execute, executed_file, parse_value
+    from scgcnet.study.chapters import BY_HAND, chapter_parameters, execute, executed_file, parse_value
     from scgcnet.study.plan import PlanError, load_plan, project_root
 
     plan = load_plan()
@@ -165,9 +168,15 @@ def _study_chapter(options: argparse.Namespace) -> None:
     values = chapter_parameters(plan, chapter, options.profile, changes)
     # What was changed by hand must not become the book's page.
     by_hand = options.parameters or not options.profile
-    page = f"build/by-hand/{options.name}.ipynb" if by_hand else executed_file(options.name, options.profile)
+    page = f"{BY_HAND}/{options.name}.ipynb" if by_hand else executed_file(options.name, options.profile)
     output = options.output or project_root() / page
     print(execute(project_root() / chapter.template, output, values))
+
+
+def _study_reference(options: argparse.Namespace) -> None:
+    from scgcnet.study.reference import write_reference
+
+    print(write_reference(options.name))
 
 
 def _study_book(options: argparse.Namespace) -> None:

@@ -43,7 +43,9 @@ class Network:
 
 
 #: A new network is one line here; what it builds has a `config` (see `Config`).
-NETWORKS = {"scgcnet": Network(PRESETS, lambda values: SCGCNet(SCGCNetConfig.from_dict(values)))}
+NETWORKS = {
+    "scgcnet": Network(PRESETS, lambda values: SCGCNet(SCGCNetConfig.from_dict(values))),
+}
 
 
 def model_names() -> list[str]:

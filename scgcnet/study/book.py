@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
 from scgcnet.study.chapters import (
     executed_file,
     failed_file,
@@ -27,6 +25,7 @@ from scgcnet.study.chapters import (
     write_not_executed,
 )
 from scgcnet.study.plan import Plan, load_plan, project_root
+from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS
 
 PAGES = "book"
@@ -81,8 +80,8 @@ def toc_pages(toc: Path) -> list[str]:
         BookError: the file is missing or no table of contents, or lists a page twice.
     """
     try:
-        pages = list(_pages(yaml.safe_load(toc.read_text(encoding="utf-8"))))
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+        pages = list(_pages(read_yaml(toc.read_text(encoding="utf-8"))))
+    except (OSError, ValueError) as error:
         raise BookError(f"{toc.name} is no table of contents: {error}") from None
     if twice := sorted({page for page in pages if pages.count(page) > 1}):
         raise BookError(f"{toc.name} lists {twice[0]} twice")

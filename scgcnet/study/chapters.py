@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import os
 import re
+import reprlib
 import sys
 import time
 import tokenize
@@ -23,17 +25,21 @@ from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
 from scgcnet.study.plan import Chapter, Plan, Run, project_root
+from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS
 
 CHAPTERS = "build/chapters"
+BY_HAND = "build/by-hand"  # those executed with other parameters than the book's
 KERNEL = "python3"
 _DRAWS = re.compile(r"\b(plots|drawings)\.[a-z]\w*\(|\bplt\.")  # rooms whose functions give figures
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SHORT = reprlib.Repr()  # for messages: a value may be as long as memory
+_SHORT.maxlevel = 2
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
@@ -71,7 +77,7 @@ def declared_parameters(template: Path) -> dict[str, Parameter]:
         ChapterError: the file is no notebook, or its parameters cell is missing, double, or does more than
             assign plain values to names.
     """
-    return _parse_parameters(_read(template), template)
+    return _parse_parameters(read_notebook(template), template)
 
 
 def chapter_parameters(
@@ -129,9 +135,9 @@ def parse_value(text: str) -> Any:
     if _EXPONENT.fullmatch(text.strip()):
         return float(text)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{text!r} is no value that YAML can read: {error}") from None
+        return read_yaml(text)
+    except ValueError as error:
+        raise ParameterError(f"{_SHORT.repr(text)} is no value that YAML can read: {error}") from None
 
 
 def check_parameters(
@@ -139,7 +145,10 @@ def check_parameters(
 ) -> dict[str, Any]:
     """The values, if the template can take all of them.
 
-    A value has the type of the default; a whole number also passes for a fraction, and anything for None.
+    A value has the type of the default, and what a list holds the type of what the default holds; a whole number
+    also passes for a fraction. For None anything plain passes: None, a truth value, a finite number, text, or a list
+    of those. Nothing else ever does: papermill writes a value into the notebook as code, and would write a date, a
+    set or bytes unescaped.
 
     Raises:
         ParameterError: the first that it cannot take, with the nearest name and all allowed ones.
@@ -150,13 +159,31 @@ def check_parameters(
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise ParameterError(f"{template} has no parameter {name!r}{hint}; it has {', '.join(declared) or 'none'}")
         default = declared[name].default
-        if default is None or type(value) is type(default) or (type(value), type(default)) == (int, float):
+        if _is_plain(value) and _fits(value, default):
             continue
+        wanted = "a plain value" if default is None else type(default).__name__
         raise ParameterError(
-            f"{template}: {name} = {value!r} is {type(value).__name__}, but {type(default).__name__} is "
+            f"{template}: {name} = {_SHORT.repr(value)} is {type(value).__name__}, but {wanted} is "
             f"wanted, such as the default {default!r} ({declared[name].comment})"
         )
     return dict(values)
+
+
+def _is_plain(value: object, inner: bool = False) -> bool:
+    """Tell whether papermill writes the value as a literal that reads as the same value."""
+    if type(value) is list:
+        return not inner and all(_is_plain(item, inner=True) for item in value)
+    if type(value) is str:
+        return not _SURROGATE.search(value)  # no file can hold one
+    if type(value) is int:
+        return abs(value) < 2**63  # Python refuses to print the longest
+    return value is None or type(value) is bool or (type(value) is float and math.isfinite(value))
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(value, list) and isinstance(default, list):
+        return all(_fits(item, default[0] if default else None) for item in value)
+    return default is None or type(value) is type(default) or (type(value), type(default)) == (int, float)
 
 
 def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None = None) -> Path:
@@ -177,7 +204,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
         ParameterError: the template cannot take the parameters; nothing was executed.
         ChapterError: the template is none, or a cell failed.
     """
-    notebook = _read(template)
+    notebook = read_notebook(template)
     values = check_parameters(_parse_parameters(notebook, template), parameters or {}, template)
     output, failed = output.absolute(), failed_file(output.absolute())
     partial = output.with_suffix(".partial.ipynb")
@@ -198,7 +225,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
             )
     except (PapermillExecutionError, DeadKernelError) as error:
         message = _last_line(error)
-        nbformat.write(_mark_failed(_read(partial) if partial.exists() else notebook, message), partial)
+        nbformat.write(_mark_failed(read_notebook(partial) if partial.exists() else notebook, message), partial)
         partial.replace(failed)
         raise ChapterError(f"chapter {output.stem} failed: {message}; see {_relative(failed)}") from None
     partial.replace(output)
@@ -209,12 +236,12 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
 
 def write_not_executed(template: Path, page: Path, reason: str) -> None:
     """Write a template as a page of the book that says on top why it was not executed."""
-    nbformat.write(_mark_failed(_read(template), reason), page)
+    nbformat.write(_mark_failed(read_notebook(template), reason), page)
 
 
 def failure(page: Path) -> str | None:
     """Why the chapter on this page failed, or None where it did not."""
-    message: str | None = _read(page).metadata.get("scgcnet", {}).get("failure")
+    message: str | None = read_notebook(page).metadata.get("scgcnet", {}).get("failure")
     return message
 
 
@@ -225,7 +252,7 @@ def template_faults(template: Path) -> list[str]:
     one cell of commented parameters; a title; alternative text and a caption where a cell draws.
     """
     try:
-        notebook = _read(template)
+        notebook = read_notebook(template)
         declared = _parse_parameters(notebook, template)
     except ChapterError as error:
         return [str(error)]
@@ -248,7 +275,12 @@ def template_faults(template: Path) -> list[str]:
     return [f"{template.name}: {fault}" for fault in faults]
 
 
-def _read(path: Path) -> nbformat.NotebookNode:
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """A notebook in the current format.
+
+    Raises:
+        ChapterError: the file is missing, or no notebook.
+    """
     try:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
         return notebook

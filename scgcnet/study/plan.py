@@ -14,10 +14,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from scgcnet.checkout import PLAN_FILE, find_checkout
-from scgcnet.study.schema import closed, first_fault
+from scgcnet.study.schema import closed, first_fault, read_yaml
 
 CLAIMS_FILE = "results/paper/claims.csv"
 
@@ -223,10 +221,10 @@ def load_plan(path: Path | None = None) -> Plan:
     """
     path = path or project_root() / PLAN_FILE
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"{path} does not exist") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
+    except ValueError as error:  # also a file that is no UTF-8
         raise PlanError(f"{path} is not valid YAML: {error}") from None
     if fault := first_fault(tree, _PLAN):
         raise PlanError(f"{path}: {fault}")
@@ -364,7 +362,10 @@ _RUN = closed(
     optional=("claims", "overrides"),
 )
 _CHAPTER = closed(
-    {"template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"}, "parameters": {"type": "object"}},
+    {
+        "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
+        "parameters": {"type": "object", "propertyNames": _NAME},
+    },
     optional=("parameters",),
 )
 _EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})

@@ -1,4 +1,4 @@
-"""One checker for what people and programs hand to the study: study.yml and the run files."""
+"""One checker for what people and programs hand to the study: YAML by hand, study.yml, and the run files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,52 @@ from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
+import yaml
+
+_LARGEST = 100_000  # values in a YAML text with every alias written out; study.yml has under 1000
+
+
+def read_yaml(text: str) -> Any:
+    """The plain values of a YAML text.
+
+    No tag makes a Python object, and aliases that stand for more than they could by hand are refused: nine lines
+    of ten aliases each would fill the memory as soon as somebody walks through them or prints them.
+
+    Raises:
+        ValueError: it is no such text; the message is one line.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _expanded(node, {}) > _LARGEST:
+            raise ValueError(f"its aliases stand for more than {_LARGEST} values, or for themselves")
+        return loader.construct_document(node)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(_one_line(error.problem or error.context) + where) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(_one_line(error)) from None
+    except (AttributeError, LookupError, TypeError):  # what PyYAML makes of `!!timestamp x` or `!!bool x`
+        raise ValueError("a value does not fit its tag") from None
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Nodes below this one, each counted as often as aliases repeat it."""
+    if id(node) not in sizes:
+        sizes[id(node)] = _LARGEST  # met again before it is known: an alias for what holds it
+        inner = node.value if isinstance(node, yaml.CollectionNode) else []
+        pairs = [item if isinstance(item, tuple) else (item,) for item in inner]
+        sizes[id(node)] = 1 + sum(_expanded(child, sizes) for pair in pairs for child in pair)
+    return sizes[id(node)]
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
 
 
 def closed(properties: Mapping[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:

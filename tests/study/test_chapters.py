@@ -174,6 +174,11 @@ class TestTemplates:
     def test_of_the_book(self, template: Path) -> None:
         assert template_faults(template) == []
 
+    def test_all_are_chapters(self) -> None:
+        """So the smoke book executes every one of them."""
+        used = {chapter.template for chapter in load_plan(REPOSITORY / "study.yml").chapters.values()}
+        assert used == {f"book/{template.name}" for template in TEMPLATES}
+
     def test_a_good_one(self, tmp_path: Path) -> None:
         path = write_template(tmp_path / "a.ipynb", "plt.plot([1])")
         notebook = nbformat.read(path, as_version=4)
