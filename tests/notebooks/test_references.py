@@ -46,7 +46,7 @@ def text(output: nbformat.NotebookNode) -> str:
 
 
 def test_there_are_references() -> None:
-    assert {"network", "start"} <= {path.stem for path in REFERENCES}
+    assert {"audit", "network", "start"} <= {path.stem for path in REFERENCES}
 
 
 @reference
