@@ -33,8 +33,10 @@ book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 study: $(READY)  ## compute the runs of PROFILE that have no result yet, most urgent first
 	@$(SNAKEMAKE) study && echo "Study: every run of profile $(PROFILE) has a result, see scgcnet study list"
 
+# One thread in each worker: with more than the cores, those of torch wait for one another, and training takes four times
+# as long.
 test: lint  ## lint, types, all tests
-	@$(BIN)python -m pytest -n 2 && echo "Tests: passed"
+	@OMP_NUM_THREADS=1 $(BIN)python -m pytest -n 2 && echo "Tests: passed"
 
 lint: $(READY)  ## ruff and mypy
 	@echo "ruff, mypy ..."
