@@ -11,19 +11,23 @@ except ImportError:  # without it the tests run one by one
     LoadScopeScheduling = object
 
 
-class OneBook(LoadScopeScheduling):
-    """Every test goes to the worker that is free, those of tests/book to one: they share a book that takes a minute.
+#: Folders and files whose tests share something that takes a minute to make: a book, a copy of the project.
+TOGETHER = ("tests/book/", "tests/test_readme.py", "tests/test_contributing.py")
+
+
+class Together(LoadScopeScheduling):
+    """Every test goes to the worker that is free, but those of one entry of `TOGETHER` to the same one.
 
     It stands in for `--dist loadgroup` and its marks, which xdist 3.8 cannot pass on to pytest 9.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/book" if nodeid.startswith("tests/book/") else nodeid
+        return next((shared for shared in TOGETHER if nodeid.startswith(shared)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBook:
-    return OneBook(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

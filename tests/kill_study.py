@@ -25,11 +25,10 @@ import psutil
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from study_graph import COPIED, copy
 
 from scgcnet.study import store
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-COPIED = ("Makefile", "workflow", "study.yml", "results", "scgcnet", "book", "_config.yml", "_toc.yml")
 #: What may differ between two runs of one configuration: when, how long, and how often the test part was seen.
 VARYING = ("finished_utc", "wall_s", "test_looks")
 
@@ -129,12 +128,7 @@ def main() -> int:
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
-        for name in COPIED:
-            source, target = REPOSITORY / name, project / name
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy((*COPIED, "Makefile"), project)
         seconds = finish(project)
         unbroken = outcome(project)
         print(f"unbroken: {seconds:.1f} s, IoU {unbroken[0]['metrics']['resized']['iou']:.6f}", flush=True)

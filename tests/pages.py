@@ -2,24 +2,19 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from study_graph import COPIED, copy
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ("Makefile", "_config.yml", "_toc.yml", "book", "pyproject.toml", "requirements.lock", "results", "scgcnet")
-PARTS += ("study.yml", "tests", "workflow")
+MORE = ("Makefile", "pyproject.toml", "requirements.lock", "tests")
 
 
 def copy_project(folder: Path) -> Path:
-    """What the commands of the pages need of the checkout, and what numba compiled: half a minute each time."""
-    skipped = shutil.ignore_patterns(".*")
-    for name in PARTS:
-        if (REPOSITORY / name).is_dir():
-            shutil.copytree(REPOSITORY / name, folder / name, ignore=skipped)
-        else:
-            shutil.copy(REPOSITORY / name, folder)
+    """What the commands of the pages need of the checkout."""
+    copy((*COPIED, *MORE), folder)
     return folder
 
 

@@ -12,8 +12,6 @@ from scgcnet.study.book import stage
 from scgcnet.study.chapters import template_faults
 from scgcnet.study.plan import load_plan
 
-pytestmark = pytest.mark.xdist_group("contributing")
-
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
 # A fenced block, with the file that the line above it names: the file's whole text, or in a diff its change.
 BLOCK = re.compile(r"^(?:`(?P<file>[\w./]+)`:\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,8 +10,6 @@ from scgcnet.model import PRESETS
 from scgcnet.study.chapters import declared_parameters, executed_file
 from scgcnet.study.plan import load_plan
 
-pytestmark = pytest.mark.xdist_group("readme")  # the commands follow each other in one copy of the project
-
 PAGES = ("README.md", "data/README.md")
 
 # Run here, in this order, in a copy of the project: what must stand in the output. In the copy no data are in place,
@@ -28,7 +26,7 @@ HERE = {
 }
 # Run elsewhere: the file that does, and what must stand in it.
 ELSEWHERE = {
-    "make book": ("tests/study/test_workflow.py", r"smoke_book"),
+    "make book": ("tests/book/conftest.py", r"def smoke_book"),
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet bench scan": ("tests/test_bench.py", r"bench_scan|\"bench\", \"scan\""),
