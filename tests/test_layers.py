@@ -14,7 +14,7 @@ ROOMS = {
     "files": set(),
     "scan": set(),
     "model": {"scan"},
-    "peers": {"scan"},
+    "peers": {"scan", "model"},
     "zoo": {"model", "peers"},
     "efficiency": {"zoo"},
     "data": set(),

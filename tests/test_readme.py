@@ -18,6 +18,8 @@ DATA = "export SCGCNET_DATA=/path/to/"
 HERE = {
     "scgcnet data check bijie": (DATA, r"^bijie: no faults$"),
     """python -c "from scgcnet.data import data_sha256; print(data_sha256('bijie'))\"""": (DATA, r"^[0-9a-f]{64}$"),
+    "scgcnet study status": ("", r"^Profiles of study\.yml"),
+    "scgcnet study claims": ("", r"^bijie_iou\tresult\tunresolved\tscaled down\tbijie-scgcnet-tiny-cpu-s0-"),
     "make study PROFILE=cpu": ("", r"^Study: every run of profile cpu has a result"),
     "make book PROFILE=cpu": (DATA, r"^Book: build/book/_build/html/index.html$"),
     "papermill book/dataset.ipynb out.ipynb -p dataset bijie -p epochs 5": ("", r"100%"),

@@ -26,7 +26,7 @@ class Look:
         dataset: whose test part.
         split: number of the split.
         run_id: of the configuration that was scored.
-        code_sha256: of the code that trained and scored it (see `store.code_sha256`).
+        code_sha256: of the code that trained and scored it (see `fingerprint.code_sha256`).
     """
 
     utc: str

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scgcnet import files
+from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.looks import Look, note_look
 from scgcnet.study.plan import Plan, PlanError, Run, project_root
 from scgcnet.study.store import (
@@ -90,7 +91,8 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
     from scgcnet.train import distributed, evaluate, fit
 
     root = project_root()
-    made_by = provenance(root)
+    made_at = provenance(root)
+    code_sha = code_sha256(spec.model, {spec.dataset, *spec.config["train_datasets"]})
     config = train_config(spec)
     size = config.image_size
     channels = train[0].image.shape[2]
@@ -105,7 +107,7 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
 
     # Keyed on code, data and split as well: an unfinished training on others must not be taken up.
     split_sha = split_sha256(spec.dataset, spec.split)
-    key = f"{made_by['code_sha256'][:10]}-{data_sha[:10]}-{split_sha[:10]}"
+    key = f"{code_sha[:10]}-{data_sha[:10]}-{split_sha[:10]}"
     folder = root / TRAINING_FOLDER / spec.run_id / key
     val = open_dataset(spec.dataset, spec.split, "val")
     result = fit(model, train, val, config, spec.seed, folder, progress=progress)
@@ -116,7 +118,7 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
         assert stored is not None
         return stored
 
-    look = Look(_now(), spec.dataset, spec.split, spec.run_id, made_by["code_sha256"])
+    look = Look(_now(), spec.dataset, spec.split, spec.run_id, code_sha)
     looks = note_look(look, train.kind, root)
     test = open_dataset(spec.dataset, spec.split, "test")
     network = result.model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -144,7 +146,8 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
         device=_device(),
         wall_s=round(time.monotonic() - started, 1),
         finished_utc=_now(),
-        **made_by,
+        code_sha256=code_sha,
+        **made_at,
     )
     weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
     for path in (weights, root / record.file):

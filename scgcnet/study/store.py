@@ -6,7 +6,6 @@ works, lie in build/runs and are not. A file is written whole or not at all.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
@@ -14,24 +13,17 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from scgcnet import files
+from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.plan import config_id, project_root
 from scgcnet.study.schema import closed, first_fault
 
 Kind = Literal["real", "synthetic"]
 FOLDERS: Mapping[Kind, str] = {"real": "results/runs", "synthetic": "build/runs"}
-CODE_ROOMS = (
-    "model",
-    "scan",
-    "peers",
-    "data",
-    "train",
-)  # what decides a run's result, beside its configuration
 SCORES = ("precision", "recall", "f1", "iou", "oa")
 SEAL = "content_sha256"  # of everything else in a run file
 LARGEST = 2**24  # bytes; a run file has some ten thousand, and one that claims to be huge is not worth reading
@@ -54,7 +46,7 @@ class Record:
         split: number of the split.
         split_sha256: hash of the split's content.
         data_sha256: hash of the decoded images and masks.
-        code_sha256: hash of what the code of model, scan, peers, data and train does.
+        code_sha256: hash of what the code does that decides the result (scgcnet/study/fingerprint.py).
         model: name for `create_model`.
         size: preset.
         flags: what the run changes in the preset; empty for the network as it is.
@@ -167,55 +159,11 @@ def load_all(kind: Kind, root: Path | None = None) -> list[Record]:
 
 def is_stale(record: Record) -> bool:
     """Tell whether the run was made by other code than the present one (see `code_sha256`)."""
-    return record.code_sha256 != code_sha256()
-
-
-def code_sha256(package: Path | None = None) -> str:
-    """Hash of what the code does in the rooms that decide a result.
-
-    Each file is parsed and hashed as a tree without docstrings, so a comment, a docstring or a line break
-    does not mark a run as stale, while any change of a statement does, whether or not it changes a number.
-    Fields that are empty are left out, because newer versions of Python add some.
-
-    Args:
-        package: the package's folder; by default the one at hand.
-
-    Returns:
-        SHA-256 in hexadecimal, over the files' names and trees.
-    """
-    package = package or Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for room in CODE_ROOMS:
-        for path in sorted((package / room).rglob("*.py")):
-            digest.update(f"{path.relative_to(package).as_posix()}\n{_parsed(path.read_bytes())}\n".encode())
-    return digest.hexdigest()
-
-
-@cache
-def _parsed(source: bytes) -> str:
-    """A tree as text, kept by content: a table asks for every record whether it is stale."""
-    return _shape(ast.parse(source))
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-def _shape(node: object) -> str:
-    if isinstance(node, list):
-        return "[" + ",".join(map(_shape, node)) + "]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    parts = []
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            value = value[1:]
-        if value is not None and value != []:
-            parts.append(f"{name}={_shape(value)}")
-    return f"{type(node).__name__}({','.join(parts)})"
+    return record.code_sha256 != code_sha256(record.model, {record.dataset, *record.train_datasets})
 
 
 def provenance(root: Path | None = None) -> dict[str, Any]:
-    """The fields of a record that say what made it: code_sha256, git_sha, dirty, lock_sha256, versions."""
+    """The fields of a record that say where it was made: git_sha, dirty, lock_sha256, versions."""
     root = root or project_root()
     sha = _git(root, "rev-parse", "HEAD")
     # Results are written while a study runs, so only what a result depends on counts as a change.
@@ -223,7 +171,6 @@ def provenance(root: Path | None = None) -> dict[str, Any]:
     lock = root / "requirements.lock"
     packages = ("torch", "numpy", "numba", "lightning", "pillow")
     return {
-        "code_sha256": code_sha256(),
         "git_sha": sha,
         "dirty": None if sha is None else bool(changes),
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,

@@ -21,7 +21,7 @@ from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
-from scgcnet.study.store import Record, is_stale
+from scgcnet.study.store import Record, StoreError, is_stale
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -320,13 +320,21 @@ def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:
 
 
 def trial_table(dataset: str, root: Path | None = None) -> Table:
-    """The trials that the recipe for a data set was chosen from, by validation IoU; none of them saw the test part."""
-    trials = pd.read_csv((root or project_root()) / TRIALS, dtype=str, keep_default_na=False)
-    trials = trials[trials["dataset"] == dataset].drop(columns="dataset")
+    """The trials that the recipe for a data set was chosen from, by validation IoU; none of them saw the test part.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    path = (root or project_root()) / TRIALS
+    names = {"profile": "Profile", "trial": "Trial", "change": "Recipe", "epochs": "Epochs"}
+    names |= {"val_iou": "Validation IoU, best epoch", "note": "Remark"}
+    try:
+        trials = pd.read_csv(path, dtype=str, keep_default_na=False).set_index("dataset")[list(names)]
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}; take it back from git") from None
+    trials = trials[trials.index == dataset]
     if trials.empty:
-        trials.loc[0] = [f"none on {dataset}"] + [NONE] * (trials.shape[1] - 1)
-    names = {"profile": "Profile", "trial": "Trial", "change": "Recipe", "epochs": "Epochs", "note": "Remark"}
-    names["val_iou"] = "Validation IoU, best epoch"
+        trials.loc[dataset] = [f"none on {dataset}"] + [NONE] * (len(names) - 1)
     return Table(trials.rename(columns=names), "Trials on the validation part, one seed each")
 
 

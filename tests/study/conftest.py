@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.plan import Run, load_plan
-from scgcnet.study.store import Record, code_sha256
+from scgcnet.study.store import Record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HASH = "0" * 64
@@ -48,7 +49,7 @@ def make_record() -> Callable[..., Record]:
             split=run.split,
             split_sha256=HASH,
             data_sha256=HASH,
-            code_sha256=code_sha256(),
+            code_sha256=code_sha256(run.model, [run.dataset]),
             model=run.model,
             size=run.size,
             flags={},

@@ -10,10 +10,11 @@ from scgcnet import files, zoo
 from scgcnet.data import DatasetNotFoundError, write_fake
 from scgcnet.study import runner, tables
 from scgcnet.study.cases import pick_cases
+from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.plan import PlanError, load_plan
 from scgcnet.study.runner import chapter_runs, data_parts, run, train_config, weights_for
-from scgcnet.study.store import StoreError, code_sha256, load_all, save
+from scgcnet.study.store import StoreError, load_all, save
 from scgcnet.train import FitResult, TrainConfig
 
 SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
@@ -240,7 +241,12 @@ def test_a_look_is_counted_before_the_score_is_known(project, spec, log, monkeyp
         run(spec)
     assert load_all("synthetic") == []
     (look,) = read_looks("synthetic")
-    assert (look.dataset, look.split, look.run_id, look.code_sha256) == ("bijie", 0, spec.run_id, code_sha256())
+    assert (look.dataset, look.split, look.run_id, look.code_sha256) == (
+        "bijie",
+        0,
+        spec.run_id,
+        code_sha256("scgcnet", ["bijie"]),
+    )
     monkeypatch.setattr(runner, "save", honest)
     assert run(spec).test_looks == 2
     assert read_looks("real") == []

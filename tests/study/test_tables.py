@@ -8,6 +8,7 @@ from scgcnet.study.claims import ledger
 from scgcnet.study.looks import Look
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
+from scgcnet.study.store import StoreError
 from scgcnet.study.tables import (
     comparison,
     condition,
@@ -227,6 +228,10 @@ def test_trials_are_those_of_the_data_set(project):
     assert table.frame["Recipe"].tolist() == ["first", "second"]
     assert table.frame["Validation IoU, best epoch"].tolist() == ["0.5", "0.6"]
     assert "none on cld" in str(trial_table("cld"))
+    for damaged in (b"", b"dataset,profile\nbijie,cpu\n", b"\xff\xfe\xff", b'dataset,"profile\n'):
+        (project / "results" / "trials.csv").write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"trials\.csv: cannot be read: .*; take it back from git"):
+            trial_table("bijie")
 
 
 @pytest.mark.parametrize("score", ["Precision", "Recall"])
