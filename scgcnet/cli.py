@@ -125,9 +125,9 @@ def _study_list(options: argparse.Namespace) -> None:
 
 def _study_status(options: argparse.Namespace) -> None:
     from scgcnet.study.claims import ledger
+    from scgcnet.study.overview import exhibit_table, profile_table
     from scgcnet.study.plan import load_plan
     from scgcnet.study.store import load_all
-    from scgcnet.study.tables import exhibit_table, profile_table
 
     plan = load_plan()
     real = load_all("real")

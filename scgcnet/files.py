@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -31,6 +30,7 @@ def atomic(path: Path) -> Iterator[Path]:
         WriteError: an OSError in the block, or the folder cannot be written. `path` is what it was before.
     """
     temporary: Path | None = None
+    path = Path(os.path.realpath(path))  # a link stays one, and what it leads to is replaced
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -71,6 +71,8 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
         WriteError: the folder cannot be written.
     """
+    import fcntl  # not on Windows, where a network can be loaded and used all the same
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
@@ -83,9 +85,11 @@ def lock(path: Path) -> Iterator[None]:
 
 def remove_folder(folder: Path) -> None:
     """Removes a folder so that a kill in between leaves all of it, or nothing under its name."""
+    for earlier in folder.parent.glob(f".{folder.name}.*.removed"):
+        shutil.rmtree(earlier, ignore_errors=True)
     doomed = folder.with_name(f".{folder.name}.{os.getpid()}.removed")
     try:
         folder.rename(doomed)
-    except FileNotFoundError:
+    except OSError:  # gone already, or not ours to remove: what it was for is done
         return
     shutil.rmtree(doomed, ignore_errors=True)

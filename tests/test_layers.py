@@ -48,6 +48,7 @@ def imported(source: str) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module == "scgcnet":
             names += [f"scgcnet.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "a relative import, which this does not follow"
             names.append(node.module or "")
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]

@@ -28,7 +28,7 @@ HERE = {
 }
 # Run elsewhere: the file that does, and what must stand in it.
 ELSEWHERE = {
-    "make book": ("tests/book/conftest.py", r"def smoke_book"),
+    "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet bench scan": ("tests/test_bench.py", r"bench_scan|\"bench\", \"scan\""),

@@ -10,6 +10,7 @@ from scgcnet.data.splits import committed_split, file_sha256
 from scgcnet.study import store
 from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import load_plan
+from scgcnet.study.statistics import summarize
 from scgcnet.study.store import FOLDERS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -18,13 +19,30 @@ WEIGHTS = sorted((REPOSITORY / "results" / "weights").glob("*.safetensors"))
 LOOKS = Counter(look.run_id for look in read_looks("real", REPOSITORY))
 
 
+PLANNED = {run.run_id for run in load_plan(REPOSITORY / "study.yml").runs}
+
+
 @pytest.mark.parametrize("run_id", RECORDS)
 def test_a_run_is_on_real_data_under_its_committed_split(run_id: str) -> None:
     record = RECORDS[run_id]
     assert record.data_kind == "real"
     assert record.split_sha256 == file_sha256(committed_split(record.dataset, record.split))
-    assert record.dirty is False  # its commit has the code that made it
     assert record.test_looks <= LOOKS[run_id]
+    looks = [look for look in read_looks("real", REPOSITORY) if look.run_id == run_id]
+    assert record.code_sha256 in {look.code_sha256 for look in looks}
+    # Its commit has the code that made it; somebody's own trial may be of code that is not committed yet.
+    assert record.dirty is False or run_id not in PLANNED
+
+
+def test_the_readme_tells_what_is_stored() -> None:
+    """The scores in its text, from the runs: three seeds on split 0, one seed on three splits."""
+    runs = [record for run_id, record in RECORDS.items() if run_id in PLANNED and record.dataset == "bijie"]
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    for group in ([r for r in runs if r.split == 0], [r for r in runs if r.seed == 0]):
+        found = summarize([100 * record.metrics["resized"]["iou"] for record in group])
+        assert found.n == 3
+        assert f"{found.mean:.2f} %" in readme
+        assert f"{found.low:.2f} to {found.high:.2f}" in readme
 
 
 def test_all_runs_on_a_data_set_saw_the_same_images() -> None:
@@ -47,9 +65,7 @@ def test_claims_are_those_of_the_plan() -> None:
             assert RECORDS[run.run_id].claims == list(run.claims)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "results" / "weights").glob("*.safetensors")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
 def test_published_weights_belong_to_a_stored_run(path: Path) -> None:
     metadata = zoo.read_metadata(path)
     record = RECORDS[metadata["run_id"]]

@@ -33,7 +33,7 @@ def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:
 
 def example_sample() -> tuple[Sample, str]:
     """A validation image, and one sentence on where it is from: Bijie where its data are at hand, else synthetic."""
-    name = "bijie" if dataset_available("bijie") else "synthetic"
-    sample = open_dataset(name, 0, "val")[0]
-    kind = "a real one of Bijie" if name == "bijie" else "a synthetic one"
+    part = open_dataset("bijie" if dataset_available("bijie") else "synthetic", 0, "val")
+    sample = part[0]
+    kind = "a real one of Bijie" if part.kind == "real" else "a synthetic one"  # fakes can stand in Bijie's place
     return sample, f"The image is {kind}, {sample.name} of the validation part."

@@ -200,7 +200,8 @@ def ledger_table(entries: Sequence[Entry], paper: Paper) -> Table:
     return Table(pd.DataFrame(rows), f"The ledger: {len(rows)} claims")
 
 
-def ledger_note(entries: Sequence[Entry]) -> Note:
-    """How many claims have which verdict."""
+def ledger_note(entries: Sequence[Entry], profile: str) -> Note:
+    """How many claims have which verdict, with the runs that a book of that profile finds."""
     counts = pd.Series([entry.verdict for entry in entries]).value_counts()
-    return Note(f"{len(entries)} claims", ", ".join(f"{verdict}: {n}" for verdict, n in counts.items()) + ".")
+    told = ", ".join(f"{verdict}: {n}" for verdict, n in counts.items())
+    return Note(f"{len(entries)} claims, in a book built with the profile {profile}", f"{told}.")

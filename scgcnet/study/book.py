@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from scgcnet import files
 from scgcnet.study.chapters import (
     executed_file,
     failed_file,
@@ -58,6 +59,11 @@ def build_book(profile: str) -> Path:
     """
     root, plan = project_root(), load_plan()
     pages = toc_pages(root / "_toc.yml")
+    with files.lock(root / "build" / "book.lock"):  # all profiles share the folders of pages
+        return _build(profile, plan, root, pages)
+
+
+def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     failed = stage(plan, profile, root, root / SOURCE)
     print(f"book: rendering {len(pages)} pages", file=sys.stderr)
     faults = [f"chapter {name} failed: {message}" for name, message in failed.items()]

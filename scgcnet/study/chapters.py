@@ -207,7 +207,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
     notebook = read_notebook(template)
     values = check_parameters(_parse_parameters(notebook, template), parameters or {}, template)
     output, failed = output.absolute(), failed_file(output.absolute())
-    partial = output.with_suffix(".partial.ipynb")
+    partial = output.with_suffix(f".{os.getpid()}.partial.ipynb")  # of this process alone
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
     started = time.monotonic()

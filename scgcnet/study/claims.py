@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from scgcnet.study.paper import Claim, read_claims
+from scgcnet.study.paper import Claim, full_name, read_claims
 from scgcnet.study.plan import Plan
 from scgcnet.study.show import NONE
 from scgcnet.study.statistics import Condition, Verdict, judge
@@ -91,12 +91,18 @@ def _entry(claim: Claim, records: Sequence[Record], plan: Plan) -> Entry:
 
 
 def _condition(record: Record, claim: Claim, plan: Plan) -> Condition:
-    return condition(record, plan) if PAPER_DATASETS.get(record.dataset) == claim.dataset else "other data"
+    own = full_name(PAPER_DATASETS.get(record.dataset, ""))
+    return condition(record, plan) if own == full_name(claim.dataset) else "other data"
 
 
 def _verdict(claim: Claim, group: Sequence[Record], how: Condition) -> Verdict:
-    """What repeats of one configuration say: only a claim that is one network's score can be judged by them."""
+    """What repeats of one configuration say: only a claim that is the whole network's score can be judged by them.
+
+    `judge` asks whether a score is reached, which is no question to ask of a baseline.
+    """
     score = claim.id.rpartition("_")[2]
+    if group[0].model != "scgcnet" or group[0].flags:
+        return "unresolved"
     if claim.unit != "%" or score not in SCORES or score in _TRADED:
         return "unresolved"
     return judge(float(claim.number), summary(group, "resized", score), how) or "unresolved"

@@ -12,8 +12,19 @@ from pathlib import Path
 CODE_ROOMS = ("model", "scan", "peers", "data", "train")
 #: What every run uses: the training, and what is common to all data sets.
 _COMMON = ("train", "data/sample.py", "data/splits.py", "data/transforms.py")
-#: Names every data set. Which of them a run takes is told by the run, so of this file only the functions count.
-_REGISTRY = "data/__init__.py"
+#: They name every data set and network. Which of them a run takes is told by the run: of these only functions count.
+_REGISTRIES = ("data/__init__.py", "zoo.py")
+
+
+PACKAGE = Path(__file__).resolve().parents[1]
+#: The package as it was when this process began: its modules are read from disk once, whatever happens to them then.
+_AT_START = {path.relative_to(PACKAGE).as_posix(): path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def changed_since_start() -> list[str]:
+    """Files of the package that were edited, added or removed since this process began; it still runs the old ones."""
+    now = {path.relative_to(PACKAGE).as_posix(): path.read_bytes() for path in PACKAGE.rglob("*.py")}
+    return sorted(file for file in now.keys() | _AT_START.keys() if now.get(file) != _AT_START.get(file))
 
 
 def code_sha256(model: str, datasets: Collection[str], package: Path | None = None) -> str:
@@ -28,15 +39,15 @@ def code_sha256(model: str, datasets: Collection[str], package: Path | None = No
     Args:
         model: the network's name in the zoo.
         datasets: names of the data sets trained and tested on.
-        package: the package's folder; by default the one at hand.
+        package: the package's folder; by default the one at hand, as it was when this process began.
 
     Returns:
         SHA-256 in hexadecimal, over the files' names and trees.
     """
-    package = package or Path(__file__).resolve().parents[1]
+    package = package or PACKAGE
     digest = hashlib.sha256()
     for file in sorted(deciding_files(model, datasets, package)):
-        shape, _ = _parsed((package / file).read_bytes(), file == _REGISTRY)
+        shape, _ = _parsed(_source(package, file), file in _REGISTRIES)
         digest.update(f"{file}\n{shape}\n".encode())
     return digest.hexdigest()
 
@@ -48,16 +59,21 @@ def deciding_files(model: str, datasets: Collection[str], package: Path) -> set[
     `data/NAME.py`; where there is no such file, the whole room counts.
     """
     network = "model" if model == "scgcnet" else _file_or_room(package, "peers", model)
-    entries = [*_COMMON, _REGISTRY, network, *(_file_or_room(package, "data", name) for name in datasets)]
+    entries = [*_COMMON, *_REGISTRIES, network, *(_file_or_room(package, "data", name) for name in datasets)]
     found: set[str] = set()
     waiting = [file for entry in entries for file in _files(package, entry)]
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            _, imports = _parsed((package / file).read_bytes(), file == _REGISTRY)
+            _, imports = _parsed(_source(package, file), file in _REGISTRIES)
             waiting += _ours(package, imports)
     return found
+
+
+def _source(package: Path, file: str) -> bytes:
+    found = _AT_START.get(file) if package == PACKAGE else None
+    return (package / file).read_bytes() if found is None else found
 
 
 def _file_or_room(package: Path, room: str, name: str) -> str:
@@ -94,6 +110,8 @@ def _parsed(source: bytes, definitions_only: bool) -> tuple[str, frozenset[str]]
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise ValueError(f"line {node.lineno}: a relative import, which this does not follow")
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

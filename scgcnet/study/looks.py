@@ -1,8 +1,9 @@
 """The ledger of looks: every time that a network was scored on a test part, noted *before* the score is known.
 
 A run file counts its own looks, but only a run that was stored has one. The ledger has them all: also the look of a
-run that was killed before it could be stored, of one whose file was deleted, of a recipe that nobody kept.
-`results/looks.csv` is committed; looks at synthetic images mean nothing and stay in `build/looks.csv`.
+run that was killed before it could be stored, of one whose file was deleted, of a recipe that nobody kept. (The first
+ten lines of ours are older than the ledger: they were filled in from the run files.) `results/looks.csv` is
+committed; looks at synthetic images mean nothing and stay in `build/looks.csv`.
 """
 
 from __future__ import annotations
@@ -98,5 +99,6 @@ def note_look(look: Look, kind: Kind, root: Path | None = None) -> int:
         table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(map(asdict, looks))
+        files.sweep(path)
         files.write_text(path, text.getvalue())
     return sum(other.run_id == look.run_id for other in looks)

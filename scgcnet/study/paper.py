@@ -216,6 +216,9 @@ def _lines(root: Path | None, file: str, columns: Sequence[str]) -> list[tuple[s
         raise PaperError(f"{FOLDER}/{file} does not exist{_REMEDY}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PaperError(f"{FOLDER}/{file} cannot be read: {error}{_REMEDY}") from None
+    for i, line in enumerate(lines, start=2):
+        if None in line:  # what csv does with cells beyond the head: a comma for a point makes one
+            raise PaperError(f"{FOLDER}/{file}, row {i}: more cells than columns{_REMEDY}")
     if missing := [column for column in columns if column not in found]:
         raise PaperError(f"{FOLDER}/{file} has no column {', '.join(missing)}: it has {', '.join(found)}{_REMEDY}")
     return [(f"{FOLDER}/{file}, row {i} ({line[columns[0]]})", line) for i, line in enumerate(lines, start=2)]

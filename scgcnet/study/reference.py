@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from scgcnet import files
 from scgcnet.study.book import PAGES
 from scgcnet.study.chapters import BY_HAND, execute, read_notebook
 from scgcnet.study.plan import project_root
@@ -29,6 +30,7 @@ def write_reference(name: str) -> Path:
 
     Raises:
         ChapterError: there is no such template, or a cell failed; an older reference is left as it was.
+        WriteError: the reference cannot be written.
     """
     root = project_root()
     template = root / PAGES / f"{name}.ipynb"
@@ -42,8 +44,7 @@ def write_reference(name: str) -> Path:
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(title, id="title"))
     path = root / REFERENCES / f"{name}.ipynb"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
+    files.write_text(path, nbformat.writes(notebook) + "\n")
     return path
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scgcnet import files
-from scgcnet.study.fingerprint import code_sha256
+from scgcnet.study.fingerprint import changed_since_start, code_sha256
 from scgcnet.study.looks import Look, note_look
 from scgcnet.study.plan import Plan, PlanError, Run, project_root
 from scgcnet.study.store import (
     Record,
+    StoreError,
     describe_processor,
     find,
     is_stale,
@@ -51,7 +52,7 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
         DatasetNotFoundError: the run is not stored and its data set is not there.
         DatasetError: the data set is damaged.
         PlanError: the network does not know the size or an override.
-        StoreError: a run file, or the ledger of looks, is broken.
+        StoreError: a run file, or the ledger of looks, is broken; or the code was edited since the process began.
         WriteError: something cannot be written; what was finished is kept.
         TrainingError: the training cannot go on, for instance with a batch larger than the training part.
     """
@@ -59,20 +60,34 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
     stored = find(spec.run_id, "real", root)
     if stored and not force:
         return _with_claims(stored, spec)
+    if changed := changed_since_start():
+        raise StoreError(
+            f"the code has changed since this process began ({', '.join(changed[:3])}): start again, so that the run "
+            "file tells which code made it"
+        )
 
     from scgcnet.data import data_sha256, open_dataset
+    from scgcnet.train import distributed
 
     train = open_dataset(spec.dataset, spec.split, "train")
     data_sha = data_sha256(spec.dataset)
-    from scgcnet.train import distributed
 
-    if distributed()[0] > 0:  # a helper of the process that holds the lock, and writes
+    def current() -> Record | None:
+        found = find(spec.run_id, train.kind, root)
+        if force or found is None:
+            return None
+        return found if train.kind == "real" or (not is_stale(found) and found.data_sha256 == data_sha) else None
+
+    if stored := current():  # for all processes under torchrun alike
+        return _with_claims(stored, spec)
+    rank, world = distributed()
+    if spec.settings["batch_size"] % world:
+        raise PlanError(f"run {spec.run_id}: {world} processes cannot share a batch of {spec.settings['batch_size']}")
+    if rank > 0:  # a helper of the process that holds the lock, and writes
         return _compute(spec, train, data_sha, progress=False)
     # Two processes that train the same run would share, and remove, one folder of checkpoints.
     with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
-        stored = find(spec.run_id, train.kind, root)  # another process may have finished it meanwhile
-        current = stored and (train.kind == "real" or (not is_stale(stored) and stored.data_sha256 == data_sha))
-        if stored and current and not force:
+        if world == 1 and (stored := current()):  # another process has finished it meanwhile
             return _with_claims(stored, spec)
         return _compute(spec, train, data_sha, progress=progress)
 
@@ -184,7 +199,11 @@ def _now() -> str:
 def _device() -> str:
     import torch
 
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else describe_processor()
+    from scgcnet.train import distributed
+
+    one = torch.cuda.get_device_name(0) if torch.cuda.is_available() else describe_processor()
+    world = distributed()[1]
+    return one if world == 1 else f"{world} processes, each on {one}"
 
 
 def weights_for(record: Record) -> Path | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scgcnet import files
-from scgcnet.study.fingerprint import code_sha256
+from scgcnet.study.fingerprint import PACKAGE, code_sha256
 from scgcnet.study.plan import config_id, project_root
 from scgcnet.study.schema import closed, first_fault
 
@@ -163,9 +163,15 @@ def is_stale(record: Record) -> bool:
 
 
 def provenance(root: Path | None = None) -> dict[str, Any]:
-    """The fields of a record that say where it was made: git_sha, dirty, lock_sha256, versions."""
+    """The fields of a record that say where it was made: git_sha, dirty, lock_sha256, versions.
+
+    The commit is null where it would be another's: outside git, inside somebody else's repository, or where the
+    package that runs is not that of the project.
+    """
     root = root or project_root()
-    sha = _git(root, "rev-parse", "HEAD")
+    top = _git(root, "rev-parse", "--show-toplevel")
+    own = top is not None and Path(top).resolve() == root.resolve() == PACKAGE.parent
+    sha = _git(root, "rev-parse", "HEAD") if own else None
     # Results are written while a study runs, so only what a result depends on counts as a change.
     changes = _git(root, "status", "--porcelain", "--", "scgcnet", "study.yml", "requirements.lock")
     lock = root / "requirements.lock"
@@ -204,7 +210,7 @@ def _refuse_constant(name: str) -> float:
 
 def _check(tree: Any, path: Path) -> None:
     if fault := first_fault(tree, _RUN_FILE):
-        raise StoreError(f"{path}: {fault}")
+        raise StoreError(f"{path}: {fault}; take the file back from git, or delete it and run again")
     try:
         expected = config_id(tree["config"])
     except (KeyError, ValueError, RecursionError) as error:
@@ -213,7 +219,7 @@ def _check(tree: Any, path: Path) -> None:
         raise StoreError(f"{path}: config: belongs to {expected}, not to {tree['run_id']}: was the file edited?")
     if path.stem != expected:
         raise StoreError(f"{path}: run_id: is {expected}, so the file must be called {expected}.json")
-    for key in ("dataset", "train_datasets", "split", "model", "size", "profile", "seed"):
+    for key in _CONFIGURED:
         if tree[key] != (wanted := tree["config"][key]):
             raise StoreError(f"{path}: {key}: {tree[key]!r} is not the configuration's {wanted!r}")
     if contradiction := _contradiction(tree):
@@ -263,6 +269,7 @@ def _nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"anyOf": [dict(schema), {"type": "null"}]}
 
 
+_CONFIGURED = ("dataset", "train_datasets", "split", "model", "size", "profile", "seed")
 _TEXT = {"type": "string", "minLength": 1}
 _HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _WHOLE = {"type": "integer", "minimum": 0}
@@ -287,7 +294,7 @@ _RUN_FILE = closed(
         "gmac": {"type": "number", "minimum": 0},
         "profile": _TEXT,
         "seed": _WHOLE,
-        "config": {"type": "object"},
+        "config": {"type": "object", "required": [*_CONFIGURED, "settings", "overrides"]},
         "metrics": closed(
             {
                 "pooled": closed(_FIVE),

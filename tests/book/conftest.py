@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from study_graph import COPIED, copy, snakemake
+from pages import copy_project, shell
 
 
 @pytest.fixture(scope="session")
 def smoke_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which `make book` has run from nothing, about a minute."""
-    folder = tmp_path_factory.mktemp("smoke-book")
-    copy(COPIED, folder)
-    done = snakemake(folder, "--", "book")
+    folder = copy_project(tmp_path_factory.mktemp("smoke-book"))
+    done = shell("make book", folder)
     assert done.returncode == 0, done.stdout[-8000:]
+    assert done.stdout.rstrip().endswith("Book: build/book/_build/html/index.html")
     return folder

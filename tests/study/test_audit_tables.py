@@ -83,4 +83,8 @@ def test_the_ledger_keeps_both_questions_apart(paper: Paper) -> None:
     assert row["By the paper's own numbers"].startswith("does not hold: 1 - 3066 / 4600")
     assert row["In the paper"] == "30%-46% fewer GFLOPs than other models (Sec IV-E / V-A)"
     assert len(table.frame) == len(entries) == 73
-    assert audit_tables.ledger_note(entries).text == "not run: 71, unresolved: 1, supported: 1."
+    note = audit_tables.ledger_note(entries, "cpu")
+    assert (note.title, note.text) == (
+        "73 claims, in a book built with the profile cpu",
+        "not run: 71, unresolved: 1, supported: 1.",
+    )

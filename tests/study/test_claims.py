@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from scgcnet.study import tables
 from scgcnet.study.claims import COUNTED, Entry, ledger
 from scgcnet.study.paper import PaperError, read_claims
 from scgcnet.study.plan import Plan, Run, load_plan
@@ -115,6 +116,22 @@ def test_another_data_set_never_settles_a_claim(plan: Plan, make_record: Callabl
     plan = speaking_to(plan, "cld_iou")
     high = [make_record(run, 0.99 + 0.001 * run.seed) for run in plan.select("paper")]
     assert verdict(ledger(plan, high), "cld_iou") == ("unresolved", "other data", 3)
+
+
+def test_a_data_set_is_known_by_either_name(
+    plan: Plan, make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table I's head calls HR-GLDD "GLDD"."""
+    monkeypatch.setitem(tables.PAPER_DATASETS, "bijie", "GLDD")
+    plan = speaking_to(plan, "gldd_iou_gain")
+    assert verdict(ledger(plan, [make_record(run) for run in plan.select("paper")]), "gldd_iou_gain")[1] == "same"
+
+
+def test_a_baseline_that_is_better_does_not_support_a_low_score(plan: Plan, make_record: Callable[..., Record]) -> None:
+    plan = speaking_to(plan, "bijie_iou")
+    for changes in ({"flags": {"cam": False}}, {"model": "unet"}):
+        records = [make_record(run, 0.99, **changes) for run in plan.select("paper")]
+        assert verdict(ledger(plan, records), "bijie_iou")[0] == "unresolved"
 
 
 def test_recall_alone_and_what_is_no_score_stay_open(plan: Plan, make_record: Callable[..., Record]) -> None:

@@ -1,5 +1,9 @@
 """What marks a run as made by other code, and what does not."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +36,7 @@ def package(tmp_path: Path) -> Path:
         "data/c.py": F,
         "train/__init__.py": "from scgcnet.train.fit import fit\n",
         "train/fit.py": "from scgcnet.data import Sample\nfrom scgcnet import zoo\n",
-        "zoo.py": "from scgcnet.peers import one, two\n",
+        "zoo.py": "from scgcnet.peers import one, two\n" + F,
         "files.py": F,
         "study/runner.py": F,
     }
@@ -42,7 +46,7 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
-COMMON = {"train/__init__.py", "train/fit.py", "data/__init__.py", "data/sample.py", "data/splits.py",
+COMMON = {"zoo.py", "train/__init__.py", "train/fit.py", "data/__init__.py", "data/sample.py", "data/splits.py",
           "data/transforms.py"}  # fmt: skip
 SCAN = {"scan/__init__.py", "scan/fast.py", "scan/slow.py"}
 MODEL = {"model/__init__.py", "model/network.py", "model/layers.py"}
@@ -93,14 +97,42 @@ def test_the_hash_follows_what_the_code_does(package: Path, text: str, same: boo
 
 def test_other_networks_and_data_sets_do_not_count(package: Path) -> None:
     before = code_sha256("scgcnet", ["c"], package)
-    for name in ("peers/one.py", "data/b.py", "study/runner.py", "files.py", "zoo.py"):
+    for name in ("peers/one.py", "data/b.py", "study/runner.py", "files.py"):
         (package / name).write_text("x = 1")
     (package / "peers" / "three.py").write_text("x = 1")
     registry = package / "data" / "__init__.py"
     registry.write_text(registry.read_text() + "from scgcnet.data.e import open\nSOURCES = {'e': open}\n")
+    (package / "zoo.py").write_text("from scgcnet.peers import one, two, three\nNETWORKS = {3: three}\n" + F)
     assert code_sha256("scgcnet", ["c"], package) == before
+    (package / "zoo.py").write_text(F.replace("1", "2"))
+    assert code_sha256("scgcnet", ["c"], package) != before
+    (package / "zoo.py").write_text(F)
     registry.write_text(registry.read_text().replace("x + 1", "x + 2"))
     assert code_sha256("scgcnet", ["c"], package) != before
     registry.write_text(registry.read_text().replace("x + 2", "x + 1"))
     (package / "data" / "c.py").rename(package / "data" / "d.py")
     assert code_sha256("scgcnet", ["d"], package) != before
+
+
+def test_a_relative_import_is_refused(package: Path) -> None:
+    (package / "model" / "network.py").write_text("from .layers import f\n")
+    with pytest.raises(ValueError, match="relative import"):
+        code_sha256("scgcnet", ["c"], package)
+
+
+def test_a_process_tells_the_code_that_it_runs(project: Path) -> None:
+    """Edited after the process began, the package on disk is not what runs: the hash stays, and no run is computed."""
+    shutil.copytree(PACKAGE, project / "scgcnet", ignore=shutil.ignore_patterns("__pycache__"))
+    program = """
+from pathlib import Path
+from scgcnet.study import fingerprint, load_plan, run
+before = fingerprint.code_sha256("scgcnet", ["synthetic"])
+with Path("scgcnet/model/cam.py").open("a") as file:
+    file.write("x = 1")
+assert fingerprint.code_sha256("scgcnet", ["synthetic"]) == before
+assert fingerprint.changed_since_start() == ["model/cam.py"]
+run(load_plan().select("smoke")[0])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=project, env=environment, capture_output=True, text=True)
+    assert "StoreError: the code has changed since this process began (model/cam.py): start again" in done.stderr

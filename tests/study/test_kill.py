@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import kill_study
@@ -24,8 +24,15 @@ from scgcnet.study.store import find
 
 EPOCHS = 6
 PROGRAM = f"""
+import sys, time
+import scgcnet.train
 from scgcnet.study.plan import load_plan
 from scgcnet.study.runner import run
+evaluate = scgcnet.train.evaluate
+def slowly(*arguments):
+    time.sleep(float(sys.argv[1]))
+    return evaluate(*arguments)
+scgcnet.train.evaluate = slowly
 changes = {{"epochs": {EPOCHS}, "image_size": 32, "batch_size": 4}}
 run(load_plan().make_run("bijie", "scgcnet", "tiny", "smoke", changes=changes), progress=False)
 """
@@ -40,18 +47,21 @@ def spec(project: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def killed_when(project: Path, pattern: str, count: int) -> None:
-    """Start the run in a process of its own and kill it when `count` versions of a file below build/ were seen."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=project, env=dict(os.environ))
-    seen: set[tuple[str, int]] = set()
-    while len(seen) < count:
-        assert process.poll() is None, "the training ended before it could be killed"
-        for path in (project / "build").rglob(pattern):
-            try:
-                seen.add((path.name, path.stat().st_mtime_ns))
-            except FileNotFoundError:  # renamed meanwhile
-                continue
-        time.sleep(0.002)
-    kill_study.kill(process)
+    """Start the run in a process of its own and kill it when `count` files of a pattern were seen below build/.
+
+    A file that is replaced is another one: it has another inode.
+    """
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, "60"], cwd=project)
+    try:
+        seen: set[tuple[str, int]] = set()
+        while len(seen) < count:
+            assert process.poll() is None, "the training ended before it could be killed"
+            for path in (project / "build").rglob(pattern):
+                with suppress(FileNotFoundError):  # renamed meanwhile
+                    seen.add((path.name, path.stat().st_ino))
+            time.sleep(0.002)
+    finally:
+        kill_study.kill(process)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +81,7 @@ def test_killed_and_started_again(
     looks = count_looks(spec.run_id, "synthetic")
     assert looks == (pattern == "looks.csv")
 
-    subprocess.run([sys.executable, "-c", PROGRAM], cwd=project, check=True)
+    subprocess.run([sys.executable, "-c", PROGRAM, "0"], cwd=project, check=True)
     resumed = find(spec.run_id, "synthetic")
     weights = load_file(project / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors")
     assert resumed is not None and resumed.test_looks == looks + 1

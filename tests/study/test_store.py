@@ -95,7 +95,9 @@ def test_a_field_of_any_other_content_is_refused(project, make_record, content, 
         (lambda t: t.update(test_looks=0), r"test_looks: 0 is less"),
         (lambda t: t.update(data_kind="fake"), r"data_kind: 'fake' is not one of"),
         (lambda t: t["config"].update(seed=5), r"config: belongs to .*-s5-.*was the file edited"),
-        (lambda t: t["config"].pop("dataset"), r"config: 'dataset'"),
+        (lambda t: t["config"].pop("dataset"), r"config: 'dataset' is a required"),
+        (lambda t: t["config"].pop("split"), r"config: 'split' is a required"),
+        (lambda t: t["config"].pop("settings"), r"config: 'settings' is a required"),
         (lambda t: t.update(seed=5), r"seed: 5 is not the configuration's 0"),
         (lambda t: t.update(size="base"), r"size: 'base' is not the configuration's 'tiny'"),
         # Whoever edits a number by hand: the counts, the other scores, or at last the hash give it away.
@@ -169,26 +171,45 @@ def test_stale_is_what_other_code_made(make_record):
     assert is_stale(make_record(code_sha256="1" * 64))
 
 
-def test_provenance_of_this_checkout(project):
-    made_by = provenance()
-    assert (made_by["git_sha"], made_by["dirty"], made_by["lock_sha256"]) == (None, None, None)
-    assert set(made_by["versions"]) == {"python", "torch", "numpy", "numba", "lightning", "pillow"}
+def test_provenance_of_what_is_no_checkout(project):
+    made_at = provenance()
+    assert (made_at["git_sha"], made_at["dirty"], made_at["lock_sha256"]) == (None, None, None)
+    assert set(made_at["versions"]) == {"python", "torch", "numpy", "numba", "lightning", "pillow"}
     (project / "requirements.lock").write_text("torch==2\n")
     assert provenance()["lock_sha256"] == "c49345c98c684410a2c0b2cb96c5408c3593ef84b18d67055b373ea4a37d557d"
 
 
-def test_dirty_means_code_plan_or_lock(project, make_record):
-    def git(*arguments: str) -> None:
-        assert store._git(project, "-c", "user.name=t", "-c", "user.email=t@t", *arguments) is not None
+@pytest.fixture
+def commit(project, monkeypatch):
+    """A repository with the project in it, and the package as its own."""
 
+    def git(*arguments: str) -> None:
+        settings = ("user.name=t", "user.email=t@t", "commit.gpgsign=false", "core.hooksPath=/dev/null")
+        options = [option for setting in settings for option in ("-c", setting)]
+        assert store._git(project, *options, *arguments) is not None
+
+    monkeypatch.setattr(store, "PACKAGE", project / "scgcnet")
     git("init")
     git("add", "study.yml")
     git("commit", "-m", "x")
+
+
+def test_dirty_means_code_plan_or_lock(project, commit, make_record):
     save(make_record())
     assert provenance()["dirty"] is False
     (project / "study.yml").write_text("")
     assert provenance()["dirty"] is True
     assert len(provenance()["git_sha"]) == 40
+
+
+def test_a_commit_of_another_repository_is_not_ours(project, commit, monkeypatch):
+    """As when the package is installed from another checkout, or unpacked inside a foreign repository."""
+    monkeypatch.setattr(store, "PACKAGE", project.parent / "elsewhere" / "scgcnet")
+    assert (provenance()["git_sha"], provenance()["dirty"]) == (None, None)
+    inside = project / "unpacked"
+    inside.mkdir()
+    monkeypatch.setattr(store, "PACKAGE", inside / "scgcnet")
+    assert (provenance(inside)["git_sha"], provenance(inside)["dirty"]) == (None, None)
 
 
 def test_device_names_the_processor(tmp_path):

@@ -3,9 +3,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from table_rows import rows
 
-from scgcnet.study.claims import ledger
-from scgcnet.study.looks import Look
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.store import StoreError
@@ -15,11 +14,7 @@ from scgcnet.study.tables import (
     cost_table,
     data_note,
     data_table,
-    exhibit_table,
-    look_table,
     paper_scores,
-    plan_table,
-    profile_table,
     run_links,
     score_table,
     trial_table,
@@ -29,18 +24,6 @@ from scgcnet.study.tables import (
 @pytest.fixture
 def plan(project):
     return load_plan()
-
-
-@pytest.fixture
-def tiny(plan, make_record):
-    """The five planned cpu runs: IoU 60, 62, 64 % by seed on split 0; 66 and 69 % on splits 1 and 2."""
-    ious = {(0, 0): 0.60, (0, 1): 0.62, (0, 2): 0.64, (1, 0): 0.66, (2, 0): 0.69}
-    return [make_record(run, ious[run.split, run.seed]) for run in plan.select("cpu")]
-
-
-def rows(table: Table, **where: str) -> list[dict]:
-    found = table.frame.to_dict("records")
-    return [row for row in found if all(str(row[key]).startswith(value) for key, value in where.items())]
 
 
 def test_the_papers_row_on_bijie(project):
@@ -102,13 +85,19 @@ def test_runs_of_other_settings_are_not_mixed_in(plan, tiny, make_record):
 
 
 def test_a_run_of_other_code_is_called_stale(plan, tiny):
+    old = [dataclasses.replace(record, code_sha256="1" * 64) for record in tiny]
+    row = rows(comparison("bijie", plan, old)[0], Score="IoU")[0]
+    assert str(row["Runs"]) == "seed 0 (stale), seed 1 (stale), seed 2 (stale)"
+
+
+def test_runs_of_other_code_or_other_images_are_no_repeats(plan, tiny):
+    """Halfway through a rerun, or after a new download: what differs in more than chance has no interval."""
     tiny[0] = dataclasses.replace(tiny[0], code_sha256="1" * 64)
     row = rows(comparison("bijie", plan, tiny)[0], Score="IoU")[0]
-    assert str(row["Runs"]) == "seed 0 (stale), seed 1, seed 2"
-    states = {str(row["Run"]): row["State"] for row in rows(plan_table(plan, tiny))}
-    assert states[tiny[0].run_id] == "stale"
-    assert states[tiny[1].run_id] == "stored"
-    assert states[plan.select("paper")[0].run_id] == "not run"
+    assert (str(row["Runs"]), row["Repeats"]) == ("seed 1, seed 2", "2 seeds on split 0, 154 images")
+    images = [dataclasses.replace(record, data_sha256="2" * 64) for record in tiny[1:3]]
+    row = rows(comparison("bijie", plan, [tiny[0], *images, *tiny[3:]])[0], Score="IoU")[0]
+    assert "seed 1" in str(row["Runs"]) and "stale" not in str(row["Runs"])
 
 
 def test_condition(plan):
@@ -154,50 +143,9 @@ def test_notes_say_what_a_page_was_run_on(plan):
     assert data_note(plan.select("cpu")[0], plan, fakes).title == "Synthetic data"
 
 
-def test_exhibits_count_the_claims_measured(plan, tiny):
-    (table1,) = rows(exhibit_table(plan, ledger(plan, tiny)), **{"In the paper": "Table I,"})
-    assert (table1["Status"], table1["Claims measured"]) == ("partly measured, scaled down", "2 of 10")
-    (table2,) = rows(exhibit_table(plan, ledger(plan, tiny)), **{"In the paper": "Table II,"})
-    assert (table2["Status"], table2["Claims measured"]) == ("not run", "0 of 11")
-    assert [link.href for link in table1["Runs"].items] == [record.file for record in tiny[:3]]  # those that decide
-
-
-def test_a_cost_that_was_fitted_is_counted_not_measured(plan):
-    (figure,) = rows(exhibit_table(plan, ledger(plan, [])), **{"In the paper": "Fig. 10"})
-    assert (figure["Status"], figure["Claims measured"], str(figure["Runs"])) == (
-        "partly counted, fitted",
-        "1 of 10",
-        "-",
-    )
-
-
-def test_profiles_count_their_runs(plan, tiny):
-    counts = {row["Profile"]: row["Runs stored"] for row in rows(profile_table(plan, tiny[:2]))}
-    assert counts == {"smoke": "0 of 1", "cpu": "2 of 5", "gpu": "0 of 2", "paper": "0 of 3"}
-
-
-def test_runs_beyond_the_plan_are_listed(plan, make_record):
-    trial = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1})
-    (row,) = rows(plan_table(plan, [make_record(trial)]), Run=trial.run_id)
-    assert (row["Priority"], row["State"]) == ("not in study.yml", "stored")
-
-
 def test_costs_show_the_looks_at_the_test_part(tiny):
     (row,) = rows(cost_table([dataclasses.replace(tiny[0], test_looks=2)]))
     assert (row["Looks at test"], row["GMAC an image"]) == (2, "0.08 at 128 px")
-
-
-def test_looks_are_counted_by_test_part_also_those_without_a_result(tiny):
-    first, second = (record.run_id for record in tiny[:2])
-    looks = [Look(f"2026-01-0{day}T00:00:00Z", "bijie", 0, run, "") for day, run in enumerate([first, first, "x"], 1)]
-    looks.append(Look("2026-02-01T00:00:00Z", "bijie", 1, second, ""))
-    assert rows(look_table(looks, tiny)) == [
-        {"Test part": "bijie, split 0", "Looks": 3, "Configurations and seeds": 2, "Most looks at one": 2,
-         "Without a stored result": 1, "Last": "2026-01-03"},
-        {"Test part": "bijie, split 1", "Looks": 1, "Configurations and seeds": 1, "Most looks at one": 1,
-         "Without a stored result": 0, "Last": "2026-02-01"},
-    ]  # fmt: skip
-    assert rows(look_table([], tiny)) == [{"Test part": "none", "Looks": 0}]
 
 
 def test_data_that_is_not_at_hand_says_so():
