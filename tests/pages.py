@@ -20,7 +20,9 @@ def copy_project(folder: Path) -> Path:
 
 def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a user of the copy would, in the environment of these tests and without any data."""
-    environment = {k: v for k, v in os.environ.items() if k != "SCGCNET_DATA" and not k.startswith("PYTEST")}
+    # Neither the data of this machine, nor what pytest and the make that runs these tests leave for their children.
+    ours = ("SCGCNET_DATA", "PYTEST", "MAKE", "MFLAGS")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = str(folder)  # the package of the copy, not the one that is installed
     environment["XDG_CACHE_HOME"] = str(folder / ".cache")

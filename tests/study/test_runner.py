@@ -1,5 +1,9 @@
 import dataclasses
+import os
+import subprocess
+import sys
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -257,3 +261,33 @@ def test_nothing_is_scored_when_the_look_cannot_be_noted(project, spec, log):
     with pytest.raises(StoreError, match=r"looks\.csv: cannot be read: .*directory"):
         run(spec)
     assert "open test" not in log
+
+
+def test_several_processes_agree_and_a_stored_run_is_read_by_all(project, spec, tmp_path):
+    """Under torchrun: trained once by two, stored by one, returned by both; the second time nobody waits."""
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import os; from pathlib import Path\n"
+        "from scgcnet.study.plan import load_plan\n"
+        "from scgcnet.study.runner import run\n"
+        f"record = run(load_plan().make_run('bijie', 'scgcnet', 'tiny', 'cpu', changes={SMALL}), progress=False)\n"
+        "told = f'{record.finished_utc} {record.test_looks} {record.device}'\n"
+        "Path(f'told-{os.environ[\"RANK\"]}').write_text(told)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    paths = os.pathsep.join([str(Path(zoo.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    told = []
+    for _ in range(2):
+        subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True, timeout=200)
+        told += [(project / f"told-{rank}").read_text() for rank in (0, 1)]
+    assert len(set(told)) == 1
+    assert " 1 2 processes, each on " in told[0]
+    assert len(read_looks("synthetic")) == 1
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(spec, log, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(PlanError, match="3 processes cannot share a batch of 4"):
+        run(spec)
+    assert "fit" not in log
