@@ -114,13 +114,12 @@ def _data_fake(options: argparse.Namespace) -> None:
 
 def _study_list(options: argparse.Namespace) -> None:
     from scgcnet.study.plan import load_plan
-    from scgcnet.study.store import find, is_stale
+    from scgcnet.study.store import find, state
 
     plan = load_plan()
     for run in plan.select(options.profile):
         record = find(run.run_id, plan.profile(run.profile).data)
-        state = "not run" if record is None else "stale" if is_stale(record) else "stored"
-        print(f"{run.run_id:<50} {state:<8} priority {run.priority}  split {run.split}  seed {run.seed}")
+        print(f"{run.run_id:<50} {state(record):<8} priority {run.priority}  split {run.split}  seed {run.seed}")
 
 
 def _study_status(options: argparse.Namespace) -> None:

@@ -17,13 +17,12 @@ from scgcnet.study.plan import Plan
 from scgcnet.study.show import NONE
 from scgcnet.study.statistics import Condition, Verdict, judge
 from scgcnet.study.store import Record
-from scgcnet.study.tables import PAPER_DATASETS, SCORES, by_configuration, condition, repeats, summary
+from scgcnet.study.tables import PAPER_DATASETS, SCORES, TRADED, by_configuration, condition, repeats, summary
 
 #: Claims on a data set that a committed split settles: it names every image. Our name of the data set.
 COUNTED = {"ds_bijie": "bijie"}
 
 _BY_NEARNESS: tuple[Condition, ...] = get_args(Condition)  # same, scaled down, other data, fitted
-_TRADED = ("precision", "recall")  # against each other, by the threshold: alone, neither settles anything
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def _verdict(claim: Claim, group: Sequence[Record], how: Condition) -> Verdict:
     score = claim.id.rpartition("_")[2]
     if group[0].model != "scgcnet" or group[0].flags:
         return "unresolved"
-    if claim.unit != "%" or score not in SCORES or score in _TRADED:
+    if claim.unit != "%" or score not in SCORES or score in TRADED:
         return "unresolved"
     return judge(float(claim.number), summary(group, "resized", score), how) or "unresolved"
 

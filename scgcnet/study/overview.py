@@ -11,7 +11,7 @@ from scgcnet.study.claims import Entry
 from scgcnet.study.looks import Look
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.show import Link, Table
-from scgcnet.study.store import Record, is_stale
+from scgcnet.study.store import Record, state
 from scgcnet.study.tables import NOT_RUN, run_links
 
 
@@ -76,7 +76,7 @@ def plan_table(plan: Plan, records: Sequence[Record]) -> Table:
                 "Profile": run.profile,
                 "Split": run.split,
                 "Seed": run.seed,
-                "State": NOT_RUN if record is None else "stale" if is_stale(record) else "stored",
+                "State": state(record),
             }
         )
     rows.sort(key=lambda row: (row["Priority"] if isinstance(row["Priority"], int) else 99, row["Profile"] != "smoke"))

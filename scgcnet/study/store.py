@@ -162,6 +162,11 @@ def is_stale(record: Record) -> bool:
     return record.code_sha256 != code_sha256(record.model, {record.dataset, *record.train_datasets})
 
 
+def state(record: Record | None) -> str:
+    """In a word, how a planned run stands: not run, stale or stored."""
+    return "not run" if record is None else "stale" if is_stale(record) else "stored"
+
+
 def provenance(root: Path | None = None) -> dict[str, Any]:
     """The fields of a record that say where it was made: git_sha, dirty, lock_sha256, versions.
 

@@ -39,6 +39,8 @@ SCORES = {
     "iou": ("IoU", "IoU"),
     "oa": ("Overall accuracy", "OA"),
 }
+#: Traded against each other by the threshold: alone, neither settles anything.
+TRADED = ("precision", "recall")
 #: Way of counting: what it means.
 WAYS = {
     "resized": "pixels of all images at the network's input size (most likely the paper's way)",
@@ -160,9 +162,7 @@ def _comparison_row(
     measured = summary(group, "resized", score) if group else None
     reference = paper[score] if paper and how != "other data" else None
     difference = f"{measured.mean - reference:+.2f}" if measured and reference is not None else NONE
-    # Precision and recall are traded against each other by the threshold: alone, neither settles anything.
-    settles = score not in ("precision", "recall")
-    verdict = judge(reference, measured, how) if reference is not None and settles else None
+    verdict = judge(reference, measured, how) if reference is not None and score not in TRADED else None
     return {
         "Score": SCORES[score][0],
         "Repeats": label or NOT_RUN,
