@@ -2,9 +2,9 @@
 
     python tests/kill_study.py [--rounds 10] [--seed 0]
 
-Works on a copy of the checkout in a temporary folder. Each round starts from nothing, kills every process with SIGKILL,
-looks at each file that has its final name, starts again and compares run file and weights with those of an unbroken
-run, bit for bit. Takes about one and a half unbroken runs a round.
+Works on a copy of the checkout in a temporary folder. Each round starts from nothing, kills every process with SIGKILL
+(every other time at any moment, else while it trains), looks at each file that has its final name, starts again and
+compares run file and weights with those of an unbroken run, bit for bit. A round takes about one and a half such runs.
 """
 
 from __future__ import annotations
@@ -102,12 +102,21 @@ def start(project: Path) -> subprocess.Popen[Any]:
         return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def finish(project: Path) -> float:
-    """Run the study to its end; returns the seconds it took."""
+def wait_for_training(project: Path, process: subprocess.Popen[Any]) -> None:
+    """Wait until the training has begun, or all is over."""
+    while process.poll() is None and not list((project / "build" / "training").glob("*/*")):
+        time.sleep(0.01)
+
+
+def finish(project: Path) -> tuple[float, float]:
+    """Run the study to its end; returns the seconds that it took, and those from the start of the training."""
     began = time.monotonic()
-    if start(project).wait() != 0:
+    process = start(project)
+    wait_for_training(project, process)
+    trained = time.monotonic()
+    if process.wait() != 0:
         raise SystemExit(f"make study failed:\n{(project / 'log').read_text()[-3000:]}")
-    return time.monotonic() - began
+    return time.monotonic() - began, time.monotonic() - trained
 
 
 def reached(project: Path) -> str:
@@ -129,16 +138,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
         copy((*COPIED, "Makefile"), project)
-        seconds = finish(project)
+        seconds, training = finish(project)
         unbroken = outcome(project)
-        print(f"unbroken: {seconds:.1f} s, IoU {unbroken[0]['metrics']['resized']['iou']:.6f}", flush=True)
+        iou = unbroken[0]["metrics"]["resized"]["iou"]
+        print(f"unbroken: {seconds:.1f} s, {training:.1f} of them training; IoU {iou:.6f}", flush=True)
         bad = 0
         for number in range(1, options.rounds + 1):
             for folder in ("build", ".snakemake"):
                 shutil.rmtree(project / folder, ignore_errors=True)
-            process = start(project)
-            moment = chance.uniform(0, seconds)
-            time.sleep(moment)
+            process, began = start(project), time.monotonic()
+            if number % 2:
+                wait_for_training(project, process)
+                time.sleep(chance.uniform(0, training))
+            else:
+                time.sleep(chance.uniform(0, seconds))
+            moment = time.monotonic() - began
             kill(process)
             state = reached(project)
             files = len(whole_files(project / "build")) + len(whole_files(project / "results"))
