@@ -102,21 +102,25 @@ def start(project: Path) -> subprocess.Popen[Any]:
         return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def wait_for_training(project: Path, process: subprocess.Popen[Any]) -> None:
-    """Wait until the training has begun, or all is over."""
-    while process.poll() is None and not list((project / "build" / "training").glob("*/*")):
+TRAINS, STORED = "training/*/*", "runs/*.json"  # below build/: the training has begun, its result is there
+
+
+def wait_for(pattern: str, project: Path, process: subprocess.Popen[Any]) -> float:
+    """Wait until a file is there, or all is over; returns the time."""
+    while process.poll() is None and not list((project / "build").glob(pattern)):
         time.sleep(0.01)
+    return time.monotonic()
 
 
 def finish(project: Path) -> tuple[float, float]:
-    """Run the study to its end; returns the seconds that it took, and those from the start of the training."""
+    """Run the study to its end; returns the seconds that it took, and those of training and scoring."""
     began = time.monotonic()
     process = start(project)
-    wait_for_training(project, process)
-    trained = time.monotonic()
+    trains = wait_for(TRAINS, project, process)
+    trained = wait_for(STORED, project, process) - trains
     if process.wait() != 0:
         raise SystemExit(f"make study failed:\n{(project / 'log').read_text()[-3000:]}")
-    return time.monotonic() - began, time.monotonic() - trained
+    return time.monotonic() - began, trained
 
 
 def reached(project: Path) -> str:
@@ -148,7 +152,7 @@ def main() -> int:
                 shutil.rmtree(project / folder, ignore_errors=True)
             process, began = start(project), time.monotonic()
             if number % 2:
-                wait_for_training(project, process)
+                wait_for(TRAINS, project, process)
                 time.sleep(chance.uniform(0, training))
             else:
                 time.sleep(chance.uniform(0, seconds))
