@@ -11,7 +11,7 @@ from scgcnet.study.claims import Entry
 from scgcnet.study.looks import Look
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.show import Link, Table
-from scgcnet.study.store import Record, state
+from scgcnet.study.store import Record, StoreError, state
 from scgcnet.study.tables import NOT_RUN, run_links
 
 
@@ -87,8 +87,18 @@ def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:
     """How often each test part was looked at, by how many configurations, and how many of them are stored.
 
     The more configurations are scored on one test part, the more the best of them owes to chance.
+
+    Raises:
+        StoreError: the ledger has fewer looks of a run than its run file counts.
     """
     stored = {record.run_id for record in records}
+    counted = Counter(look.run_id for look in looks)
+    for record in records:
+        if counted[record.run_id] < record.test_looks:
+            raise StoreError(
+                f"results/looks.csv: {counted[record.run_id]} looks of {record.run_id}, whose run file counts "
+                f"{record.test_looks}: lines were lost, take the file back from git"
+            )
     parts: dict[tuple[str, int], list[Look]] = {}
     for look in looks:
         parts.setdefault((look.dataset, look.split), []).append(look)

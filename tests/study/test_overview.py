@@ -9,6 +9,7 @@ from scgcnet.study.claims import ledger
 from scgcnet.study.looks import Look
 from scgcnet.study.overview import exhibit_table, look_table, plan_table, profile_table
 from scgcnet.study.plan import load_plan
+from scgcnet.study.store import StoreError
 
 
 @pytest.fixture
@@ -52,14 +53,20 @@ def test_runs_beyond_the_plan_are_listed(plan, make_record):
     assert (row["Priority"], row["State"]) == ("not in study.yml", "stored")
 
 
+def test_a_ledger_that_has_lost_lines_is_refused(tiny):
+    look = Look("2026-01-01T00:00:00Z", "bijie", 0, tiny[0].run_id, "")
+    with pytest.raises(StoreError, match=f"1 looks of {tiny[0].run_id}, whose run file counts 2: lines were lost"):
+        look_table([look], [dataclasses.replace(tiny[0], test_looks=2)])
+
+
 def test_looks_are_counted_by_test_part_also_those_without_a_result(tiny):
     first, second = (record.run_id for record in tiny[:2])
     looks = [Look(f"2026-01-0{day}T00:00:00Z", "bijie", 0, run, "") for day, run in enumerate([first, first, "x"], 1)]
     looks.append(Look("2026-02-01T00:00:00Z", "bijie", 1, second, ""))
-    assert rows(look_table(looks, tiny)) == [
+    assert rows(look_table(looks, tiny[:2])) == [
         {"Test part": "bijie, split 0", "Looks": 3, "Configurations and seeds": 2, "Most looks at one": 2,
          "Without a stored result": 1, "Last": "2026-01-03"},
         {"Test part": "bijie, split 1", "Looks": 1, "Configurations and seeds": 1, "Most looks at one": 1,
          "Without a stored result": 0, "Last": "2026-02-01"},
     ]  # fmt: skip
-    assert rows(look_table([], tiny)) == [{"Test part": "none", "Looks": 0}]
+    assert rows(look_table([], [])) == [{"Test part": "none", "Looks": 0}]
