@@ -32,6 +32,16 @@ def test_an_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """Such as a ledger that lies on a shared disk."""
+    (tmp_path / "shared").mkdir()
+    target, link = tmp_path / "shared" / "a.txt", tmp_path / "a.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+
+
 def test_a_limit_of_the_system_is_one_error(tmp_path: Path) -> None:
     """A real refusal by the system, not a simulated one: files of this process may not grow over 1000 bytes."""
     path = tmp_path / "a.txt"

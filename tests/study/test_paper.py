@@ -68,6 +68,7 @@ def damage(project: Path) -> Callable[[str, str, str], None]:
     ("file", "old", "new", "message"),
     [
         ("table1.csv", "78.85", "78;85", r"table1\.csv, row 3 \(FCN\), column P: .78;85. is no number"),
+        ("table1.csv", "78.85", "78,85", r"table1\.csv, row 3: more cells than columns"),
         ("table1.csv", "85.43", "", r"results/paper/table1\.csv, row 2 \(FCN\), column F1: '' is no number"),
         ("table2.csv", "89.77", "1e2", r"results/paper/table2\.csv, row 2 \(A1\), column P: '1e2' is no number"),
         ("table2.csv", "89.77", "nan", r"column P: 'nan' is no number"),
