@@ -1,5 +1,6 @@
 """Training and scoring: losses, metrics, the Lightning task, `fit`, `evaluate` and `predict`."""
 
+from scgcnet import torchvision_ops  # noqa: F401  # before lightning, which imports torchvision where it is installed
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.fit import FitResult, distributed, evaluate, fit, predict
 from scgcnet.train.losses import LossWeights, composite_loss
