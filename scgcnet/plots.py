@@ -62,6 +62,40 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]
     return _finished(figure)
 
 
+def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str) -> Figure:
+    """Parameters (left) and cost per megapixel at two image sizes (right), a row for each network, cheapest on top.
+
+    Args:
+        rows: label -> millions of parameters, GMAC per megapixel at 512, and the same at 2048.
+        highlight: the label drawn in another colour and in bold.
+    """
+    ordered = sorted(rows, key=lambda label: rows[label][1], reverse=True)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(WIDTH, 0.9 + 0.24 * len(rows)), dpi=DPI, layout="constrained", sharey=True
+    )
+    for height, label in enumerate(ordered):
+        params, small, large = rows[label]
+        colour = VERMILION if label == highlight else BLUE
+        left.plot(params, height, "o", color=colour, ms=5)
+        right.plot([small, large], [height, height], "-", color=colour, lw=1)
+        right.plot(small, height, "o", color=colour, ms=5)
+        right.plot(large, height, "D", color=colour, ms=5, mfc="white")
+    left.set_yticks(range(len(ordered)), ordered)
+    for text in left.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() == highlight else "normal")
+    left.set(xscale="log", xlabel="parameters, millions")
+    right.set(xscale="log", xlabel="GMAC per megapixel")
+    marks = [
+        Line2D([], [], ls="", marker="o", color=BLUE, ms=5, label="at 512 x 512"),
+        Line2D([], [], ls="", marker="D", color=BLUE, ms=5, mfc="white", label="at 2048 x 2048"),
+    ]
+    right.legend(handles=marks, frameon=False, fontsize="small", loc="lower right")
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    return _finished(figure)
+
+
 def _finished(figure: Figure) -> Figure:
     """Take the figure from pyplot's list, or a notebook shows it twice: as result of the cell and as left open."""
     plt.close(figure)

@@ -2,7 +2,7 @@
 
 The torchvision of the public index is built for CUDA. Beside a CPU build of torch its compiled operators cannot be
 loaded; it describes two of them to torch's tracer all the same, and dies with `operator torchvision::nms does not
-exist`. timm, segmentation-models-pytorch, torchmetrics and lightning import torchvision and die with it. Nothing in this
+exist`. timm, segmentation-models-pytorch, torchmetrics and lightning import it and die with it. Nothing in this
 study calls these operators (they serve object detection), so it is enough that their names are known.
 """
 

@@ -122,7 +122,7 @@ class Peer(nn.Module):
         pad = (0, -width % self.stride, 0, -height % self.stride)
         if any(pad):
             images = F.pad(images, pad, mode="replicate")
-        size = images.shape[2:]
+        size = (images.shape[2], images.shape[3])
         logits, auxiliary = self.segment(images)
         logits = resize(logits, size)[:, :, :height, :width]
         if not auxiliary:

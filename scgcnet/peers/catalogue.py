@@ -235,7 +235,7 @@ ENTRIES: dict[str, Entry] = {
     "scgcnet": Entry(
         title="SCGC-Net",
         year=2025,
-        idea="Context from a four-direction selective scan beside dilated convolutions; levels are warped before they are added.",
+        idea="A selective scan sees far, dilated convolutions see detail; levels are warped before they are added.",
         taken_from="written from the paper",
         licence="Apache-2.0",
         references=(

@@ -7,7 +7,7 @@ block of each by half of that.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
@@ -34,8 +34,8 @@ class ResNetTrunk(nn.Module):
             deep_stem: Three 3x3 convolutions instead of one 7x7.
         """
         super().__init__()
-        net = ResNet(
-            Bottleneck,
+        net: Any = ResNet(  # whose layers are typed as Tensor | Module
+            Bottleneck,  # type: ignore[arg-type]  # it wants the class, and says the object
             depths,
             num_classes=0,
             in_chans=in_channels,

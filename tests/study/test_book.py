@@ -145,7 +145,7 @@ class TestStage:
         with pytest.raises(BookError, match="forgotten is a page of book/ or a chapter"):
             stage(plan, "smoke", root, root / "build" / "src")
         (root / "book" / "forgotten.md").unlink()
-        more = Plan(plan.profiles, plan.runs, {**plan.chapters, "new": Chapter("new", "book/good.ipynb")}, ())
+        more = Plan(plan.profiles, plan.runs, (), {**plan.chapters, "new": Chapter("new", "book/good.ipynb")}, ())
         with pytest.raises(BookError, match="new is a page"):
             stage(more, "smoke", root, root / "build" / "src")
         (root / "book" / "text.md").unlink()

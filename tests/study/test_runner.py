@@ -17,7 +17,7 @@ from scgcnet.study.cases import pick_cases
 from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.plan import PlanError, load_plan
-from scgcnet.study.runner import chapter_runs, data_parts, run, train_config, weights_for
+from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
 from scgcnet.study.store import StoreError, load_all, save
 from scgcnet.train import FitResult, TrainConfig
 
@@ -163,8 +163,8 @@ def test_a_change_of_the_network_is_its_flags(spec, log):
 
 
 def test_settings_become_the_training_configuration(project):
-    config = train_config(load_plan().select("paper")[0])
-    assert config == TrainConfig(workers=config.workers)  # whose defaults are the paper's
+    config = TrainConfig.from_settings(load_plan().select("paper")[0].settings)
+    assert config == TrainConfig()  # whose defaults are the paper's
 
 
 def test_published_weights_are_found_by_their_run(project, make_record):
@@ -209,7 +209,8 @@ def test_parameters_of_a_chapter_replace_the_profiles(project):
 def test_a_chapter_left_alone_shows_what_is_planned_and_trains_nothing_else(project, profile):
     plan = load_plan()
     runs = chapter_runs(plan, "bijie", ["scgcnet"], None, profile, None, split=0)
-    assert {r.run_id for r in runs} == {r.run_id for r in plan.select(profile) if r.split == 0}
+    ours = [r for r in plan.select(profile) if r.model == "scgcnet" and r.split == 0]
+    assert {r.run_id for r in runs} == {r.run_id for r in ours}
 
 
 def test_a_recipe_changed_by_hand_is_tried_with_one_seed(project):
