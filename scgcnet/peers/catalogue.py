@@ -217,9 +217,9 @@ ENTRIES: dict[str, Entry] = {
     "stunet": Entry(
         title="ST-UNet",
         year=2022,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
+        idea="A Swin transformer beside a U-Net's encoder tells it the wider context at every stage.",
+        taken_from="written from the paper's abstract and accounts of it",
+        licence="-",
         references=(
             Reference("He et al. 2022", "168.83", "", options={"num_classes": 6}, shape=(256, 256), tolerance=0.05),
         ),
