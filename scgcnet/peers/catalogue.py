@@ -145,7 +145,7 @@ ENTRIES: dict[str, Entry] = {
     "danet": Entry(
         title="DANet",
         year=2019,
-        idea="Every pixel gathers context from all pixels like it, wherever they lie, and every channel from all channels.",
+        idea="Every pixel gathers context from all pixels like it, however far; every channel, from all channels.",
         taken_from="written from the paper, on timm's ResNet",
         licence="Apache-2.0",
         references=(Reference(f"{MMSEG}, danet_r50-d8 (ADE20K)", "50.08", "211.7", options={"num_classes": 150}),),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import timm.layers
 import torch
 from networks import PeerTests
 
@@ -45,6 +44,8 @@ def context_block() -> GlobalContext:
 
 
 def test_block_gives_what_timm_s_gives() -> None:
+    import timm.layers  # not at the top: scgcnet.peers must be imported before it, see scgcnet.torchvision_ops
+
     block = context_block()
     oracle = timm.layers.GlobalContext(8, fuse_add=True, fuse_scale=False, rd_channels=4)
     first, norm, _, last = block.transform
