@@ -62,12 +62,13 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]
     return _finished(figure)
 
 
-def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str) -> Figure:
+def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str, sides: Sequence[int]) -> Figure:
     """Parameters (left) and cost per megapixel at two image sizes (right), a row for each network, cheapest on top.
 
     Args:
-        rows: label -> millions of parameters, GMAC per megapixel at 512, and the same at 2048.
+        rows: label -> millions of parameters, GMAC per megapixel at the first side, and the same at the second.
         highlight: the label drawn in another colour and in bold.
+        sides: of the two square images, pixels.
     """
     ordered = sorted(rows, key=lambda label: rows[label][1], reverse=True)
     figure, (left, right) = plt.subplots(
@@ -86,8 +87,8 @@ def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str) ->
     left.set(xscale="log", xlabel="parameters, millions")
     right.set(xscale="log", xlabel="GMAC per megapixel")
     marks = [
-        Line2D([], [], ls="", marker="o", color=BLUE, ms=5, label="at 512 x 512"),
-        Line2D([], [], ls="", marker="D", color=BLUE, ms=5, mfc="white", label="at 2048 x 2048"),
+        Line2D([], [], ls="", marker="o", color=BLUE, ms=5, label=f"at {sides[0]} x {sides[0]}"),
+        Line2D([], [], ls="", marker="D", color=BLUE, ms=5, mfc="white", label=f"at {sides[1]} x {sides[1]}"),
     ]
     right.legend(handles=marks, frameon=False, fontsize="small", loc="lower right")
     for axis in (left, right):

@@ -114,7 +114,7 @@ def who_is_who(costs: pd.DataFrame, checks: Sequence[Check]) -> Table:
     """One row per network: year, idea, cost as trained here, origin, and the reference count beside ours.
 
     Args:
-        costs: `cost_frame` at 512 and 2048.
+        costs: `cost_frame`, at any sides.
         checks: `check_all`; the first of each network stands in its row.
     """
     first = {c.name: c for c in reversed(checks)}
@@ -122,16 +122,32 @@ def who_is_who(costs: pd.DataFrame, checks: Sequence[Check]) -> Table:
     return Table(pd.DataFrame(rows), "The networks of the study, at the paper's size with two classes")
 
 
+def tiny_table() -> Table:
+    """Parameters and cost at 128 x 128 of everyone's size `tiny`."""
+    costs = cost_frame((128,), "tiny").sort_values("GMAC at 128")
+    rows = [
+        {
+            "Network": ENTRIES[str(name)].title,
+            "Parameters (M)": f"{cost['params']:.2f}",
+            "GMAC at 128": f"{cost['GMAC at 128']:.4f}",
+        }
+        for name, cost in costs.iterrows()
+    ]
+    return Table(pd.DataFrame(rows), "The size tiny of every network, two classes")
+
+
 def _row(name: str, entry: Entry, cost: pd.Series[float], checked: Check) -> dict[str, object]:
     reference = checked.reference
+    sides = [int(str(column).rpartition(" ")[2]) for column in cost.index if column != "params"]
     return {
         "Network": entry.title,
         "Year": entry.year,
         "Idea": entry.idea,
         "Parameters (M)": f"{cost['params']:.2f}",
-        "GMAC at 512": f"{cost['GMAC at 512']:.1f}",
-        "GMAC per megapixel at 512": f"{per_megapixel(cost['GMAC at 512'], 512):.0f}",
-        "at 2048": f"{per_megapixel(cost['GMAC at 2048'], 2048):.0f}",
+        f"GMAC at {sides[0]}": f"{cost[f'GMAC at {sides[0]}']:.1f}",
+        **{
+            f"GMAC per megapixel at {side}": f"{per_megapixel(cost[f'GMAC at {side}'], side):.0f}" for side in sides
+        },
         "Code": entry.taken_from,
         "Licence of the source": entry.licence,
         "Reference count": f"{_both(reference.params, reference.gmac)} ({reference.source}; {reference.label})",

@@ -17,8 +17,8 @@ from scgcnet.study.cases import pick_cases
 from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.plan import PlanError, load_plan
-from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
-from scgcnet.study.store import StoreError, load_all, save
+from scgcnet.study.runner import chapter_runs, data_parts, run, run_trial, weights_for
+from scgcnet.study.store import StoreError, load_all, load_trials, save
 from scgcnet.train import FitResult, TrainConfig
 
 SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
@@ -154,6 +154,39 @@ def test_missing_data_is_an_error_unless_the_run_is_stored(project, make_record)
 def test_an_unknown_option_of_the_network_is_one_error(spec, log):
     with pytest.raises(PlanError, match=r"run bijie-.*unknown option 'cma'"):
         run(dataclasses.replace(spec, overrides={"cma": False}))
+
+
+def test_a_trial_is_trained_and_stored_and_never_opens_the_test_part(project, spec, log):
+    trial = run_trial(spec)
+    assert log == ["open train", "open val", "fit"]
+    assert load_trials("synthetic") == [trial]
+    assert load_all("synthetic") == [] == read_looks("synthetic")
+    assert (trial.run_id, trial.config, trial.val_iou) == (spec.run_id, spec.config, 0.0)
+    assert not (project / runner.WEIGHTS_FOLDER).exists()
+    assert not list((project / runner.TRAINING_FOLDER).glob("*/*"))
+    assert run_trial(spec) == trial and log.count("fit") == 1  # what is stored is not done again
+
+
+def test_a_trial_of_other_code_is_made_again(project, spec, log):
+    trial = run_trial(spec)
+    save(dataclasses.replace(trial, code_sha256="1" * 64))
+    assert run_trial(spec).code_sha256 == trial.code_sha256
+    assert log.count("fit") == 2
+
+
+def test_trials_are_for_one_process(spec, log, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PlanError, match="start one process"):
+        run_trial(spec)
+    assert log == []
+
+
+def test_a_package_that_is_missing_is_named(spec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm.models.resnet", None)
+    monkeypatch.delitem(sys.modules, "scgcnet.peers.pspnet", raising=False)
+    monkeypatch.delitem(sys.modules, "scgcnet.peers.resnet", raising=False)
+    with pytest.raises(PlanError, match=r"pspnet needs the package timm.*scgcnet\[peers\]"):
+        run(dataclasses.replace(spec, model="pspnet"))
 
 
 def test_a_change_of_the_network_is_its_flags(spec, log):
