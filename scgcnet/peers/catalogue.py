@@ -212,18 +212,51 @@ ENTRIES: dict[str, Entry] = {
     "swin": Entry(
         title="Swin Transformer",
         year=2021,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference("TODO", "59.02", "236.9", size="t", options={"num_classes": 150}),),
+        idea="Patches attend to each other within small windows, and shifted windows pass on what they learn.",
+        taken_from="timm; UPerNet from segmentation-models-pytorch",
+        licence="Apache-2.0 (timm), MIT (UPerNet)",
+        references=(
+            Reference(
+                "Liu et al. 2022 (ConvNeXt), Table 4", "121", "1188", options={"num_classes": 150}, shape=(512, 2048)
+            ),
+            Reference(
+                "Liu et al. 2022 (ConvNeXt), Table 4",
+                "60",
+                "945",
+                size="t",
+                options={"num_classes": 150},
+                shape=(512, 2048),
+            ),
+            Reference(
+                "segmentation-models-pytorch 0.6, tu-swin_tiny_patch4_window7_224",
+                "59.02",
+                "236.9",
+                size="t",
+                options={"num_classes": 150},
+                auxiliary=False,
+            ),
+        ),
     ),
     "convnext": Entry(
         title="ConvNeXt",
         year=2022,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference("TODO", "59.32", "234.6", size="t", options={"num_classes": 150}),),
+        idea="A purely convolutional network rebuilt after the transformers: large 7x7 kernels, one per channel.",
+        taken_from="timm; UPerNet from segmentation-models-pytorch",
+        licence="Apache-2.0 (timm), MIT (UPerNet)",
+        references=(
+            Reference("Liu et al. 2022, Table 4", "122", "1170", options={"num_classes": 150}, shape=(512, 2048)),
+            Reference(
+                "Liu et al. 2022, Table 4", "60", "939", size="t", options={"num_classes": 150}, shape=(512, 2048)
+            ),
+            Reference(
+                "segmentation-models-pytorch 0.6, tu-convnext_tiny",
+                "59.32",
+                "234.6",
+                size="t",
+                options={"num_classes": 150},
+                auxiliary=False,
+            ),
+        ),
     ),
     "stunet": Entry(
         title="ST-UNet",
@@ -238,10 +271,22 @@ ENTRIES: dict[str, Entry] = {
     "vmamba": Entry(
         title="VMamba",
         year=2024,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference("Liu et al. 2024", "62", "237", size="t", options={"num_classes": 150}),),
+        idea="Every pixel hears of the whole image through scans along rows and columns, at a cost linear in its size.",
+        taken_from="written from the paper on this study's scan; UPerNet from segmentation-models-pytorch",
+        licence="- (backbone), MIT (UPerNet)",
+        references=(
+            Reference(
+                "Liu et al. 2024, Sec. 5.2 (s2l15)", "122", "1170", options={"num_classes": 150}, shape=(512, 2048)
+            ),
+            Reference(
+                "Liu et al. 2024, Sec. 5.2 (s1l8)",
+                "62",
+                "949",
+                size="t",
+                options={"num_classes": 150},
+                shape=(512, 2048),
+            ),
+        ),
     ),
     "scgcnet": Entry(
         title="SCGC-Net",
