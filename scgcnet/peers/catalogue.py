@@ -78,10 +78,10 @@ ENTRIES: dict[str, Entry] = {
     "fcn": Entry(
         title="FCN",
         year=2015,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference("torchvision 0.28", "35.32", "138.4", options={"num_classes": 21}),),
+        idea="A classification network made fully convolutional: it names the class of every pixel of a tile at once.",
+        taken_from="timm (ResNet-50), head after torchvision",
+        licence="Apache-2.0, BSD-3-Clause",
+        references=(Reference("torchvision 0.28, fcn_resnet50", "35.32", "138.4", options={"num_classes": 21}),),
     ),
     "unet": Entry(
         title="U-Net",
@@ -102,18 +102,22 @@ ENTRIES: dict[str, Entry] = {
     "pspnet": Entry(
         title="PSPNet",
         year=2017,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference(MMSEG, "49.08", "178.6", options={"num_classes": 150}),),
+        idea="Judges a pixel by its surroundings too: averages over the whole tile and grids of 4, 9 and 36 cells.",
+        taken_from="written from the paper on timm (ResNet-50)",
+        licence="Apache-2.0",
+        references=(Reference("mmsegmentation 1.x, pspnet_r50-d8", "49.08", "178.6", options={"num_classes": 150}),),
     ),
     "deeplabv3plus": Entry(
         title="DeepLabV3+",
         year=2018,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference("segmentation-models-pytorch 0.6", "26.68", "36.6", options={"num_classes": 150}),),
+        idea="Looks around a pixel at several distances at once, then sharpens the outline with an early, finer map.",
+        taken_from="segmentation-models-pytorch on timm (ResNet-50)",
+        licence="MIT, Apache-2.0",
+        references=(
+            Reference(
+                "segmentation-models-pytorch 0.6, its default of 1 class", "26.68", "36.6", options={"num_classes": 1}
+            ),
+        ),
     ),
     "hrnet": Entry(
         title="HRNet",
@@ -129,10 +133,10 @@ ENTRIES: dict[str, Entry] = {
     "icnet": Entry(
         title="ICNet",
         year=2018,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference(MMSEG, "47.83", "15.4", options={"num_classes": 19}),),
+        idea="Made for speed: a deep network reads the reduced image, shallow ones mend the outline from finer images.",
+        taken_from="written from the paper on timm (ResNet-50)",
+        licence="Apache-2.0",
+        references=(Reference("mmsegmentation 1.x, icnet_r50-d8", "47.83", "15.4", options={"num_classes": 19}),),
     ),
     "ccnet": Entry(
         title="CCNet",
