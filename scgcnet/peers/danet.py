@@ -20,33 +20,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head
-from scgcnet.peers.resnet import ResNetTrunk
+from scgcnet.peers.base import Auxiliary, Peer, fcn_head
+from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 BRANCH_WEIGHT = 1.0  # of the loss on each branch: as much as on their sum, in the authors' code and mmsegmentation
 AUX_WEIGHT = 0.4  # of the loss on the trunk's third stage, as in mmsegmentation
 
 
 @dataclass(frozen=True)
-class DANetConfig(PeerConfig):
+class DANetConfig(ResNetConfig):
     """DANet on ResNet-50 by default.
 
     Raises:
         ValueError: A value is outside its range, or a stage has no depth or width.
     """
 
-    depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
     head_width: int = 512  # channels of each branch
     key_width: int = 64  # channels of the position attention's queries and keys
     aux_width: int = 256
 
     name: ClassVar[str] = "danet"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.depths) != 4 or len(self.widths) != 4:
-            raise ValueError(f"depths={self.depths} and widths={self.widths}: the trunk has four stages")
 
 
 #: The paper's size, and the same wiring at the cost of our `tiny`.

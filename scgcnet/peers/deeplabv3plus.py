@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from segmentation_models_pytorch import DeepLabV3Plus as Library
 from torch import Tensor
 
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig
+from scgcnet.peers.base import Auxiliary, Peer
+from scgcnet.peers.resnet import ResNetConfig
 
 DROPOUT = 0.1  # after ASPP, as in the authors' code (the library's default is 0.5)
 
@@ -33,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class DeepLabV3PlusConfig(PeerConfig):
+class DeepLabV3PlusConfig(ResNetConfig):
     """Everything that determines a DeepLabV3+.
 
     Raises:
@@ -42,16 +43,12 @@ class DeepLabV3PlusConfig(PeerConfig):
 
     name: ClassVar[str] = "deeplabv3plus"
 
-    depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
     deep_stem: bool = False  # three 3x3 convolutions instead of one 7x7
     decoder_width: int = 256  # channels of each branch of ASPP, and of the decoder
     rates: tuple[int, int, int] = (6, 12, 18)  # of ASPP's dilated branches, for an output stride of 16 (DeepLabv3)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not len(self.depths) == len(self.widths) == 4:
-            raise ValueError(f"depths={self.depths}, widths={self.widths}: each needs one number for every stage, four")
         if len(self.rates) != 3:
             raise ValueError(f"rates={self.rates}: ASPP has three dilated branches")
 
@@ -75,7 +72,7 @@ class DeepLabV3Plus(Peer):
             # What follows goes to timm's ResNet.
             layers=config.depths,
             channels=config.widths,
-            stem_width=config.widths[0] // 2 if config.deep_stem else config.widths[0],
+            stem_width=config.widths[0] // 2,
             stem_type="deep" if config.deep_stem else "",
         )
 

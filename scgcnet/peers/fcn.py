@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head
-from scgcnet.peers.resnet import ResNetTrunk
+from scgcnet.peers.base import Auxiliary, Peer, fcn_head
+from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 AUXILIARY_WEIGHT = 0.5  # torchvision's references/segmentation/train.py
 
@@ -26,7 +26,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class FCNConfig(PeerConfig):
+class FCNConfig(ResNetConfig):
     """Everything that determines an FCN.
 
     Raises:
@@ -35,14 +35,7 @@ class FCNConfig(PeerConfig):
 
     name: ClassVar[str] = "fcn"
 
-    depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
     deep_stem: bool = False  # three 3x3 convolutions instead of one 7x7
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not len(self.depths) == len(self.widths) == 4:
-            raise ValueError(f"depths={self.depths}, widths={self.widths}: each needs one number for every stage, four")
 
 
 class FCN(Peer):

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head, resize
+from scgcnet.peers.base import Auxiliary, Peer, fcn_head, resize
 from scgcnet.peers.pspnet import PyramidPooling
-from scgcnet.peers.resnet import ResNetTrunk
+from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 AUXILIARY_WEIGHT = 0.4  # of either lower branch, as in mmsegmentation
 
@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class ICNetConfig(PeerConfig):
+class ICNetConfig(ResNetConfig):
     """Everything that determines an ICNet.
 
     Raises:
@@ -50,8 +50,6 @@ class ICNetConfig(PeerConfig):
 
     name: ClassVar[str] = "icnet"
 
-    depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage of the ResNet
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
     light_widths: tuple[int, int, int] = (32, 32, 64)  # channels of the high branch's convolutions
     pyramid_width: int = 512  # channels of each pooled map, and of what is made of them
     branch_width: int = 256  # channels of the middle and of the low branch's map
@@ -59,8 +57,6 @@ class ICNetConfig(PeerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not len(self.depths) == len(self.widths) == 4:
-            raise ValueError(f"depths={self.depths}, widths={self.widths}: each needs one number for every stage, four")
         if len(self.light_widths) != 3:
             raise ValueError(f"light_widths={self.light_widths}: the high branch has three convolutions")
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head, resize
-from scgcnet.peers.resnet import ResNetTrunk
+from scgcnet.peers.base import Auxiliary, Peer, fcn_head, resize
+from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 BINS = (1, 2, 3, 6)  # cells along a side of each pooled map (Sec. 3.2)
 AUXILIARY_WEIGHT = 0.4  # Sec. 5.2, the best of those tried
@@ -29,7 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class PSPNetConfig(PeerConfig):
+class PSPNetConfig(ResNetConfig):
     """Everything that determines a PSPNet.
 
     Raises:
@@ -38,15 +38,8 @@ class PSPNetConfig(PeerConfig):
 
     name: ClassVar[str] = "pspnet"
 
-    depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
     head_width: int = 512  # channels of each pooled map (the paper: a quarter of the deepest map's), and after fusion
     auxiliary_width: int = 256  # channels of the auxiliary head
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not len(self.depths) == len(self.widths) == 4:
-            raise ValueError(f"depths={self.depths}, widths={self.widths}: each needs one number for every stage, four")
 
 
 class PyramidPooling(nn.Module):

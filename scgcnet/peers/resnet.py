@@ -7,10 +7,31 @@ block of each by half of that.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
+
+from scgcnet.peers.base import PeerConfig
+
+
+@dataclass(frozen=True)
+class ResNetConfig(PeerConfig):
+    """A method on this trunk; the defaults are ResNet-50's.
+
+    Raises:
+        ValueError: A value is outside its range, or a stage has no depth or width.
+    """
+
+    depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage
+    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
+
+    def __post_init__(self) -> None:
+        """Refuses another number of stages."""
+        super().__post_init__()
+        if not len(self.depths) == len(self.widths) == 4:
+            raise ValueError(f"depths={self.depths}, widths={self.widths}: each needs one number for every stage, four")
 
 
 class ResNetTrunk(nn.Module):
@@ -31,7 +52,7 @@ class ResNetTrunk(nn.Module):
             depths: Bottlenecks in each stage.
             widths: Inner channels of each stage's bottlenecks; a stage gives four times as many.
             output_stride: Of the last map.
-            deep_stem: Three 3x3 convolutions instead of one 7x7.
+            deep_stem: Three 3x3 convolutions instead of one 7x7, which in timm always has 64 channels.
         """
         super().__init__()
         net: Any = ResNet(  # whose layers are typed as Tensor | Module
@@ -41,7 +62,7 @@ class ResNetTrunk(nn.Module):
             in_chans=in_channels,
             output_stride=output_stride,
             channels=widths,
-            stem_width=widths[0] // 2 if deep_stem else widths[0],
+            stem_width=widths[0] // 2,  # of the first two of three; the plain stem does not ask
             stem_type="deep" if deep_stem else "",
         )
         self.stem = nn.Sequential(net.conv1, net.bn1, net.act1, net.maxpool)
