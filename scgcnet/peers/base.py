@@ -130,7 +130,7 @@ class Peer(nn.Module):
         return logits, [head._replace(logits=resize(head.logits, size)[:, :, :height, :width]) for head in auxiliary]
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """Bilinear to (H, W), corners not aligned; (B, C, h, w) to (B, C, H, W)."""
     return x if x.shape[2:] == size else F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 

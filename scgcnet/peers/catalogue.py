@@ -188,17 +188,20 @@ ENTRIES: dict[str, Entry] = {
     "pidnet": Entry(
         title="PIDNet",
         year=2023,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(
-            Reference("TODO", "7.63", "47.2", options={"num_classes": 19}, shape=(1024, 2048), auxiliary=False),
+        idea="A branch each for details, context and boundaries: at boundaries details count, elsewhere context.",
+        taken_from="written from the paper and its authors' code (XuJiacong/PIDNet)",
+        licence="MIT",
+        references=tuple(
             Reference(
-                "TODO", "28.54", "177.3", size="m", options={"num_classes": 19}, shape=(1024, 2048), auxiliary=False
-            ),
-            Reference(
-                "TODO", "36.94", "274.9", size="l", options={"num_classes": 19}, shape=(1024, 2048), auxiliary=False
-            ),
+                "the authors' code, without the heads of training",
+                params,
+                gmac,
+                size=size,
+                options={"num_classes": 19},
+                shape=(1024, 2048),
+                auxiliary=False,
+            )
+            for size, params, gmac in (("paper", "7.63", "47.2"), ("m", "28.54", "177.3"), ("l", "36.94", "274.9"))
         ),
     ),
     "segformer": Entry(
