@@ -20,6 +20,7 @@ HERE = {
     """python -c "from scgcnet.data import data_sha256; print(data_sha256('bijie'))\"""": (DATA, r"^[0-9a-f]{64}$"),
     "scgcnet study status": ("", r"^Profiles of study\.yml"),
     "scgcnet study claims": ("", r"^bijie_iou\tresult\tunresolved\tscaled down\tbijie-scgcnet-tiny-cpu-s0-"),
+    "make trials PROFILE=cpu": ("", r"^Trials: all there"),
     "make study PROFILE=cpu": ("", r"^Study: every run of profile cpu has a result"),
     "make book PROFILE=cpu": (DATA, r"^Book: build/book/_build/html/index.html$"),
     "papermill book/dataset.ipynb out.ipynb -p dataset bijie -p epochs 5": ("", r"100%"),
@@ -32,6 +33,9 @@ ELSEWHERE = {
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet bench scan": ("tests/test_bench.py", r"bench_scan|\"bench\", \"scan\""),
+    "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),
+    "scgcnet peers --all": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\", \"--all\"\]\) == 1"),
+    "pip install -e '.[peers]'": ("pyproject.toml", r"^peers = \["),
     # Experimental, says the README: it needs a compiler for CUDA.
     "pip install -e '.[cuda]'": ("pyproject.toml", r"^cuda = \["),
 }
