@@ -42,7 +42,7 @@ class Reference:
     @property
     def label(self) -> str:
         """What was counted, in print."""
-        return f"{self.size}, {self.options.get('num_classes', 2)} classes, {self.shape[1]}x{self.shape[0]}"
+        return f"{self.size}, {self.options.get('num_classes', 2)} classes, {self.shape[0]}x{self.shape[1]}"
 
 
 def allowed(printed: str, relative: float) -> float:

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from table_rows import rows
 
+from scgcnet.peers import NAMES
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.store import StoreError
 from scgcnet.study.tables import (
+    PAPER_METHODS,
     comparison,
     condition,
     cost_table,
@@ -17,6 +19,7 @@ from scgcnet.study.tables import (
     paper_scores,
     run_links,
     score_table,
+    scoreboard,
     trial_table,
 )
 
@@ -75,6 +78,37 @@ def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record):
     with pytest.raises(ValueError, match="synthetic data: it cannot stand beside the paper"):
         comparison("bijie", "scgcnet", plan, [make_record(run, kind="synthetic")])
     assert comparison("synthetic", "scgcnet", plan, [])[0].frame["Paper"].tolist() == ["-"]
+
+
+def test_all_networks_stand_in_one_table_the_best_on_top(plan, tiny, make_record):
+    planned = {run.model: run for run in plan.select("cpu") if run.model != "scgcnet"}
+    made = [make_record(planned["unet"], 0.7), make_record(planned["segnext"], 0.5)]
+    table = scoreboard("bijie", plan, [*tiny, *made], "cpu")
+    assert [row["Network"] for row in rows(table)][:3] == ["unet tiny", "scgcnet tiny", "segnext tiny"]
+    unet, ours, segnext = rows(table)[:3]
+    assert (unet["IoU, paper"], unet["IoU, measured"], unet["F1, paper"]) == ("50.45", "70.00", "67.07")
+    assert ours["IoU, measured"] == "60.00"  # of seed 0 on split 0 alone, as the others
+    assert [link.href for link in ours["Run"].items] == [tiny[0].file]
+    assert segnext["IoU, paper"] == "-"  # announced by the paper, not in its table
+    assert {row["Condition"] for row in rows(table)} == {"scaled down"}
+    (fcn,) = rows(table, Network="fcn tiny")
+    assert fcn["IoU, measured"] == fcn["Recall, measured"] == "not run"
+    assert len(rows(table)) == 18
+    with pytest.raises(ValueError, match="synthetic data"):
+        scoreboard("bijie", plan, [make_record(planned["unet"], kind="synthetic")], "cpu")
+
+
+def test_names_of_the_paper_are_rows_of_its_table():
+    for model in PAPER_METHODS:
+        found = paper_scores("bijie", model)
+        assert found is not None and 50 < found["iou"] < 74
+    assert paper_scores("bijie", "segnext") is None
+    assert set(PAPER_METHODS) == {*NAMES, "scgcnet"} - {"segnext"}
+
+
+def test_the_full_size_of_a_peer_is_the_papers(plan):
+    assert condition(plan.make_run("bijie", "unet", "paper", "paper"), plan) == "same"
+    assert condition(plan.make_run("bijie", "unet", "base", "paper"), plan) == "scaled down"
 
 
 def test_runs_of_other_settings_are_not_mixed_in(plan, tiny, make_record):
