@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from scgcnet.study.audit import ShareCheck
@@ -79,19 +79,21 @@ def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str, si
         colour = VERMILION if label == highlight else BLUE
         left.plot(params, height, "o", color=colour, ms=5)
         right.plot([small, large], [height, height], "-", color=colour, lw=1)
-        right.plot(small, height, "o", color=colour, ms=5)
-        right.plot(large, height, "D", color=colour, ms=5, mfc="white")
+        right.plot(small, height, "o", color=colour, ms=4)
+        right.plot(large, height, "D", color=colour, ms=8, mfc="none")  # a frame around the dot where both agree
     left.set_yticks(range(len(ordered)), ordered)
     for text in left.get_yticklabels():
         text.set_fontweight("bold" if text.get_text() == highlight else "normal")
     left.set(xscale="log", xlabel="parameters, millions")
     right.set(xscale="log", xlabel="GMAC per megapixel")
     marks = [
-        Line2D([], [], ls="", marker="o", color=BLUE, ms=5, label=f"at {sides[0]} x {sides[0]}"),
-        Line2D([], [], ls="", marker="D", color=BLUE, ms=5, mfc="white", label=f"at {sides[1]} x {sides[1]}"),
+        Line2D([], [], ls="", marker="o", color=BLUE, ms=4, label=f"at {sides[0]} x {sides[0]}"),
+        Line2D([], [], ls="", marker="D", color=BLUE, ms=8, mfc="none", label=f"at {sides[1]} x {sides[1]}"),
     ]
-    right.legend(handles=marks, frameon=False, fontsize="small", loc="lower right")
+    right.legend(handles=marks, frameon=False, fontsize="small", loc="lower left")
     for axis in (left, right):
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     return _finished(figure)
