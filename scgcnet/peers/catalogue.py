@@ -86,17 +86,17 @@ ENTRIES: dict[str, Entry] = {
     "unet": Entry(
         title="U-Net",
         year=2015,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
-        references=(Reference(MMSEG, "29.06", "202.6", options={"num_classes": 19}),),
+        idea="Every level of the encoder hands its map to a mirrored decoder, so that fine outlines survive.",
+        taken_from="written from the paper, layer for layer as mmsegmentation's UNet-S5-D16",
+        licence="Apache-2.0 (mmsegmentation)",
+        references=(Reference(f"{MMSEG}, fcn_unet_s5-d16", "29.06", "202.6", options={"num_classes": 19}),),
     ),
     "resunet": Entry(
         title="ResUNet",
         year=2018,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
+        idea="A U-Net whose blocks only learn what to add to their input; made to trace roads.",
+        taken_from="written from the paper",
+        licence="-",
         references=(Reference("Zhang et al. 2018, Sec. III", "7.8", "", options={"num_classes": 1}),),
     ),
     "pspnet": Entry(
@@ -118,12 +118,12 @@ ENTRIES: dict[str, Entry] = {
     "hrnet": Entry(
         title="HRNet",
         year=2019,
-        idea="TODO",
-        taken_from="TODO",
-        licence="TODO",
+        idea="A fine map is kept throughout beside three coarser ones, and all four keep exchanging what they find.",
+        taken_from="timm's HRNet without its classifier; the head written as mmsegmentation's",
+        licence="Apache-2.0 (timm, mmsegmentation), MIT (the original)",
         references=(
-            Reference(MMSEG, "65.95", "95.0", options={"num_classes": 150}),
-            Reference(MMSEG, "9.68", "19.0", size="w18", options={"num_classes": 150}),
+            Reference(f"{MMSEG}, fcn_hr48", "65.95", "95.0", options={"num_classes": 150}),
+            Reference(f"{MMSEG}, fcn_hr18", "9.68", "19.0", size="w18", options={"num_classes": 150}),
         ),
     ),
     "icnet": Entry(
