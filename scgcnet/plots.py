@@ -62,6 +62,33 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]
     return _finished(figure)
 
 
+def curve_grid(histories: Mapping[str, Sequence[Mapping[str, float | None]]], reference: str) -> Figure:
+    """Validation IoU by epoch, a small panel for each network, with one network's curve in all of them.
+
+    Args:
+        histories: label -> rows of a run file with epoch and val_iou; empty for none.
+        reference: the label whose curve is drawn pale behind the others'.
+    """
+    columns = 6
+    rows = -(-max(len(histories), 1) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(WIDTH, 0.4 + 1.2 * rows), dpi=DPI, layout="constrained", sharex=True, sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axis in axes.flat[len(histories) :]:
+        axis.set_visible(False)
+    for axis, (label, history) in zip(axes.flat, histories.items(), strict=False):
+        behind = histories.get(reference, [])
+        axis.plot([row["epoch"] for row in behind], _column(behind, "val_iou", 100), color="#999999", lw=1)
+        axis.plot([row["epoch"] for row in history], _column(history, "val_iou", 100), color=BLUE, lw=1.5)
+        axis.set_title(label, fontsize="small")
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("epoch", fontsize="small")
+    figure.supylabel("validation IoU, %", fontsize="small")
+    return _finished(figure)
+
+
 def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str, sides: Sequence[int]) -> Figure:
     """Parameters (left) and cost per megapixel at two image sizes (right), a row for each network, cheapest on top.
 

@@ -323,6 +323,20 @@ def cost_table(records: Sequence[Record]) -> Table:
     return Table(pd.DataFrame(rows), "What the runs cost")
 
 
+def competitors(dataset: str, plan: Plan, profile: str) -> list[Run]:
+    """The runs by which all networks are compared: seed 0 on split 0, at the size that a profile plans for each."""
+    return [run for run in plan.select(profile) if (run.dataset, run.split, run.seed) == (dataset, 0, 0)]
+
+
+def competitor_curves(
+    dataset: str, plan: Plan, records: Sequence[Record], profile: str
+) -> dict[str, list[dict[str, float | None]]]:
+    """The histories of those of these runs that are stored, by the network's name, in the order of study.yml."""
+    stored = {record.run_id: record for record in records}
+    planned = competitors(dataset, plan, profile)
+    return {run.model: stored[run.run_id].history for run in planned if run.run_id in stored}
+
+
 def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], profile: str) -> Table:
     """Every network that a profile trains on a data set, at its planned size, beside the paper's Table I.
 
@@ -339,7 +353,7 @@ def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], profile: str
     """
     _refuse_synthetic(records)
     stored = {record.run_id: record for record in records}
-    planned = [r for r in plan.select(profile) if (r.dataset, r.split, r.seed) == (dataset, 0, 0)]
+    planned = competitors(dataset, plan, profile)
     ranked = sorted(planned, key=lambda r: -stored[r.run_id].metrics["resized"]["iou"] if r.run_id in stored else 1.0)
     rows = []
     for run in ranked:
