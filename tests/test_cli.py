@@ -36,8 +36,8 @@ def test_help_needs_no_heavy_import():
 def test_list_and_status(project, capsys):
     assert main(["study", "list", "--profile", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
-    assert all(re.match(r"bijie-scgcnet-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
+    assert len(lines) == 22
+    assert all(re.match(r"bijie-[a-z0-9]+-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
     assert main(["study", "status"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"Table I, .* not run +0 of 10", out)
@@ -73,8 +73,11 @@ def test_damaged_claims_are_one_line(project, capsys):
         (["study", "run", "x", "--profile", "smoke"], "name either run ids or a --profile"),
         (["study", "run", "--profile", "warp"], "no profile 'warp': choose one of smoke, cpu, gpu, paper"),
         (["study", "run", "--profile", "cpu"], "Bijie"),
+        (["study", "trials", "bijie-unet"], "3 trials in study.yml with an id like 'bijie-unet'"),
+        (["study", "trials", "--profile", "cpu"], "Bijie"),
+        (["study", "trials", "--profile", "smoke", "nope"], "no trial in study.yml with an id like 'nope'"),
         (["study", "list", "--profile", "warp"], "no profile 'warp'"),
-        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, audit, network, bijie"),
+        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, audit, network, competitors, bijie"),
         (["study", "book"], "_toc.yml"),
         (["study", "chapter", "bijie", "-p", "epohcs", "5"], "did you mean 'epochs'?"),
         (["data", "check", "nope"], "no data set 'nope'"),
@@ -130,3 +133,11 @@ def test_unknown_commands_are_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["study", "launch"])
     assert stop.value.code == 2
+
+
+def test_trials_end_with_the_table_of_rates(project, capsys):
+    """Of a profile without trials there is nothing to make: the table shows what is stored, here nothing."""
+    assert main(["study", "trials", "--profile", "smoke"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Learning rates tried")
+    assert re.search(r"^ +vmamba tiny +bijie, cpu( +not run){4}", out, re.MULTILINE)

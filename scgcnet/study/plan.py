@@ -261,7 +261,7 @@ def load_plan(path: Path | None = None) -> Plan:
             raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
         _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
         runs += _expand(block, profiles[block["profile"]])
-    trials = [trial for block in tree["trials"] for trial in _trials(block, runs, profiles)]
+    trials = [trial for block in tree.get("trials", []) for trial in _trials(block, runs, profiles)]
     ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
         raise PlanError(f"{path}: runs: {twice[0]} is listed twice")

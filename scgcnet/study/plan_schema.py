@@ -93,5 +93,6 @@ PLAN = closed(
         "trials": {"type": "array", "items": _TRIALS},
         "chapters": _named(_CHAPTER),
         "exhibits": _named(_EXHIBIT),
-    }
+    },
+    optional=("trials",),
 )
