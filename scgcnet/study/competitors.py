@@ -146,11 +146,12 @@ def _row(name: str, entry: Entry, cost: pd.Series[float], checked: Check) -> dic
         "Parameters (M)": f"{cost['params']:.2f}",
         f"GMAC at {sides[0]}": f"{cost[f'GMAC at {sides[0]}']:.1f}",
         **{f"GMAC per megapixel at {side}": f"{per_megapixel(cost[f'GMAC at {side}'], side):.0f}" for side in sides},
-        "Code": entry.taken_from,
-        "Licence of the source": entry.licence,
-        "Reference count": f"{_both(reference.params, reference.gmac)} ({reference.source}; {reference.label})",
+        "Reference count": _both(reference.params, reference.gmac),
         "Ours, counted so": _both(f"{checked.params:.2f}", f"{checked.gmac:.1f}"),
         "Check": checked.says,
+        "Counted by": f"{reference.source}; {reference.label}",
+        "Code": entry.taken_from,
+        "Licence of the source": entry.licence,
     }
 
 
