@@ -73,7 +73,7 @@ def test_damaged_claims_are_one_line(project, capsys):
         (["study", "run", "x", "--profile", "smoke"], "name either run ids or a --profile"),
         (["study", "run", "--profile", "warp"], "no profile 'warp': choose one of smoke, cpu, gpu, paper"),
         (["study", "run", "--profile", "cpu"], "Bijie"),
-        (["study", "trials", "bijie-unet"], "3 trials in study.yml with an id like 'bijie-unet'"),
+        (["study", "trials", "bijie-unet"], "4 trials in study.yml with an id like 'bijie-unet'"),
         (["study", "trials", "--profile", "cpu"], "Bijie"),
         (["study", "trials", "--profile", "smoke", "nope"], "no trial in study.yml with an id like 'nope'"),
         (["study", "list", "--profile", "warp"], "no profile 'warp'"),
@@ -140,4 +140,4 @@ def test_trials_end_with_the_table_of_rates(project, capsys):
     assert main(["study", "trials", "--profile", "smoke"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Learning rates tried")
-    assert re.search(r"^ +vmamba tiny +bijie, cpu( +not run){4}", out, re.MULTILINE)
+    assert re.search(r"^ +vmamba tiny +bijie, cpu( +not run){5}", out, re.MULTILINE)

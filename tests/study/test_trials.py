@@ -49,7 +49,7 @@ def test_every_network_of_a_profile_gets_the_same_trials(plan: Plan) -> None:
         tried[trial.model].append((settings.pop("lr"), json.dumps(settings, sort_keys=True), trial.split, trial.seed))
         assert trial.settings["epochs"] == plan.profile("cpu").settings["epochs"] / 5
     assert len(models) == 18
-    assert all(len(found) == 3 and found == tried["scgcnet"] for found in tried.values())
+    assert all(len(found) == 4 and found == tried["scgcnet"] for found in tried.values())
 
 
 def test_a_trial_is_stored_without_scores_and_read_back(
@@ -73,20 +73,20 @@ def test_a_trial_is_stored_without_scores_and_read_back(
 
 def test_the_best_rate_is_known_when_all_were_tried(plan: Plan, make_trial: Callable[..., Trial]) -> None:
     planned = [trial for trial in plan.trials if trial.model == "unet"]
-    made = [make_trial(trial, iou) for trial, iou in zip(planned, (0.3, 0.5, 0.5), strict=True)]
+    made = [make_trial(trial, iou) for trial, iou in zip(planned, (0.3, 0.5, 0.5, 0.2), strict=True)]
     by_model = {choice.model: choice for choice in choices(plan, made)}
     assert by_model["unet"].best == planned[1].settings["lr"]  # the first of equals
     assert by_model["fcn"].best is None
-    assert {choice.model: choice.best for choice in choices(plan, made[:2])}["unet"] is None
+    assert {choice.model: choice.best for choice in choices(plan, made[:3])}["unet"] is None
 
 
 def test_the_table_of_rates_says_what_was_not_run(plan: Plan, make_trial: Callable[..., Trial]) -> None:
     planned = [trial for trial in plan.trials if trial.model == "unet"]
-    made = [make_trial(trial, iou) for trial, iou in zip(planned, (0.3, 0.5, 0.4), strict=True)]
+    made = [make_trial(trial, iou) for trial, iou in zip(planned, (0.3, 0.5, 0.4, 0.2), strict=True)]
     made[2] = dataclasses.replace(made[2], code_sha256="1" * 64)
     table = rate_table(plan, made)
     (unet,), (fcn,) = rows(table, Network="unet tiny"), rows(table, Network="fcn tiny")
-    assert [unet[f"Rate {trial.settings['lr']:g}"] for trial in planned] == ["30.00", "50.00", "40.00 (stale)"]
+    assert [unet[f"Rate {trial.settings['lr']:g}"] for trial in planned] == ["30.00", "50.00", "40.00 (stale)", "20.00"]
     assert unet["Best"] == "0.001"
     assert [link.href for link in unet["Trials"].items] == [trial.file for trial in made]
     assert fcn["Best"] == fcn["Rate 0.001"] == "not run"
