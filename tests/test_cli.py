@@ -77,7 +77,10 @@ def test_damaged_claims_are_one_line(project, capsys):
         (["study", "trials", "--profile", "cpu"], "Bijie"),
         (["study", "trials", "--profile", "smoke", "nope"], "no trial in study.yml with an id like 'nope'"),
         (["study", "list", "--profile", "warp"], "no profile 'warp'"),
-        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, audit, network, competitors, bijie"),
+        (
+            ["study", "chapter", "nope"],
+            "no chapter 'nope' in study.yml: there are start, audit, network, competitors, bijie",
+        ),
         (["study", "book"], "_toc.yml"),
         (["study", "chapter", "bijie", "-p", "epohcs", "5"], "did you mean 'epochs'?"),
         (["data", "check", "nope"], "no data set 'nope'"),

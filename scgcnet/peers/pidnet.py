@@ -2,7 +2,8 @@
 
 Xu, Xiong and Bhattacharyya, "PIDNet: A Real-time Semantic Segmentation Network Inspired by PID Controllers", CVPR 2023.
 Behind a common stem P and D stay at stride 8, I goes down to 64. P takes from I where both agree (Pag); at the end the
-boundaries decide, pixel by pixel, whether P or I is believed (Bag). Where the paper leaves the order of layers open
+boundaries decide, pixel by pixel, whether P or I is believed (Bag). The fourth loss, the main head's again where D sees
+a boundary, is left out: all networks of the study share one loss. Where the paper leaves the order of layers open
 (fusions, context modules, heads), it is that of the authors' code.
 
     C       `width`, channels of the stem; the branches' widths are multiples of it

@@ -84,6 +84,9 @@ class SegFormer(Peer):
         self.net = SegformerForSemanticSegmentation(wiring)
         self.net.segformer.apply(initialise)
         initialise(self.net.decode_head.linear_fuse)  # the classifier keeps its small weights
+        for module in self.net.decode_head.modules():
+            if isinstance(module, nn.Linear):  # the four levels': the authors leave them torch's own start
+                module.reset_parameters()
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
         return self.net(pixel_values=images).logits, []  # at stride 4

@@ -120,14 +120,20 @@ class Branch(nn.Module):
         return x + shortcut
 
 
-def attention_layers(channels: int) -> nn.Sequential:
-    """A block's first half, Fig. 2a: 1x1, GELU, the attention, 1x1."""
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 1),
-        nn.GELU(),
-        MultiScaleAttention(channels),
-        nn.Conv2d(channels, channels, 1),
-    )
+class AttentionLayers(nn.Sequential):
+    """A block's first half, Fig. 2a: 1x1, GELU, the attention, 1x1; the shortcut around them is the authors' code's."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, channels, 1),
+            nn.GELU(),
+            MultiScaleAttention(channels),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return x + layers
 
 
 def feed_forward(channels: int, expansion: int) -> nn.Sequential:
@@ -161,7 +167,7 @@ class Encoder(nn.Module):
             layers = downsampling(c.widths[stage - 1], width) if stage else stem(c.in_channels, width)
             for _ in range(depth):
                 drop_path = next(drop_paths)
-                layers.append(Branch(width, attention_layers(width), drop_path))
+                layers.append(Branch(width, AttentionLayers(width), drop_path))
                 layers.append(Branch(width, feed_forward(width, expansion), drop_path))
             layers.append(ChannelNorm(width))
             self.stages.append(layers)

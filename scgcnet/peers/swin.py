@@ -8,7 +8,8 @@ stages, 2x2 tokens are merged into one (Sec. 3.1). The backbone is timm's, the h
 timm's network is made for one size of image: there it shrinks a window to a map that is smaller, and keeps the masks of
 shifted windows. Here it takes any size. The window stays what it is, a map that it does not divide is padded by zeros
 at the bottom and right, and the masks are made for each image. timm pads after the shift, the authors' code for
-segmentation before it: at sizes that the windows divide, as those of `tiny` on 128 pixels, both are the same.
+segmentation before it: at sizes that the windows divide, as those of `tiny` on 128 pixels, both are the same. At
+others, opposite borders of the image see each other in shifted windows.
 """
 
 from __future__ import annotations

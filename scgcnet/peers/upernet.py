@@ -4,7 +4,8 @@ Xiao, Liu, Zhou, Jiang, Sun: "Unified Perceptual Parsing for Scene Understanding
 The deepest of four maps goes through PSPNet's pyramid pooling, a feature pyramid adds it to the three finer ones, and a
 3x3 convolution fuses all four at a quarter of the image's resolution (its Sec. 3.1 and Fig. 4). The decoder is that of
 segmentation-models-pytorch, which normalises each map first, as the three backbones' authors do; beside it stands the
-auxiliary head that they train with, in mmsegmentation's settings.
+auxiliary head that they train with, in mmsegmentation's settings. It reads the third map as it leaves its stage, where
+mmsegmentation's reads the normalised one.
 """
 
 from __future__ import annotations

@@ -148,6 +148,16 @@ def test_convolutions_keep_the_size_of_their_input() -> None:
         assert 1.2 < spread < 1.6  # sqrt(2)
 
 
+def test_the_decoder_weighs_the_four_levels_alike() -> None:
+    """With the library's start the finest, of 16 channels, would come out a third as strong as the coarsest."""
+    torch.manual_seed(0)
+    head = zoo.create_model("segformer", "tiny").net.decode_head
+    levels = [m for m in head.modules() if isinstance(m, nn.Linear)]
+    assert [level.in_features for level in levels] == [16, 32, 80, 128]
+    for level in levels:
+        assert level.weight.std().item() == pytest.approx((3 * level.in_features) ** -0.5, rel=0.1)
+
+
 def test_training_starts_undecided() -> None:
     torch.manual_seed(0)
     logits, _ = zoo.create_model("segformer", "tiny").train().segment(torch.randn(4, 3, 64, 64))

@@ -9,7 +9,7 @@ from networks import PeerTests
 from torch import Tensor, nn
 
 from scgcnet import efficiency, zoo
-from scgcnet.peers.segnext import ChannelNorm, Factorisation, MultiScaleAttention, SegNeXt
+from scgcnet.peers.segnext import AttentionLayers, ChannelNorm, Factorisation, MultiScaleAttention, SegNeXt
 
 
 class TestSegNeXt(PeerTests):
@@ -93,6 +93,14 @@ def test_attention_is_the_papers_sum_over_scales() -> None:
         expected = (weights + attention.mix.bias[:, None, None]) * x[0]  # eq. 2
         torch.testing.assert_close(attention(x)[0], expected)
     assert [strip[0].weight.shape[3] for strip in attention.strips] == [7, 11, 21]
+
+
+def test_a_shortcut_goes_around_the_attentions_layers() -> None:
+    torch.manual_seed(0)
+    layers = AttentionLayers(4)
+    widen, gelu, attention, narrow = layers
+    x = torch.randn(1, 4, 5, 6)
+    torch.testing.assert_close(layers(x), x + narrow(attention(gelu(widen(x)))))
 
 
 def factorise_by_hand(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, list[float]]:
