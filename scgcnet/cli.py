@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
+    listing.add_argument("--trials", action="store_true", help="the trials of learning rates instead")
     listing.set_defaults(command=_study_list)
     status = study.add_parser("status", help="what of the paper has been measured")
     status.set_defaults(command=_study_status)
@@ -68,9 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="compute again what is stored")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_study_run)
-    trials = study.add_parser("trials", help="try the learning rates of study.yml on validation, and show what won")
-    trials.add_argument("run_id", nargs="*", help="of trials, or unique beginnings of such (default: all)")
-    trials.add_argument("--profile", help="only those of this profile")
+    trials = study.add_parser(
+        "trials", help="show which learning rates won; with ids or a profile, try what is missing"
+    )
+    trials.add_argument("run_id", nargs="*", help="ids as `study list --trials` prints them, or unique beginnings")
+    trials.add_argument("--profile", help="all trials of this profile")
     trials.add_argument("--quiet", action="store_true", help="no progress bar")
     trials.set_defaults(command=_study_trials)
     chapter = study.add_parser("chapter", help="execute one chapter")
@@ -123,9 +126,14 @@ def _data_fake(options: argparse.Namespace) -> None:
 
 def _study_list(options: argparse.Namespace) -> None:
     from scgcnet.study.plan import load_plan
-    from scgcnet.study.store import find, state
+    from scgcnet.study.store import find, find_trial, state
 
     plan = load_plan()
+    if options.trials:
+        for trial in plan.select_trials(options.profile):
+            found = find_trial(trial.run_id, plan.profile(trial.profile).data)
+            print(f"{trial.run_id:<50} {state(found):<8} rate {trial.settings['lr']:g}")
+        return
     for run in plan.select(options.profile):
         record = find(run.run_id, plan.profile(run.profile).data)
         print(f"{run.run_id:<50} {state(record):<8} priority {run.priority}  split {run.split}  seed {run.seed}")
@@ -165,17 +173,19 @@ def _study_run(options: argparse.Namespace) -> None:
 
 
 def _study_trials(options: argparse.Namespace) -> None:
-    from scgcnet.study.plan import load_plan
+    from scgcnet.study.plan import PlanError, load_plan
     from scgcnet.study.runner import run_trial
     from scgcnet.study.store import load_trials
     from scgcnet.study.tables import rate_table
 
     plan = load_plan()
-    wanted = [plan.find_trial(run_id) for run_id in options.run_id] or plan.select_trials(options.profile)
-    for spec in wanted:
+    if options.run_id and options.profile:
+        raise PlanError("name either trials or a --profile: see `scgcnet study list --trials`")
+    wanted = [plan.find_trial(run_id) for run_id in options.run_id]
+    for spec in wanted or (plan.select_trials(options.profile) if options.profile else []):
         trial = run_trial(spec, progress=not options.quiet)
         print(f"{trial.file}  validation IoU {100 * trial.val_iou:.2f} %")
-    if not options.run_id:
+    if not wanted:
         print(rate_table(plan, load_trials("real")))
 
 

@@ -42,7 +42,9 @@ class Reference:
     @property
     def label(self) -> str:
         """What was counted, in print."""
-        return f"{self.size}, {self.options.get('num_classes', 2)} classes, {self.shape[0]}x{self.shape[1]}"
+        others = "".join(f", {key} {value}" for key, value in self.options.items() if key != "num_classes")
+        classes = self.options.get("num_classes", 2)
+        return f"{self.size}{others}, {classes} class{'es' * (classes != 1)}, {self.shape[0]}x{self.shape[1]}"
 
 
 def allowed(printed: str, relative: float) -> float:

@@ -12,8 +12,7 @@ from scgcnet import zoo
 from scgcnet.efficiency import count_cost, count_params
 from scgcnet.peers.catalogue import ENTRIES, GMAC_TOLERANCE, PARAMS_TOLERANCE, Entry, Reference, allowed
 from scgcnet.study.show import NONE, Table
-
-FULL_SIZES = {"scgcnet": "base"}  # of the others `paper`
+from scgcnet.study.tables import FULL_SIZES
 
 
 @dataclass(frozen=True)
@@ -83,23 +82,23 @@ def reference_table(checks: Sequence[Check]) -> Table:
     return Table(pd.DataFrame(rows), "Published counts beside ours")
 
 
-def cost_frame(sides: Sequence[int] = (512, 2048), size: str | None = None, num_classes: int = 2) -> pd.DataFrame:
+def cost_frame(sides: Sequence[int] = (512, 2048), size: str | None = None, *, auxiliary: bool = False) -> pd.DataFrame:
     """Parameters and cost of every network as the study trains it.
 
     Args:
         sides: of square RGB images, pixels.
         size: preset; None for the paper's size of each.
-        num_classes: of the logits.
+        auxiliary: count the parameters of heads that only training uses.
 
     Returns:
-        One row per network, by its name in the zoo: `params` in millions (heads that only training uses are left out),
-        and `GMAC at SIDE` for each side.
+        One row per network with two classes, by its name in the zoo: `params` in millions, and `GMAC at SIDE` for each
+        side.
     """
     rows = {}
     for name in ENTRIES:
         with torch.device("meta"):
-            model = zoo.create_model(name, size or FULL_SIZES.get(name, "paper"), num_classes=num_classes)
-        rows[name] = {"params": count_params(model, auxiliary=False) / 1e6} | {
+            model = zoo.create_model(name, size or FULL_SIZES.get(name, "paper"))
+        rows[name] = {"params": count_params(model, auxiliary=auxiliary) / 1e6} | {
             f"GMAC at {side}": count_cost(model, (1, 3, side, side)).gmac for side in sides
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -124,11 +123,11 @@ def who_is_who(costs: pd.DataFrame, checks: Sequence[Check]) -> Table:
 
 def tiny_table() -> Table:
     """Parameters and cost at 128 x 128 of everyone's size `tiny`."""
-    costs = cost_frame((128,), "tiny").sort_values("GMAC at 128")
+    costs = cost_frame((128,), "tiny", auxiliary=True).sort_values("GMAC at 128")
     rows = [
         {
             "Network": ENTRIES[str(name)].title,
-            "Parameters (M)": f"{cost['params']:.2f}",
+            "Parameters with the heads of training (M)": f"{cost['params']:.2f}",
             "GMAC at 128": f"{cost['GMAC at 128']:.4f}",
         }
         for name, cost in costs.iterrows()

@@ -190,14 +190,20 @@ class Plan:
         return _only(self.trials, run_id, "trial")
 
     def settings(self, dataset: str, model: str, size: str, profile: str) -> Mapping[str, Any]:
-        """What a network is trained with: the profile's settings, with what its planned runs change in them.
+        """What a network without overrides is trained with.
+
+        These are the profile's settings, unless all planned runs of that network have others.
 
         Raises:
             PlanError: there is no such profile.
         """
-        wanted = (dataset, model, size, profile)
-        planned = (run for run in self.runs if (run.dataset, run.model, run.size, run.profile) == wanted)
-        return next((run.settings for run in planned), self.profile(profile).settings)
+        usual = self.profile(profile).settings
+        planned = [
+            run.settings
+            for run in self.runs
+            if (run.dataset, run.model, run.size, run.profile) == (dataset, model, size, profile) and not run.overrides
+        ]
+        return usual if usual in planned or not planned else planned[0]
 
     def make_run(
         self,
@@ -261,7 +267,9 @@ def load_plan(path: Path | None = None) -> Plan:
             raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
         _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
         runs += _expand(block, profiles[block["profile"]])
-    trials = [trial for block in tree.get("trials", []) for trial in _trials(block, runs, profiles)]
+    trials: list[Run] = []
+    for index, block in enumerate(tree.get("trials", [])):
+        trials += _trials(block, runs, profiles, f"{path}: trials.{index}")
     ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
         raise PlanError(f"{path}: runs: {twice[0]} is listed twice")
@@ -300,13 +308,17 @@ def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
     ]
 
 
-def _trials(block: Mapping[str, Any], runs: Iterable[Run], profiles: Mapping[str, Profile]) -> list[Run]:
+def _trials(block: Mapping[str, Any], runs: Iterable[Run], profiles: Mapping[str, Profile], where: str) -> list[Run]:
     """A trial for each learning rate, for each network that the profile trains on the data."""
     profile = profiles.get(block["profile"])
     if profile is None:
-        raise PlanError(f"{PLAN_FILE}: trials: no profile {block['profile']!r}")
+        raise PlanError(f"{where}.profile: no profile {block['profile']!r}")
+    if "lr" in block["settings"]:
+        raise PlanError(f"{where}.settings: lr is what the trials are about: list its values under lr")
     wanted = (block["dataset"], block["profile"])
     networks = dict.fromkeys((run.model, run.size) for run in runs if (run.dataset, run.profile) == wanted)
+    if not networks:
+        raise PlanError(f"{where}: no run is planned on {block['dataset']!r} with the profile {block['profile']!r}")
     return [
         Run(
             dataset=block["dataset"],
@@ -325,7 +337,8 @@ def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:
     found = [run for run in planned if run.run_id.startswith(run_id)]
     if len(found) != 1:
         how_many = f"no {what}" if not found else f"{len(found)} {what}s"
-        raise PlanError(f"{how_many} in {PLAN_FILE} with an id like {run_id!r}: see `scgcnet study list`")
+        listing = "scgcnet study list" + " --trials" * (what == "trial")
+        raise PlanError(f"{how_many} in {PLAN_FILE} with an id like {run_id!r}: see `{listing}`")
     return found[0]
 
 

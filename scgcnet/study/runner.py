@@ -341,7 +341,13 @@ def chapter_runs(
     changes = {key: value for key, value in asked.items() if value is not None}
     made = []
     for model in models:
-        planned = [r for r in plan.select(profile) if (r.dataset, r.model, r.split) == (dataset, model, split)]
+        planned = [
+            r
+            for r in plan.select(profile)
+            if (r.dataset, r.model, r.split) == (dataset, model, split)
+            and not r.overrides
+            and r.settings == plan.settings(dataset, model, r.size, profile)
+        ]
         for preset in [size] if size else list(dict.fromkeys(r.size for r in planned)) or ["tiny"]:
             # A recipe changed by hand is somebody's trial, for which one seed does.
             repeats = [] if changes else [r.seed for r in planned if r.size == preset]

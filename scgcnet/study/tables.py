@@ -96,7 +96,7 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
     return Note(
         f"Real data, {how}",
         f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. "
-        "The paper trains a network of the size of base (252.9 M parameters) at 512 px for 400 epochs.",
+        "The paper trains networks of full size (its own costs as much as base here) at 512 px for 400 epochs.",
     )
 
 
@@ -156,7 +156,7 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
     tables, missing = [], []
     for planned in _configurations(run for run in plan.runs if (run.dataset, run.model) == (dataset, model)):
         stored = [record for record in records if _configuration(record) == _configuration(planned)]
-        what = f"{planned.model} {planned.size}, profile {planned.profile}"
+        what = f"{planned.model} {planned.size}, profile {planned.profile}{_changes(planned, plan)}"
         paper = paper_scores(dataset, planned.model)
         how = condition(planned, plan)
         if not stored:
@@ -171,6 +171,15 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
     if missing:
         tables.append(Table(pd.DataFrame(missing), f"Planned for {model} on {dataset}, not run"))
     return tables
+
+
+def _changes(run: Run, plan: Plan) -> str:
+    """What a run changes in its profile and its network, in words."""
+    usual = plan.profile(run.profile).settings
+    changed = {key: value for key, value in run.settings.items() if value != usual[key]} | dict(run.overrides)
+    return "".join(
+        f", {key} {value:g}" if isinstance(value, float) else f", {key} {value}" for key, value in changed.items()
+    )
 
 
 def _refuse_synthetic(records: Iterable[Record]) -> None:
@@ -323,29 +332,33 @@ def cost_table(records: Sequence[Record]) -> Table:
     return Table(pd.DataFrame(rows), "What the runs cost")
 
 
-def competitors(dataset: str, plan: Plan, profile: str) -> list[Run]:
-    """The runs by which all networks are compared: seed 0 on split 0, at the size that a profile plans for each."""
-    return [run for run in plan.select(profile) if (run.dataset, run.split, run.seed) == (dataset, 0, 0)]
+def compared(dataset: str, plan: Plan, trials: Sequence[Trial], profile: str) -> list[Run]:
+    """The runs by which the networks of a profile are compared on a data set, one for each.
+
+    Every network had the same trials; its run has the rate that won them, and the split and seed of the trials.
+    """
+    return [choice.run for choice in choices(plan, trials) if (choice.dataset, choice.profile) == (dataset, profile)]
 
 
-def competitor_curves(
-    dataset: str, plan: Plan, records: Sequence[Record], profile: str
+def compared_curves(
+    dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str
 ) -> dict[str, list[dict[str, float | None]]]:
     """The histories of those of these runs that are stored, by the network's name, in the order of study.yml."""
     stored = {record.run_id: record for record in records}
-    planned = competitors(dataset, plan, profile)
+    planned = compared(dataset, plan, trials, profile)
     return {run.model: stored[run.run_id].history for run in planned if run.run_id in stored}
 
 
-def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], profile: str) -> Table:
-    """Every network that a profile trains on a data set, at its planned size, beside the paper's Table I.
+def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str) -> Table:
+    """Every network that a profile compares on a data set beside the paper's Table I, the best IoU on top.
 
-    All have seed 0 on split 0, so that nobody is judged by more trainings than the others; the best IoU stands on top.
+    One training each, so that nobody is judged by more than the others, see `compared`.
 
     Args:
         dataset: our name of the data set.
         plan: the study; networks without a run are listed as not run.
         records: stored runs on real data.
+        trials: stored trials on real data.
         profile: name in study.yml.
 
     Raises:
@@ -353,29 +366,39 @@ def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], profile: str
     """
     _refuse_synthetic(records)
     stored = {record.run_id: record for record in records}
-    planned = competitors(dataset, plan, profile)
+    planned = compared(dataset, plan, trials, profile)
     ranked = sorted(planned, key=lambda r: -stored[r.run_id].metrics["resized"]["iou"] if r.run_id in stored else 1.0)
-    rows = []
+    rows: list[dict[str, object]] = []
     for run in ranked:
         record = stored.get(run.run_id)
         paper = paper_scores(dataset, run.model) or {}
-        row = {"Network": f"{run.model} {run.size}"}
+        row: dict[str, object] = {"Network": f"{run.model} {run.size}"}
         for score in ("iou", "f1", "precision", "recall"):
             name = SCORES[score][0]
             row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
             row[f"{name}, measured"] = f"{100 * record.metrics['resized'][score]:.2f}" if record else NOT_RUN
-        row["Condition"] = condition(run, plan)
+        row["Condition"] = "equal compute, tiny" if run.size == "tiny" else condition(run, plan)
         row["Learning rate"] = f"{run.settings['lr']:g}"
         row["Cost"] = _cost([record] if record else [])
         rows.append(row | {"Run": run_links([record] if record else [])})
-    caption = f"All networks on {dataset}, profile {profile}, seed 0, beside the paper's Table I (%)"
+    if not rows:
+        rows.append({"Network": f"study.yml plans no comparison on {dataset} with the profile {profile}"})
+    caption = f"All networks on {dataset}, profile {profile}, one training each, beside the paper's Table I (%)"
     return Table(pd.DataFrame(rows), caption)
 
 
-def rate_table(plan: Plan, trials: Sequence[Trial]) -> Table:
-    """The learning rates that every network was tried with, their validation IoU, and the one that its runs take."""
-    rows = []
+def rate_table(plan: Plan, trials: Sequence[Trial], dataset: str | None = None) -> Table:
+    """The learning rates that every network was tried with, their validation IoU, and the one that its run takes.
+
+    Args:
+        plan: the study.
+        trials: stored trials on real data.
+        dataset: show those on this one alone.
+    """
+    rows: list[dict[str, object]] = []
     for choice in choices(plan, trials):
+        if dataset not in (None, choice.dataset):
+            continue
         row: dict[str, object] = {
             "Network": f"{choice.model} {choice.size}",
             "Data and profile": f"{choice.dataset}, {choice.profile}",
@@ -386,6 +409,8 @@ def rate_table(plan: Plan, trials: Sequence[Trial]) -> Table:
         row["Taken"] = f"{choice.taken:g}"
         row["Trials"] = Links(tuple(Link(f"{lr:g}", trial.file) for lr, trial in choice.found.items() if trial))
         rows.append(row)
+    if not rows:
+        rows.append({"Network": f"no trials are planned on {dataset}"})
     return Table(pd.DataFrame(rows), "Learning rates tried: validation IoU of the best epoch (%)")
 
 

@@ -16,8 +16,10 @@ HASH = "0" * 64
 
 
 def ours(profile: str) -> list[Run]:
-    """The planned runs of our own network."""
-    return [run for run in load_plan(REPOSITORY / "study.yml").select(profile) if run.model == "scgcnet"]
+    """The planned runs of our own network with the profile's own settings."""
+    plan = load_plan(REPOSITORY / "study.yml")
+    settings = plan.profile(profile).settings
+    return [run for run in plan.select(profile) if (run.model, run.settings) == ("scgcnet", settings)]
 
 
 @pytest.fixture

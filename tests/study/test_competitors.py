@@ -46,9 +46,9 @@ def test_the_command_prints_every_network_and_fails_where_one_is_out(
     assert cli.main(["peers"]) == 0
     told = capsys.readouterr()
     lines = told.out.strip().splitlines()
-    assert len(lines) == 2 + 18  # caption and head
+    assert len(lines) == 2 + len(ENTRIES)  # caption and head
     assert all(line.endswith("agrees") for line in lines[2:])
-    assert told.err == "18 counts, none out of tolerance\n"
+    assert told.err == f"{len(ENTRIES)} counts, none out of tolerance\n"
 
     wrong = dataclasses.replace(ENTRIES["resunet"].references[0], params="9.1")
     monkeypatch.setitem(ENTRIES, "resunet", dataclasses.replace(ENTRIES["resunet"], references=(wrong,)))
@@ -57,6 +57,25 @@ def test_the_command_prints_every_network_and_fails_where_one_is_out(
     told = capsys.readouterr()
     assert "the reference has 9.1" in told.out
     assert told.err == "1 counts, 1 out of tolerance\n"
+
+
+def test_every_published_count_agrees() -> None:
+    checks = check_all()
+    assert {c.name for c in checks} == set(ENTRIES)
+    assert [(c.name, c.reference.label, c.says) for c in checks if c.faults] == []
+
+
+def test_a_label_tells_every_option() -> None:
+    labels = [reference.label for reference in ENTRIES["segnext"].references]
+    assert "paper, rank 16, 150 classes, 512x512" in labels
+    assert ENTRIES["deeplabv3plus"].references[0].label == "paper, 1 class, 512x512"
+
+
+def test_cost_per_pixel_is_constant_but_for_two() -> None:
+    """What the chapter says."""
+    costs = cost_frame((512, 2048))
+    growth = costs["GMAC at 2048"] / costs["GMAC at 512"] / 16
+    assert set(growth[(growth - 1).abs() > 0.02].index) == {"danet", "segformer"}
 
 
 def test_who_is_who_has_a_row_for_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,8 +242,9 @@ def test_parameters_of_a_chapter_replace_the_profiles(project):
 def test_a_chapter_left_alone_shows_what_is_planned_and_trains_nothing_else(project, profile):
     plan = load_plan()
     runs = chapter_runs(plan, "bijie", ["scgcnet"], None, profile, None, split=0)
-    ours = [r for r in plan.select(profile) if r.model == "scgcnet" and r.split == 0]
-    assert {r.run_id for r in runs} == {r.run_id for r in ours}
+    settings = plan.profile(profile).settings
+    planned = [r for r in plan.select(profile) if (r.model, r.split, r.settings) == ("scgcnet", 0, settings)]
+    assert [r.run_id for r in runs] == [r.run_id for r in planned]
 
 
 def test_a_recipe_changed_by_hand_is_tried_with_one_seed(project):

@@ -11,6 +11,8 @@ from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.store import StoreError
 from scgcnet.study.tables import (
     PAPER_METHODS,
+    compared,
+    compared_curves,
     comparison,
     condition,
     cost_table,
@@ -65,7 +67,7 @@ def test_every_number_links_to_its_run_files(plan, tiny):
 
 def test_what_was_not_run_says_so(plan, tiny):
     (table,) = comparison("bijie", "scgcnet", plan, [])
-    assert len(rows(table)) == 4
+    assert len(rows(table)) == 5
     for row in rows(table):
         assert row["Measured, 95 % interval"] == row["Verdict"] == "not run"
         assert row["Difference"] == str(row["Runs"]) == "-"
@@ -83,19 +85,24 @@ def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record):
 def test_all_networks_stand_in_one_table_the_best_on_top(plan, tiny, make_record):
     planned = {run.model: run for run in plan.select("cpu") if run.model != "scgcnet"}
     made = [make_record(planned["unet"], 0.7), make_record(planned["segnext"], 0.5)]
-    table = scoreboard("bijie", plan, [*tiny, *made], "cpu")
+    chosen = {run.model: run for run in compared("bijie", plan, [], "cpu")}
+    assert len(chosen) == 18 and chosen["scgcnet"].config == tiny[0].config  # no trial is there: the first
+    table = scoreboard("bijie", plan, [*tiny, *made], [], "cpu")
     assert [row["Network"] for row in rows(table)][:3] == ["unet tiny", "scgcnet tiny", "segnext tiny"]
     unet, ours, segnext = rows(table)[:3]
     assert (unet["IoU, paper"], unet["IoU, measured"], unet["F1, paper"]) == ("50.45", "70.00", "67.07")
     assert ours["IoU, measured"] == "60.00"  # of seed 0 on split 0 alone, as the others
     assert [link.href for link in ours["Run"].items] == [tiny[0].file]
     assert segnext["IoU, paper"] == "-"  # announced by the paper, not in its table
-    assert {row["Condition"] for row in rows(table)} == {"scaled down"}
+    assert {row["Condition"] for row in rows(table)} == {"equal compute, tiny"}
     (fcn,) = rows(table, Network="fcn tiny")
     assert fcn["IoU, measured"] == fcn["Recall, measured"] == "not run"
     assert len(rows(table)) == 18
     with pytest.raises(ValueError, match="synthetic data"):
-        scoreboard("bijie", plan, [make_record(planned["unet"], kind="synthetic")], "cpu")
+        scoreboard("bijie", plan, [make_record(planned["unet"], kind="synthetic")], [], "cpu")
+    (row,) = rows(scoreboard("synthetic", plan, [], [], "cpu"))
+    assert row["Network"] == "study.yml plans no comparison on synthetic with the profile cpu"
+    assert list(compared_curves("bijie", plan, made, [], "cpu")) == ["unet", "segnext"]
 
 
 def test_names_of_the_paper_are_rows_of_its_table():
@@ -103,7 +110,7 @@ def test_names_of_the_paper_are_rows_of_its_table():
         found = paper_scores("bijie", model)
         assert found is not None and 50 < found["iou"] < 74
     assert paper_scores("bijie", "segnext") is None
-    assert set(PAPER_METHODS) == {*NAMES, "scgcnet"} - {"segnext"}
+    assert set(PAPER_METHODS) <= {*NAMES, "scgcnet"} - {"segnext"}
 
 
 def test_the_full_size_of_a_peer_is_the_papers(plan):

@@ -90,7 +90,19 @@ def test_the_table_of_rates_says_what_was_not_run(plan: Plan, make_trial: Callab
     assert unet["Best"] == "0.001"
     assert [link.href for link in unet["Trials"].items] == [trial.file for trial in made]
     assert fcn["Best"] == fcn["Rate 0.001"] == "not run"
-    assert fcn["Taken"] == f"{plan.settings('bijie', 'fcn', 'tiny', 'cpu')['lr']:g}"
+    assert fcn["Taken"] == f"{next(run for run in plan.runs if run.model == 'fcn').settings['lr']:g}"
+    assert rows(rate_table(plan, made, "cld")) == [{"Network": "no trials are planned on cld"}]
+
+
+def test_the_run_that_is_compared_has_the_rate_that_won(plan: Plan, make_trial: Callable[..., Trial]) -> None:
+    """Ours is planned with two rates: that of its recipe, and the winner."""
+    planned = [trial for trial in plan.trials if trial.model == "scgcnet"]
+    for ious, taken in (((0.1, 0.2, 0.3, 0.4), 0.004), ((0.1, 0.2, 0.4, 0.3), 0.002), ((0.5, 0.2, 0.4, 0.3), 0.002)):
+        made = [make_trial(trial, iou) for trial, iou in zip(planned, ious, strict=True)]
+        ours = next(choice for choice in choices(plan, made) if choice.model == "scgcnet")
+        assert ours.taken == ours.run.settings["lr"] == taken
+        assert (ours.run.split, ours.run.seed) == (0, 0)
+    assert ours.best == 0.0005 != ours.taken  # which tests/test_results.py would not let pass
 
 
 def test_settings_of_a_network_are_those_of_its_runs(project: Path) -> None:
@@ -108,7 +120,9 @@ def test_settings_of_a_network_are_those_of_its_runs(project: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"profile": "quick"}, "trials: no profile 'quick'"),
+        ({"profile": "quick"}, r"trials\.0\.profile: no profile 'quick'"),
+        ({"dataset": "bijei"}, r"trials\.0: no run is planned on 'bijei' with the profile 'cpu'"),
+        ({"settings": {"lr": 0.1}}, r"trials\.0\.settings: lr is what the trials are about"),
         ({"settings": {"epochs": 0}}, "epochs: 0 is less"),
         ({"settings": {"epoch": 8}}, "unknown key epoch "),
         ({"lr": [0.1]}, "trials.0.lr"),
