@@ -169,6 +169,7 @@ def load_model(path: Path | str) -> nn.Module:
 
     Raises:
         WeightsError: The file is missing, damaged, or its tensors do not fit its configuration.
+        MissingPackageError: The network's code needs a package that is not installed.
     """
     path = Path(path)
     metadata = read_metadata(path)
