@@ -97,6 +97,7 @@ class NetworkTests:
             torch.testing.assert_close(exported(image), model(image))
 
     def test_compiles(self, model: nn.Module) -> None:
+        torch._dynamo.reset()  # all networks share `Peer.forward`, which is compiled only so often in one process
         image = torch.randn(1, 3, 64, 64)
         compiled: Any = torch.compile(model, backend="aot_eager", fullgraph=True)
         with torch.no_grad():

@@ -71,8 +71,8 @@ def test_what_was_not_run_says_so(plan, tiny):
     for row in rows(table):
         assert row["Measured, 95 % interval"] == row["Verdict"] == "not run"
         assert row["Difference"] == str(row["Runs"]) == "-"
-    assert [row["Condition"] for row in rows(table)] == ["scaled down"] * 3 + ["same"]
-    assert len(rows(comparison("bijie", "scgcnet", plan, tiny)[-1])) == 3
+    assert [row["Condition"] for row in rows(table)] == ["scaled down"] * 4 + ["same"]
+    assert len(rows(comparison("bijie", "scgcnet", plan, tiny)[-1])) == 4
 
 
 def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record):
@@ -124,6 +124,14 @@ def test_runs_of_other_settings_are_not_mixed_in(plan, tiny, make_record):
     assert str(beside) == str(comparison("bijie", "scgcnet", plan, tiny))
     row = rows(comparison("bijie", "scgcnet", plan, [*tiny, make_record(trial, 0.01)])[0], Score="IoU")[0]
     assert row["Measured, 95 % interval"] == "62.00 [57.03, 66.97]"
+
+
+def test_what_a_configuration_changes_stands_in_its_caption(plan, make_record):
+    faster = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"lr": 0.004})
+    assert faster in plan.runs
+    tables = comparison("bijie", "scgcnet", plan, [make_record(faster, 0.5)])
+    assert tables[0].caption.startswith("scgcnet tiny, profile cpu, lr 0.004, on bijie")
+    assert "scgcnet tiny, profile cpu" in tables[1].frame["Network"].tolist()
 
 
 def test_a_run_of_other_code_is_called_stale(plan, tiny):
