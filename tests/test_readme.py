@@ -9,6 +9,7 @@ from pages import REPOSITORY, blocks, commands, copy_project, shell
 from scgcnet.model import PRESETS
 from scgcnet.study.chapters import declared_parameters, executed_file
 from scgcnet.study.plan import load_plan
+from scgcnet.study.store import find
 
 PAGES = ("README.md", "data/README.md")
 
@@ -27,6 +28,8 @@ HERE = {
     "scgcnet study chapter bijie -p epochs 5": ("", r"/build/by-hand/bijie\.ipynb$"),
     "make clean": ("", r"^rm -rf build "),
 }
+# These make what is missing; with all results in place, that is nothing.
+TRAINS = {"make study PROFILE=cpu", "make book PROFILE=cpu"}
 # Run elsewhere: the file that does, and what must stand in it.
 ELSEWHERE = {
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
@@ -83,6 +86,10 @@ def test_is_run_elsewhere(file: str, text: str) -> None:
 @pytest.mark.parametrize("command", HERE)
 def test_runs(project: Path, command: str) -> None:
     needs, wanted = HERE[command]
+    if command in TRAINS and (
+        missing := [run.run_id for run in load_plan().select("cpu") if not find(run.run_id, "real")]
+    ):
+        pytest.skip(f"it would train {len(missing)} runs of study.yml that have no stored result, first {missing[0]}")
     done = shell(command, project, **{"SCGCNET_DATA": "elsewhere"} if needs else {})
     assert done.returncode == 0, done.stdout[-6000:]
     assert re.search(wanted, done.stdout, re.MULTILINE), done.stdout[-6000:]
