@@ -21,7 +21,7 @@ SNAKEMAKE := $(BIN)snakemake --cores $(CORES) --resources gpu=$(GPUS) --config p
 INDEX := build/book/_build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint study bench clean
+.PHONY: help book test lint trials study bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -29,6 +29,9 @@ help:  ## list the targets
 
 book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 	@$(SNAKEMAKE) book && echo "Book: $(INDEX)" || { echo "Book: FAILED, see above"; exit 1; }
+
+trials: $(READY)  ## try learning rates on validation for every network of PROFILE, what is missing
+	@$(SNAKEMAKE) trials && echo "Trials: all there, see what won with: scgcnet study trials"
 
 study: $(READY)  ## compute the runs of PROFILE that have no result yet, most urgent first
 	@$(SNAKEMAKE) study && echo "Study: every run of profile $(PROFILE) has a result, see scgcnet study list"

@@ -1,4 +1,4 @@
-"""The command line: scgcnet data | study | bench.
+"""The command line: scgcnet data | study | peers | bench.
 
 Commands import what they need when they run, so that `scgcnet --help` answers at once.
 """
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("scgcnet", description="An open, reproducible study of SCGC-Net.")
-    groups = parser.add_subparsers(required=True, metavar="data | study | bench")
+    groups = parser.add_subparsers(required=True, metavar="data | study | peers | bench")
 
     data = groups.add_parser("data", help="data sets: check one, write a synthetic one").add_subparsers(
         required=True, metavar="check | fake"
@@ -53,10 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | claims | run | chapter | reference | book"
+        required=True, metavar="list | status | claims | run | trials | chapter | reference | book"
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
+    listing.add_argument("--trials", action="store_true", help="the trials of learning rates instead")
     listing.set_defaults(command=_study_list)
     status = study.add_parser("status", help="what of the paper has been measured")
     status.set_defaults(command=_study_status)
@@ -68,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="compute again what is stored")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_study_run)
+    trials = study.add_parser(
+        "trials", help="show which learning rates won; with ids or a profile, try what is missing"
+    )
+    trials.add_argument("run_id", nargs="*", help="ids as `study list --trials` prints them, or unique beginnings")
+    trials.add_argument("--profile", help="all trials of this profile")
+    trials.add_argument("--quiet", action="store_true", help="no progress bar")
+    trials.set_defaults(command=_study_trials)
     chapter = study.add_parser("chapter", help="execute one chapter")
     chapter.add_argument("name", help="a chapter of study.yml")
     chapter.add_argument("--profile", help="a profile of study.yml (default: what the chapter says)")
@@ -86,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     book = study.add_parser("book", help="bind the executed chapters of a profile; `make book` does it all")
     book.add_argument("--profile", default="smoke", help="a profile of study.yml (default: %(default)s)")
     book.set_defaults(command=_study_book)
+
+    peers = groups.add_parser("peers", help="every network beside a published count; exit status 1 if one disagrees")
+    peers.add_argument("--all", action="store_true", help="further published sizes too")
+    peers.set_defaults(command=_peers)
 
     bench = groups.add_parser("bench", help="timings on this machine").add_subparsers(required=True, metavar="scan")
     scan = bench.add_parser("scan", help="the selective scan: every backend against plain PyTorch")
@@ -114,9 +126,14 @@ def _data_fake(options: argparse.Namespace) -> None:
 
 def _study_list(options: argparse.Namespace) -> None:
     from scgcnet.study.plan import load_plan
-    from scgcnet.study.store import find, state
+    from scgcnet.study.store import find, find_trial, state
 
     plan = load_plan()
+    if options.trials:
+        for trial in plan.select_trials(options.profile):
+            found = find_trial(trial.run_id, plan.profile(trial.profile).data)
+            print(f"{trial.run_id:<50} {state(found):<8} rate {trial.settings['lr']:g}")
+        return
     for run in plan.select(options.profile):
         record = find(run.run_id, plan.profile(run.profile).data)
         print(f"{run.run_id:<50} {state(record):<8} priority {run.priority}  split {run.split}  seed {run.seed}")
@@ -155,6 +172,23 @@ def _study_run(options: argparse.Namespace) -> None:
         print(f"{record.file}  IoU {100 * record.metrics['resized']['iou']:.2f} %")
 
 
+def _study_trials(options: argparse.Namespace) -> None:
+    from scgcnet.study.plan import PlanError, load_plan
+    from scgcnet.study.runner import run_trial
+    from scgcnet.study.store import load_trials
+    from scgcnet.study.tables import rate_table
+
+    plan = load_plan()
+    if options.run_id and options.profile:
+        raise PlanError("name either trials or a --profile: see `scgcnet study list --trials`")
+    wanted = [plan.find_trial(run_id) for run_id in options.run_id]
+    for spec in wanted or (plan.select_trials(options.profile) if options.profile else []):
+        trial = run_trial(spec, progress=not options.quiet)
+        print(f"{trial.file}  validation IoU {100 * trial.val_iou:.2f} %")
+    if not wanted:
+        print(rate_table(plan, load_trials("real")))
+
+
 def _study_chapter(options: argparse.Namespace) -> None:
     from scgcnet.study.chapters import BY_HAND, chapter_parameters, execute, executed_file, parse_value
     from scgcnet.study.plan import PlanError, load_plan, project_root
@@ -182,6 +216,17 @@ def _study_book(options: argparse.Namespace) -> None:
     from scgcnet.study.book import build_book
 
     print(build_book(options.profile))
+
+
+def _peers(options: argparse.Namespace) -> int:
+    from scgcnet.peers.catalogue import ENTRIES
+    from scgcnet.study.competitors import check, check_all, reference_table
+
+    checks = check_all() if options.all else [check(name, entry.references[0]) for name, entry in ENTRIES.items()]
+    print(reference_table(checks))
+    wrong = sum(bool(c.faults) for c in checks)
+    print(f"{len(checks)} counts, {wrong or 'none'} out of tolerance", file=sys.stderr)
+    return int(wrong > 0)
 
 
 def _bench_scan(options: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ class Cost:
     """Cost of one forward pass.
 
     Attributes:
-        params: Trainable parameters.
+        params: Trainable parameters, auxiliary heads included.
         macs: Multiply-accumulates of the whole network.
         by_module: MACs by the qualified name of a submodule, children included.
     """
@@ -39,9 +39,10 @@ class Cost:
         return self.macs / 1e9
 
 
-def count_params(model: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+def count_params(model: nn.Module, *, auxiliary: bool = True) -> int:
+    """Trainable parameters; without `auxiliary` those of the heads that inference drops (`aux`) are left out."""
+    parameters = (p for name, p in model.named_parameters() if auxiliary or not name.startswith("aux."))
+    return sum(p.numel() for p in parameters if p.requires_grad)
 
 
 def _grid_sampler_flops(*args: Any, out_shape: Any, **kwargs: Any) -> int:

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from scgcnet.study.audit import ShareCheck
@@ -59,6 +59,70 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     right.legend(frameon=False, fontsize="small")
+    return _finished(figure)
+
+
+def curve_grid(histories: Mapping[str, Sequence[Mapping[str, float | None]]], reference: str) -> Figure:
+    """Validation IoU by epoch, a small panel for each network, with one network's curve in all of them.
+
+    Args:
+        histories: label -> rows of a run file with epoch and val_iou; empty for none.
+        reference: the label whose curve is drawn pale behind the others'.
+    """
+    columns = 6
+    rows = -(-max(len(histories), 1) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(WIDTH, 0.4 + 1.2 * rows), dpi=DPI, layout="constrained", sharex=True, sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axis in axes.flat[len(histories) :]:
+        axis.set_visible(False)
+    for axis, (label, history) in zip(axes.flat, histories.items(), strict=False):
+        behind = histories.get(reference, [])
+        axis.plot([row["epoch"] for row in behind], _column(behind, "val_iou", 100), color="#999999", lw=1)
+        axis.plot([row["epoch"] for row in history], _column(history, "val_iou", 100), color=BLUE, lw=1.5)
+        axis.set_title(label, fontsize="small")
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("epoch", fontsize="small")
+    figure.supylabel("validation IoU, %", fontsize="small")
+    return _finished(figure)
+
+
+def cost_dots(rows: Mapping[str, tuple[float, float, float]], highlight: str, sides: Sequence[int]) -> Figure:
+    """Parameters (left) and cost per megapixel at two image sizes (right), a row for each network, cheapest on top.
+
+    Args:
+        rows: label -> millions of parameters, GMAC per megapixel at the first side, and the same at the second.
+        highlight: the label drawn in another colour and in bold.
+        sides: of the two square images, pixels.
+    """
+    ordered = sorted(rows, key=lambda label: rows[label][1], reverse=True)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(WIDTH, 0.9 + 0.24 * len(rows)), dpi=DPI, layout="constrained", sharey=True
+    )
+    for height, label in enumerate(ordered):
+        params, small, large = rows[label]
+        colour = VERMILION if label == highlight else BLUE
+        left.plot(params, height, "o", color=colour, ms=5)
+        right.plot([small, large], [height, height], "-", color=colour, lw=1)
+        right.plot(small, height, "o", color=colour, ms=4)
+        right.plot(large, height, "D", color=colour, ms=8, mfc="none")  # a frame around the dot where both agree
+    left.set_yticks(range(len(ordered)), ordered)
+    for text in left.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() == highlight else "normal")
+    left.set(xscale="log", xlabel="parameters, millions")
+    right.set(xscale="log", xlabel="GMAC per megapixel")
+    marks = [
+        Line2D([], [], ls="", marker="o", color=BLUE, ms=4, label=f"at {sides[0]} x {sides[0]}"),
+        Line2D([], [], ls="", marker="D", color=BLUE, ms=8, mfc="none", label=f"at {sides[1]} x {sides[1]}"),
+    ]
+    right.legend(handles=marks, frameon=False, fontsize="small", loc="lower left")
+    for axis in (left, right):
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
     return _finished(figure)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from scgcnet import files
+from scgcnet import files, peers
 from scgcnet.model import PRESETS, SCGCNet, SCGCNetConfig
 
 FORMAT = "scgcnet-weights-1"
@@ -21,6 +23,10 @@ FORMAT = "scgcnet-weights-1"
 
 class WeightsError(ValueError):
     """A weights file is missing, damaged, or does not fit the network that it describes."""
+
+
+class MissingPackageError(ImportError):
+    """A network is taken from a package that is not installed; the message names it."""
 
 
 class Config(Protocol):
@@ -42,15 +48,41 @@ class Network:
     build: Callable[[dict[str, Any]], nn.Module]
 
 
+def _own() -> Network:
+    return Network(PRESETS, lambda values: SCGCNet(SCGCNetConfig.from_dict(values)))
+
+
+def _peer(name: str) -> Network:
+    """A module of `peers`, imported when it is asked for: some take seconds, and packages that not everyone has."""
+    module = import_module(f"scgcnet.peers.{name}")
+
+    def build(values: dict[str, Any]) -> nn.Module:
+        model: nn.Module = module.build(values)
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    return Network(module.PRESETS, build)
+
+
 #: A new network is one line here; what it builds has a `config` (see `Config`).
-NETWORKS = {
-    "scgcnet": Network(PRESETS, lambda values: SCGCNet(SCGCNetConfig.from_dict(values))),
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "scgcnet": _own,
+    **{name: partial(_peer, name) for name in peers.NAMES},
 }
 
 
 def model_names() -> list[str]:
-    """The names that `create_model` knows."""
-    return sorted(NETWORKS)
+    """The names that `create_model` knows: ours, then the comparison methods in the paper's order."""
+    return list(NETWORKS)
+
+
+def model_sizes(name: str) -> list[str]:
+    """The sizes that a network comes in.
+
+    Raises:
+        ValueError: The name is unknown.
+        MissingPackageError: The network's code needs a package that is not installed.
+    """
+    return list(_network(name).presets)
 
 
 def create_model(
@@ -60,16 +92,19 @@ def create_model(
 
     Args:
         name: One of `model_names()`.
-        size: A preset of that network; for scgcnet tiny, small, lean or base.
+        size: A preset of that network, see `model_sizes`: for scgcnet tiny, small, lean or base; for every comparison
+            method tiny and paper, for some also sizes that their authors published.
         in_channels: Bands of the input image.
         num_classes: Channels of the logits.
         **options: Fields of the network's configuration that replace the preset's, such as `psccs=False`.
 
     Returns:
-        A module that maps images (B, in_channels, H, W) to logits (B, num_classes, H, W).
+        A module that maps images (B, in_channels, H, W) to logits (B, num_classes, H, W). While it is in training
+        mode, one with auxiliary heads gives their logits beside (`peers.base.Auxiliary`).
 
     Raises:
         ValueError: The name, size or an option is unknown, or a value is out of range.
+        MissingPackageError: The network's code needs a package that is not installed.
     """
     network = _network(name)
     if size not in network.presets:
@@ -81,7 +116,14 @@ def create_model(
 def _network(name: str) -> Network:
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: there are {', '.join(model_names())}")
-    return NETWORKS[name]
+    try:
+        return NETWORKS[name]()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("scgcnet"):
+            raise
+        raise MissingPackageError(
+            f"the network {name} needs the package {error.name}: pip install 'scgcnet[peers]'"
+        ) from error
 
 
 def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = None) -> None:
@@ -127,6 +169,7 @@ def load_model(path: Path | str) -> nn.Module:
 
     Raises:
         WeightsError: The file is missing, damaged, or its tensors do not fit its configuration.
+        MissingPackageError: The network's code needs a package that is not installed.
     """
     path = Path(path)
     metadata = read_metadata(path)

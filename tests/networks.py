@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scgcnet import zoo
+from scgcnet import efficiency, zoo
 
 
 class NetworkTests:
@@ -18,6 +18,7 @@ class NetworkTests:
     name: ClassVar[str]
     size: ClassVar[str] = "tiny"
     options: ClassVar[dict[str, Any]] = {}
+    stride: ClassVar[int] = 32  # what sides are padded to
 
     @classmethod
     def build(cls, **options: Any) -> nn.Module:
@@ -38,7 +39,9 @@ class NetworkTests:
 
     def test_padding_repeats_the_border(self, model: nn.Module) -> None:
         image = torch.randn(1, 3, 50, 70)
-        padded = torch.nn.functional.pad(image, (0, 26, 0, 14), mode="replicate")
+        pad = (0, -70 % self.stride, 0, -50 % self.stride)
+        assert any(pad)
+        padded = torch.nn.functional.pad(image, pad, mode="replicate")
         with torch.no_grad():
             torch.testing.assert_close(model(image), model(padded)[:, :, :50, :70])
 
@@ -58,7 +61,12 @@ class NetworkTests:
         with torch.no_grad():
             for p in model.parameters():
                 p.add_(0.01 * torch.randn_like(p))
-        model(torch.randn(2, 3, 64, 96)).square().mean().backward()
+        outputs = model(torch.randn(2, 3, 64, 96))
+        logits, auxiliary = (outputs, []) if isinstance(outputs, Tensor) else outputs
+        assert logits.shape == (2, 2, 64, 96)
+        assert all(head.logits.shape == logits.shape and 0 < head.weight <= 1 for head in auxiliary)
+        assert bool(auxiliary) == any(name.startswith("aux.") for name, _ in model.named_parameters())
+        sum((head.logits.square().mean() for head in auxiliary), logits.square().mean()).backward()
         for name, p in model.named_parameters():
             assert p.grad is not None, name
             assert p.grad.isfinite().all(), name
@@ -89,8 +97,31 @@ class NetworkTests:
             torch.testing.assert_close(exported(image), model(image))
 
     def test_compiles(self, model: nn.Module) -> None:
+        torch._dynamo.reset()  # all networks share `Peer.forward`, which is compiled only so often in one process
         image = torch.randn(1, 3, 64, 64)
         compiled: Any = torch.compile(model, backend="aot_eager", fullgraph=True)
         with torch.no_grad():
             expected: Tensor = model(image)
             torch.testing.assert_close(compiled(image), expected, rtol=1e-4, atol=1e-5)
+
+
+class PeerTests(NetworkTests):
+    """What a comparison method must do beyond that: cost what `tiny` of ours costs, count as its reference does."""
+
+    def test_tiny_costs_what_ours_does(self) -> None:
+        with torch.device("meta"):
+            model = zoo.create_model(self.name, "tiny")
+        cost = efficiency.count_cost(model, (1, 3, 128, 128))
+        assert 0.06 <= cost.gmac <= 0.10
+        assert cost.params <= 2.0e6
+
+    def test_paper_size_trains(self) -> None:
+        """Shapes only, on the meta device: the paper's size takes any image and has its auxiliary heads."""
+        with torch.device("meta"):
+            model = zoo.create_model(self.name, "paper")
+        model.train()
+        outputs = model(torch.empty(2, 3, 200, 256, device="meta"))
+        logits, auxiliary = (outputs, []) if isinstance(outputs, Tensor) else outputs
+        assert [tuple(t.shape) for t in (logits, *(head.logits for head in auxiliary))] == [(2, 2, 200, 256)] * (
+            1 + len(auxiliary)
+        )

@@ -36,8 +36,12 @@ def test_help_needs_no_heavy_import():
 def test_list_and_status(project, capsys):
     assert main(["study", "list", "--profile", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
-    assert all(re.match(r"bijie-scgcnet-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
+    assert len(lines) == 23
+    assert all(re.match(r"bijie-[a-z0-9]+-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
+    assert main(["study", "list", "--trials"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 18 * 4
+    assert re.match(r"bijie-scgcnet-tiny-cpu-s0-[0-9a-f]{10} +not run +rate 0\.0005$", lines[0])
     assert main(["study", "status"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"Table I, .* not run +0 of 10", out)
@@ -73,8 +77,18 @@ def test_damaged_claims_are_one_line(project, capsys):
         (["study", "run", "x", "--profile", "smoke"], "name either run ids or a --profile"),
         (["study", "run", "--profile", "warp"], "no profile 'warp': choose one of smoke, cpu, gpu, paper"),
         (["study", "run", "--profile", "cpu"], "Bijie"),
+        (["study", "trials", "bijie-unet"], "4 trials in study.yml with an id like 'bijie-unet'"),
+        (["study", "trials", "--profile", "cpu"], "Bijie"),
+        (
+            ["study", "trials", "nope"],
+            "no trial in study.yml with an id like 'nope': see `scgcnet study list --trials`",
+        ),
+        (["study", "trials", "x", "--profile", "cpu"], "name either trials or a --profile"),
         (["study", "list", "--profile", "warp"], "no profile 'warp'"),
-        (["study", "chapter", "nope"], "no chapter 'nope' in study.yml: there are start, audit, network, bijie"),
+        (
+            ["study", "chapter", "nope"],
+            "no chapter 'nope' in study.yml: there are start, audit, network, competitors, bijie",
+        ),
         (["study", "book"], "_toc.yml"),
         (["study", "chapter", "bijie", "-p", "epohcs", "5"], "did you mean 'epochs'?"),
         (["data", "check", "nope"], "no data set 'nope'"),
@@ -130,3 +144,11 @@ def test_unknown_commands_are_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["study", "launch"])
     assert stop.value.code == 2
+
+
+def test_trials_are_shown_in_a_table_of_rates(project, capsys):
+    """Without ids or a profile nothing is trained: the table shows what is stored, here nothing."""
+    assert main(["study", "trials"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Learning rates tried")
+    assert re.search(r"^ +vmamba tiny +bijie, cpu( +not run){5}", out, re.MULTILINE)

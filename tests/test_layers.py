@@ -12,18 +12,19 @@ PACKAGE = Path(__file__).resolve().parents[1] / "scgcnet"
 ROOMS = {
     "checkout": set(),
     "files": set(),
+    "torchvision_ops": set(),
     "scan": set(),
     "model": {"scan"},
-    "peers": {"scan", "model"},
+    "peers": {"scan", "model", "torchvision_ops"},
     "zoo": {"model", "peers"},
     "efficiency": {"zoo"},
     "data": set(),
-    "train": {"zoo", "data"},
-    "study": {"zoo", "data", "train", "efficiency"},
+    "train": {"zoo", "data", "torchvision_ops"},
+    "study": {"zoo", "data", "train", "efficiency", "peers"},
     "explain": {"zoo", "data", "train", "model", "efficiency"},
     "plots": {"study"},
     "bench": {"scan"},
-    "cli": {"data", "study", "bench"},
+    "cli": {"data", "study", "peers", "bench"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

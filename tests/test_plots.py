@@ -101,3 +101,26 @@ def test_shares_show_every_row_and_name_the_far_ones():
     np.testing.assert_allclose(bar.get_xdata(), [5.588, 5.612], atol=0.01)
     assert (mark.get_color(), mark.get_marker(), list(mark.get_ydata())) == (plots.VERMILION, "D", [0])
     assert {line.get_marker() for line in cld.lines[1::2]} == {"o", "s", "D"}  # told apart without colour
+
+
+def test_every_network_has_a_panel_with_ours_behind() -> None:
+    histories = {f"n{i}": [{"epoch": 0, "val_iou": 0.1 * i}, {"epoch": 1, "val_iou": None}] for i in range(7)}
+    figure = plots.curve_grid(histories, "n3")
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == list(histories)
+    for i, axis in enumerate(shown):
+        np.testing.assert_allclose([line.get_ydata()[0] for line in axis.lines], [30, 10 * i])
+    assert plots.curve_grid({}, "n3").axes  # nothing stored yet: an empty figure, no error
+
+
+def test_costs_are_sorted_and_two_sizes_are_joined() -> None:
+    rows = {"dear": (2.0, 50.0, 90.0), "cheap": (30.0, 5.0, 5.0), "ours": (7.0, 20.0, 20.0)}
+    figure = plots.cost_dots(rows, "ours", [512, 2048])
+    left, right = figure.axes
+    labels = [text.get_text() for text in left.get_yticklabels()]
+    assert labels == ["dear", "ours", "cheap"]  # from the bottom
+    assert [text.get_fontweight() for text in left.get_yticklabels()] == ["normal", "bold", "normal"]
+    assert [line.get_xdata()[0] for line in left.lines] == [2.0, 7.0, 30.0]
+    joins = [line for line in right.lines if line.get_linestyle() == "-"]
+    assert [list(line.get_xdata()) for line in joins] == [[50.0, 90.0], [20.0, 20.0], [5.0, 5.0]]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["at 512 x 512", "at 2048 x 2048"]

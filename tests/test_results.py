@@ -12,9 +12,11 @@ from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import load_plan
 from scgcnet.study.statistics import summarize
 from scgcnet.study.store import FOLDERS
+from scgcnet.study.trials import choices
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDS = {path.stem: store.load(path) for path in sorted((REPOSITORY / FOLDERS["real"]).glob("*.json"))}
+TRIALS = store.load_trials("real", REPOSITORY)
 WEIGHTS = sorted((REPOSITORY / "results" / "weights").glob("*.safetensors"))
 LOOKS = Counter(look.run_id for look in read_looks("real", REPOSITORY))
 
@@ -36,7 +38,7 @@ def test_a_run_is_on_real_data_under_its_committed_split(run_id: str) -> None:
 
 def test_the_readme_tells_what_is_stored() -> None:
     """The scores in its text, from the runs: three seeds on split 0, one seed on three splits."""
-    runs = [record for run_id, record in RECORDS.items() if run_id in PLANNED and record.dataset == "bijie"]
+    runs = [record for run_id, record in RECORDS.items() if run_id in PLANNED and "bijie_iou" in record.claims]
     readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
     for group in ([r for r in runs if r.split == 0], [r for r in runs if r.seed == 0]):
         found = summarize([100 * record.metrics["resized"]["iou"] for record in group])
@@ -50,6 +52,22 @@ def test_all_runs_on_a_data_set_saw_the_same_images() -> None:
     for record in RECORDS.values():
         seen.setdefault(record.dataset, set()).add(record.data_sha256)
     assert {dataset: len(hashes) for dataset, hashes in seen.items()} == dict.fromkeys(seen, 1)
+
+
+def test_every_network_takes_the_rate_that_won_its_trials() -> None:
+    for choice in choices(load_plan(REPOSITORY / "study.yml"), TRIALS):
+        assert choice.best is not None, f"{choice.model}: a trial is missing"
+        assert choice.taken == choice.best, choice.model
+        # Of other code they would say nothing of the present network.
+        stale = [trial.run_id for trial in choice.found.values() if trial is not None and store.is_stale(trial)]
+        assert stale == [], f"{choice.model}: make its trials again"
+
+
+def test_trials_saw_the_images_of_the_runs_and_their_split() -> None:
+    for trial in TRIALS:
+        assert trial.split_sha256 == file_sha256(committed_split(trial.dataset, trial.split))
+        assert trial.data_sha256 in {r.data_sha256 for r in RECORDS.values() if r.dataset == trial.dataset}
+        assert trial.dirty is False
 
 
 def test_every_look_is_at_a_split_of_its_run() -> None:

@@ -3,7 +3,7 @@
 from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
 from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
-from scgcnet.study.store import Record, StoreError, load_all
+from scgcnet.study.store import Record, StoreError, Trial, load_all, load_trials
 
 __all__ = [
     "Plan",
@@ -11,10 +11,12 @@ __all__ = [
     "Record",
     "Run",
     "StoreError",
+    "Trial",
     "chapter_runs",
     "data_parts",
     "load_all",
     "load_plan",
+    "load_trials",
     "project_root",
     "read_looks",
     "run",

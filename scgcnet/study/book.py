@@ -27,7 +27,7 @@ from scgcnet.study.chapters import (
 )
 from scgcnet.study.plan import Plan, load_plan, project_root
 from scgcnet.study.schema import read_yaml
-from scgcnet.study.store import FOLDERS
+from scgcnet.study.store import FOLDERS, TRIAL_FOLDERS
 
 PAGES = "book"
 SOURCE = "build/book-src"
@@ -69,7 +69,7 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     faults = [f"chapter {name} failed: {message}" for name, message in failed.items()]
     faults += render(root / SOURCE, root / OUTPUT)
     html = root / HTML
-    for folder in FOLDERS.values():  # tables link to run files by their path below the project root
+    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values()):  # tables link to their files
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
     faults += gate(html, pages, failed)

@@ -34,7 +34,8 @@ def code_sha256(model: str, datasets: Collection[str], package: Path | None = No
     `CODE_ROOMS`: a change of one network leaves the runs of the others as they are. Each file is parsed and hashed as
     a tree without docstrings, so a comment, a docstring or a line break does not mark a run as stale, while any
     change of a statement does, whether or not it changes a number. Fields that are empty are left out, because newer
-    versions of Python add some.
+    versions of Python add some. The libraries that a network is taken from do not count: a run file has their versions,
+    and the hash of the lock.
 
     Args:
         model: the network's name in the zoo.

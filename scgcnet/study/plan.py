@@ -8,14 +8,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 from scgcnet.checkout import PLAN_FILE, find_checkout
-from scgcnet.study.schema import closed, first_fault, read_yaml
+from scgcnet.study.plan_schema import PLAN, SETTINGS
+from scgcnet.study.schema import first_fault, read_yaml
 
 CLAIMS_FILE = "results/paper/claims.csv"
 
@@ -58,7 +59,7 @@ class Profile:
             PlanError: a key that no profile has, or a value that study.yml would not accept either.
         """
         settings = {**self.settings, **changes}
-        if fault := first_fault(settings, _SETTINGS):
+        if fault := first_fault(settings, SETTINGS):
             raise PlanError(f"profile {self.name}, {fault}")
         return dict(_plain(settings))
 
@@ -142,10 +143,15 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole of study.yml; runs are expanded and sorted by priority."""
+    """The whole of study.yml; runs are expanded and sorted by priority.
+
+    `trials` are the trainings by which the planned runs got the settings in which they differ from their profile. They
+    have the form of runs, but are judged on validation alone (scgcnet/study/trials.py).
+    """
 
     profiles: Mapping[str, Profile]
     runs: tuple[Run, ...]
+    trials: tuple[Run, ...]
     chapters: Mapping[str, Chapter]
     exhibits: tuple[Exhibit, ...]
 
@@ -165,17 +171,39 @@ class Plan:
             self.profile(profile)
         return [run for run in self.runs if profile in (None, run.profile)]
 
+    def select_trials(self, profile: str | None = None) -> list[Run]:
+        """Trials of one profile, or all."""
+        if profile is not None:
+            self.profile(profile)
+        return [trial for trial in self.trials if profile in (None, trial.profile)]
+
     def find(self, run_id: str) -> Run:
         """The planned run with this id, or with the one id that starts so.
 
         Raises:
             PlanError: no run, or more than one, has such an id.
         """
-        found = [run for run in self.runs if run.run_id.startswith(run_id)]
-        if len(found) != 1:
-            what = "no run" if not found else f"{len(found)} runs"
-            raise PlanError(f"{what} in {PLAN_FILE} with an id like {run_id!r}: see `scgcnet study list`")
-        return found[0]
+        return _only(self.runs, run_id, "run")
+
+    def find_trial(self, run_id: str) -> Run:
+        """The planned trial with this id, or with the one id that starts so; it raises as `find` does."""
+        return _only(self.trials, run_id, "trial")
+
+    def settings(self, dataset: str, model: str, size: str, profile: str) -> Mapping[str, Any]:
+        """What a network without overrides is trained with.
+
+        These are the profile's settings, unless all planned runs of that network have others.
+
+        Raises:
+            PlanError: there is no such profile.
+        """
+        usual = self.profile(profile).settings
+        planned = [
+            run.settings
+            for run in self.runs
+            if (run.dataset, run.model, run.size, run.profile) == (dataset, model, size, profile) and not run.overrides
+        ]
+        return usual if usual in planned or not planned else planned[0]
 
     def make_run(
         self,
@@ -198,13 +226,15 @@ class Plan:
             profile: name of a profile in study.yml.
             split: number of the committed split.
             seed: seed of weights, order and augmentation.
-            changes: settings that replace the profile's, such as {"epochs": 5}.
+            changes: settings that replace those of the profile and of the network's planned runs, such as
+                {"epochs": 5}.
             overrides: fields of the network's configuration that replace the preset's.
 
         Raises:
             PlanError: unknown profile, unknown setting, or a value out of range.
         """
-        settings = self.profile(profile).changed(changes or {})
+        planned_settings = self.settings(dataset, model, size, profile)
+        settings = self.profile(profile).changed({**planned_settings, **(changes or {})})
         run = Run(dataset, model, size, profile, settings, split=split, seed=seed, overrides=overrides or {})
         return next((planned for planned in self.runs if planned.config == run.config), run)
 
@@ -226,7 +256,7 @@ def load_plan(path: Path | None = None) -> Plan:
         raise PlanError(f"{path} does not exist") from None
     except ValueError as error:  # also a file that is no UTF-8
         raise PlanError(f"{path} is not valid YAML: {error}") from None
-    if fault := first_fault(tree, _PLAN):
+    if fault := first_fault(tree, PLAN):
         raise PlanError(f"{path}: {fault}")
 
     profiles = {name: _profile(name, block) for name, block in tree["profiles"].items()}
@@ -237,7 +267,10 @@ def load_plan(path: Path | None = None) -> Plan:
             raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
         _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
         runs += _expand(block, profiles[block["profile"]])
-    ids = [run.run_id for run in runs]
+    trials: list[Run] = []
+    for index, block in enumerate(tree.get("trials", [])):
+        trials += _trials(block, runs, profiles, f"{path}: trials.{index}")
+    ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
         raise PlanError(f"{path}: runs: {twice[0]} is listed twice")
 
@@ -248,7 +281,8 @@ def load_plan(path: Path | None = None) -> Plan:
     chapters = {
         name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
     }
-    return Plan(profiles, tuple(sorted(runs, key=lambda run: run.priority)), chapters, tuple(exhibits))
+    ordered = tuple(sorted(runs, key=lambda run: run.priority))
+    return Plan(profiles, ordered, tuple(trials), chapters, tuple(exhibits))
 
 
 def _profile(name: str, block: Mapping[str, Any]) -> Profile:
@@ -263,7 +297,7 @@ def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
             model=block["model"],
             size=block["size"],
             profile=profile.name,
-            settings=profile.settings,
+            settings=profile.changed(block.get("settings", {})),
             split=split,
             seed=seed,
             overrides=block.get("overrides", {}),
@@ -272,6 +306,40 @@ def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
         )
         for split, seed in product(block["splits"], block["seeds"])
     ]
+
+
+def _trials(block: Mapping[str, Any], runs: Iterable[Run], profiles: Mapping[str, Profile], where: str) -> list[Run]:
+    """A trial for each learning rate, for each network that the profile trains on the data."""
+    profile = profiles.get(block["profile"])
+    if profile is None:
+        raise PlanError(f"{where}.profile: no profile {block['profile']!r}")
+    if "lr" in block["settings"]:
+        raise PlanError(f"{where}.settings: lr is what the trials are about: list its values under lr")
+    wanted = (block["dataset"], block["profile"])
+    networks = dict.fromkeys((run.model, run.size) for run in runs if (run.dataset, run.profile) == wanted)
+    if not networks:
+        raise PlanError(f"{where}: no run is planned on {block['dataset']!r} with the profile {block['profile']!r}")
+    return [
+        Run(
+            dataset=block["dataset"],
+            model=model,
+            size=size,
+            profile=profile.name,
+            settings=profile.changed({**block["settings"], "lr": lr}),
+            split=block["split"],
+            seed=block["seed"],
+        )
+        for (model, size), lr in product(networks, block["lr"])
+    ]
+
+
+def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:
+    found = [run for run in planned if run.run_id.startswith(run_id)]
+    if len(found) != 1:
+        how_many = f"no {what}" if not found else f"{len(found)} {what}s"
+        listing = "scgcnet study list" + " --trials" * (what == "trial")
+        raise PlanError(f"{how_many} in {PLAN_FILE} with an id like {run_id!r}: see `{listing}`")
+    return found[0]
 
 
 def _claim_ids(path: Path) -> set[str] | None:
@@ -305,81 +373,3 @@ def _floats(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_floats(item) for item in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-_NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
-_TEXT = {"type": "string", "minLength": 1}
-_COUNT = {"type": "integer", "minimum": 1}
-_WHOLE = {"type": "integer", "minimum": 0}
-_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
-_NOT_NEGATIVE = {"type": "number", "minimum": 0}
-_CLAIMS = {"type": "array", "items": _NAME, "uniqueItems": True}
-
-# Every setting is a field of scgcnet.train.TrainConfig, spelled out because that class imports torch;
-# tests/study/test_plan.py holds the two together.
-_SETTING_KEYS: dict[str, Any] = {
-    "image_size": {"type": "integer", "minimum": 32},
-    "epochs": _COUNT,
-    "batch_size": _COUNT,
-    "optimizer": {"enum": ["adam", "adamw"]},
-    "lr": _POSITIVE,
-    "betas": {"type": "array", "items": _SHARE, "minItems": 2, "maxItems": 2},
-    "weight_decay": _NOT_NEGATIVE,
-    "warmup_epochs": _NOT_NEGATIVE,
-    "gradient_clip": _NOT_NEGATIVE,
-    "ema_decay": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-    "precision": {"enum": ["32", "bf16"]},
-    "loss": closed({"dwce": _SHARE, "focal": _SHARE, "lovasz": _SHARE}),
-    "focal_exponent": _NOT_NEGATIVE,
-    "augment": closed(
-        {
-            "scale": {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2},
-            "hflip": _SHARE,
-            "vflip": _SHARE,
-            "rot90": {"type": "boolean"},
-            "brightness": _SHARE,
-            "contrast": _SHARE,
-            "saturation": _SHARE,
-            "hue": {"type": "number", "minimum": 0, "maximum": 0.5},
-        }
-    ),
-}
-_SETTINGS = closed(_SETTING_KEYS)
-_PROFILE = closed({"about": _TEXT, "data": {"enum": ["real", "synthetic"]}, **_SETTING_KEYS})
-_RUN = closed(
-    {
-        "dataset": _NAME,
-        "model": _NAME,
-        "size": _NAME,
-        "profile": _NAME,
-        "splits": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
-        "seeds": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
-        "priority": _COUNT,
-        "claims": _CLAIMS,
-        "overrides": {"type": "object"},
-    },
-    optional=("claims", "overrides"),
-)
-_CHAPTER = closed(
-    {
-        "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
-        "parameters": {"type": "object", "propertyNames": _NAME},
-    },
-    optional=("parameters",),
-)
-_EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})
-
-
-def _named(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "propertyNames": _NAME, "additionalProperties": item}
-
-
-_PLAN = closed(
-    {
-        "profiles": _named(_PROFILE),
-        "runs": {"type": "array", "items": _RUN},
-        "chapters": _named(_CHAPTER),
-        "exhibits": _named(_EXHIBIT),
-    }
-)

@@ -1,4 +1,4 @@
-"""One run from data to run file: `run(spec)` gives the stored result, or computes it.
+"""One run from data to run file: `run(spec)` gives the stored result, or computes it; `run_trial` does without a test.
 
 torch, lightning and the data room are imported when a run is computed, not when the study is listed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,10 @@ from scgcnet.study.plan import Plan, PlanError, Run, project_root
 from scgcnet.study.store import (
     Record,
     StoreError,
+    Trial,
     describe_processor,
     find,
+    find_trial,
     is_stale,
     provenance,
     save,
@@ -29,8 +31,9 @@ from scgcnet.study.store import (
 )
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from scgcnet.data import LandslideDataset
-    from scgcnet.train import TrainConfig
 
 WEIGHTS_FOLDER = "build/weights"  # of every run computed here, not committed
 PUBLISHED_FOLDER = "results/weights"  # of the few that are
@@ -60,11 +63,7 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
     stored = find(spec.run_id, "real", root)
     if stored and not force:
         return _with_claims(stored, spec)
-    if changed := changed_since_start():
-        raise StoreError(
-            f"the code has changed since this process began ({', '.join(changed[:3])}): start again, so that the run "
-            "file tells which code made it"
-        )
+    _refuse_changed_code()
 
     from scgcnet.data import data_sha256, open_dataset
     from scgcnet.train import distributed
@@ -101,31 +100,11 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
     import torch
 
     from scgcnet import zoo
-    from scgcnet.data import open_dataset, split_sha256
-    from scgcnet.efficiency import count_cost
-    from scgcnet.train import distributed, evaluate, fit
+    from scgcnet.data import open_dataset
+    from scgcnet.train import distributed, evaluate
 
     root = project_root()
-    made_at = provenance(root)
-    code_sha = code_sha256(spec.model, {spec.dataset, *spec.config["train_datasets"]})
-    config = train_config(spec)
-    size = config.image_size
-    channels = train[0].image.shape[2]
-    started = time.monotonic()
-
-    torch.manual_seed(spec.seed)
-    try:
-        model = zoo.create_model(spec.model, spec.size, in_channels=channels, **spec.overrides)
-    except (TypeError, ValueError) as error:
-        raise PlanError(f"run {spec.run_id}: {error}") from None
-    cost = count_cost(model, (1, channels, size, size))
-
-    # Keyed on code, data and split as well: an unfinished training on others must not be taken up.
-    split_sha = split_sha256(spec.dataset, spec.split)
-    key = f"{code_sha[:10]}-{data_sha[:10]}-{split_sha[:10]}"
-    folder = root / TRAINING_FOLDER / spec.run_id / key
-    val = open_dataset(spec.dataset, spec.split, "val")
-    result = fit(model, train, val, config, spec.seed, folder, progress=progress)
+    trained = _train(spec, train, data_sha, progress=progress)
     rank, world = distributed()
     if rank > 0:  # the first process scores and stores; the others read what it stored
         torch.distributed.barrier()
@@ -133,63 +112,140 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
         assert stored is not None
         return stored
 
-    look = Look(_now(), spec.dataset, spec.split, spec.run_id, code_sha)
+    look = Look(_now(), spec.dataset, spec.split, spec.run_id, trained.fields["code_sha256"])
     looks = note_look(look, train.kind, root)
     test = open_dataset(spec.dataset, spec.split, "test")
-    network = result.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    network = trained.model.to("cuda" if torch.cuda.is_available() else "cpu")
     record = Record(
-        run_id=spec.run_id,
         claims=list(spec.claims),
-        dataset=spec.dataset,
-        data_kind=train.kind,
-        train_datasets=spec.config["train_datasets"],
-        split=spec.split,
-        split_sha256=split_sha,
-        data_sha256=data_sha,
-        model=spec.model,
-        size=spec.size,
-        flags=dict(spec.overrides),
-        params=cost.params,
-        gmac=cost.gmac,
-        profile=spec.profile,
-        seed=spec.seed,
-        config=spec.config,
-        metrics=evaluate(network, test, size),
-        history=without_nan(result.history),
-        best_epoch=result.best_epoch,
+        metrics=evaluate(network, test, spec.settings["image_size"]),
         test_looks=looks,
-        device=_device(),
-        wall_s=round(time.monotonic() - started, 1),
-        finished_utc=_now(),
-        code_sha256=code_sha,
-        **made_at,
+        **trained.finished(),
     )
     weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
     for path in (weights, root / record.file):
         files.sweep(path)
-    zoo.save_model(result.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
+    zoo.save_model(trained.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
     save(record, root)
-    files.remove_folder(folder.parent)  # the optimiser's state of a finished run is of no use
+    files.remove_folder(trained.folder)  # the optimiser's state of a finished run is of no use
     if world > 1:
         torch.distributed.barrier()
     return record
 
 
-def train_config(spec: Run) -> TrainConfig:
-    """The settings of a run as `fit` takes them; loader processes are added, which change no number."""
+def run_trial(spec: Run, *, progress: bool = True) -> Trial:
+    """The result of one trial: read from the store, or trained and stored. The test part stays closed.
+
+    Unlike a run, a trial of other code or other data is computed again: it serves to choose among present recipes.
+
+    Args:
+        spec: a trial of study.yml.
+        progress: show a progress bar.
+
+    Raises:
+        PlanError: the network does not know the size; or several processes (torchrun) were started for it.
+        DatasetNotFoundError: the trial is not stored and its data set is not there.
+        DatasetError, StoreError, WriteError, TrainingError: as for `run`.
+    """
+    root = project_root()
+    stored = find_trial(spec.run_id, "real", root)
+    if stored and not is_stale(stored):
+        return stored
+    _refuse_changed_code()
+
+    from scgcnet.data import data_sha256, open_dataset
+    from scgcnet.train import distributed
+
+    if distributed()[1] > 1:
+        raise PlanError(f"trial {spec.run_id}: trials are small; start one process, not torchrun")
+    train = open_dataset(spec.dataset, spec.split, "train")
+    data_sha = data_sha256(spec.dataset)
+    with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
+        stored = find_trial(spec.run_id, train.kind, root)
+        if stored and not is_stale(stored) and stored.data_sha256 == data_sha:
+            return stored
+        trained = _train(spec, train, data_sha, progress=progress)
+        trial = Trial(**trained.finished())
+        files.sweep(root / trial.file)
+        save(trial, root)
+        files.remove_folder(trained.folder)
+    return trial
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a training leaves: the network, the fields of its file that are known then, and its folder."""
+
+    model: nn.Module
+    fields: dict[str, Any]
+    started: float
+    folder: Path
+
+    def finished(self) -> dict[str, Any]:
+        """All fields that runs and trials share, as of now."""
+        return {**self.fields, "wall_s": round(time.monotonic() - self.started, 1), "finished_utc": _now()}
+
+
+def _train(spec: Run, train: LandslideDataset, data_sha: str, *, progress: bool) -> _Trained:
+    """Trains a run's network on its training part and picks the epoch on its validation part."""
     import torch
 
-    from scgcnet.data import AugmentConfig
-    from scgcnet.train import LossWeights, TrainConfig
+    from scgcnet.data import open_dataset, split_sha256
+    from scgcnet.efficiency import count_cost
+    from scgcnet.train import TrainConfig, fit, new_network
+    from scgcnet.zoo import MissingPackageError
 
-    settings: dict[str, Any] = dict(spec.settings)
-    augment = dict(settings.pop("augment"))
-    augment["scale"] = tuple(augment["scale"])
-    settings["betas"] = tuple(settings["betas"])
+    root = project_root()
+    made_at = provenance(root)
+    code_sha = code_sha256(spec.model, {spec.dataset, *spec.config["train_datasets"]})
     # One network on a processor leaves no core for loaders; a graphics card would wait without them.
     workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
-    loss = LossWeights(**settings.pop("loss"))
-    return TrainConfig(loss=loss, augment=AugmentConfig(**augment), workers=workers, **settings)
+    config = TrainConfig.from_settings(spec.settings, workers)
+    channels = train[0].image.shape[2]
+    started = time.monotonic()
+    try:
+        model = new_network(spec.model, spec.size, channels, spec.overrides, spec.seed)
+    except (TypeError, ValueError, MissingPackageError) as error:
+        raise PlanError(f"run {spec.run_id}: {error}") from None
+    cost = count_cost(model, (1, channels, config.image_size, config.image_size))
+
+    # Keyed on code, data and split as well: an unfinished training on others must not be taken up.
+    split_sha = split_sha256(spec.dataset, spec.split)
+    key = f"{code_sha[:10]}-{data_sha[:10]}-{split_sha[:10]}"
+    folder = root / TRAINING_FOLDER / spec.run_id
+    val = open_dataset(spec.dataset, spec.split, "val")
+    result = fit(model, train, val, config, spec.seed, folder / key, progress=progress)
+    fields = {
+        "run_id": spec.run_id,
+        "dataset": spec.dataset,
+        "data_kind": train.kind,
+        "train_datasets": spec.config["train_datasets"],
+        "split": spec.split,
+        "split_sha256": split_sha,
+        "data_sha256": data_sha,
+        "code_sha256": code_sha,
+        "model": spec.model,
+        "size": spec.size,
+        "flags": dict(spec.overrides),
+        "params": cost.params,
+        "gmac": cost.gmac,
+        "profile": spec.profile,
+        "seed": spec.seed,
+        "config": spec.config,
+        "history": without_nan(result.history),
+        "best_epoch": result.best_epoch,
+        "device": _device(),
+        **made_at,
+    }
+    return _Trained(result.model, fields, started, folder)
+
+
+def _refuse_changed_code() -> None:
+    if changed := changed_since_start():
+        raise StoreError(
+            f"the code has changed since this process began ({', '.join(changed[:3])}): start again, so that the run "
+            "file tells which code made it"
+        )
 
 
 def _now() -> str:
@@ -201,7 +257,9 @@ def _device() -> str:
 
     from scgcnet.train import distributed
 
-    one = torch.cuda.get_device_name(0) if torch.cuda.is_available() else describe_processor()
+    threads = torch.get_num_threads()
+    processor = f"{describe_processor()}, {threads} thread{'s' * (threads != 1)} used"
+    one = torch.cuda.get_device_name(0) if torch.cuda.is_available() else processor
     world = distributed()[1]
     return one if world == 1 else f"{world} processes, each on {one}"
 
@@ -283,7 +341,13 @@ def chapter_runs(
     changes = {key: value for key, value in asked.items() if value is not None}
     made = []
     for model in models:
-        planned = [r for r in plan.select(profile) if (r.dataset, r.model, r.split) == (dataset, model, split)]
+        planned = [
+            r
+            for r in plan.select(profile)
+            if (r.dataset, r.model, r.split) == (dataset, model, split)
+            and not r.overrides
+            and r.settings == plan.settings(dataset, model, r.size, profile)
+        ]
         for preset in [size] if size else list(dict.fromkeys(r.size for r in planned)) or ["tiny"]:
             # A recipe changed by hand is somebody's trial, for which one seed does.
             repeats = [] if changes else [r.seed for r in planned if r.size == preset]

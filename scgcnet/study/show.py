@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+LONG = 40  # characters of a cell that is not to be squeezed into a narrow column
 NONE = "-"  # nothing may stand in this cell, as opposed to "not run"
 
 
@@ -57,7 +58,9 @@ class Table:
 
 def _row(cells: Sequence[object]) -> str:
     first, *rest = map(_cell, cells)
-    return f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
+    classes = [' class="long"' * (len(str(cell)) > LONG) for cell in cells[1:]]  # sentences are given room
+    columns = "".join(f"<td{given}>{cell}</td>" for given, cell in zip(classes, rest, strict=True))
+    return f'<tr><th scope="row">{first}</th>{columns}</tr>'
 
 
 def _cell(value: object) -> str:

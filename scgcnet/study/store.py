@@ -1,7 +1,8 @@
-"""The run store: one JSON file for each finished run, checked when written and when read.
+"""The run store: one JSON file for each finished run or trial, checked when written and when read.
 
-Runs on real data lie in results/runs and are committed; runs on synthetic data prove that the machinery
-works, lie in build/runs and are not. A file is written whole or not at all.
+A trial is a training that was judged on the validation part alone, to choose a recipe; no test part was opened. What
+was done on real data lies in results/ and is committed; what was done on synthetic data proves that the machinery
+works, lies in build/ and is not. A file is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scgcnet.study.schema import closed, first_fault
 
 Kind = Literal["real", "synthetic"]
 FOLDERS: Mapping[Kind, str] = {"real": "results/runs", "synthetic": "build/runs"}
+TRIAL_FOLDERS: Mapping[Kind, str] = {"real": "results/trials", "synthetic": "build/trials"}
 SCORES = ("precision", "recall", "f1", "iou", "oa")
 SEAL = "content_sha256"  # of everything else in a run file
 LARGEST = 2**24  # bytes; a run file has some ten thousand, and one that claims to be huge is not worth reading
@@ -34,13 +36,12 @@ class StoreError(ValueError):
 
 
 @dataclass(frozen=True)
-class Record:
-    """One finished run, field by field as in its file.
+class Training:
+    """What a finished run and a trial have in common, field by field as in their files.
 
     Attributes:
         run_id: readable prefix and hash of `config`.
-        claims: ids in results/paper/claims.csv.
-        dataset: the one tested on.
+        dataset: the one trained for.
         data_kind: "real" | "synthetic".
         train_datasets: the ones trained on.
         split: number of the split.
@@ -50,15 +51,13 @@ class Record:
         model: name for `create_model`.
         size: preset.
         flags: what the run changes in the preset; empty for the network as it is.
-        params: trainable parameters.
+        params: trainable parameters, auxiliary heads included.
         gmac: 10^9 multiply-accumulates for one image at the network's input size.
         profile: name in study.yml.
         seed: of weights, order and augmentation.
         config: everything that decided the result, but code and data.
-        metrics: {pooled, resized, per_image, confusion} on the test part; scores are fractions of 1.
         history: one row of numbers for each epoch, null where undefined.
         best_epoch: the epoch, counted from 0, whose weights were kept: the best on validation.
-        test_looks: how often this configuration has been scored on the test part.
         git_sha: commit of the checkout, null outside git.
         dirty: whether code, plan or lock differed from that commit, null outside git.
         lock_sha256: hash of requirements.lock, null where there is none.
@@ -69,7 +68,6 @@ class Record:
     """
 
     run_id: str
-    claims: list[str]
     dataset: str
     data_kind: Kind
     train_datasets: list[str]
@@ -85,10 +83,8 @@ class Record:
     profile: str
     seed: int
     config: dict[str, Any]
-    metrics: dict[str, dict[str, Any]]
     history: list[dict[str, float | None]]
     best_epoch: int
-    test_looks: int
     git_sha: str | None
     dirty: bool | None
     lock_sha256: str | None
@@ -98,13 +94,43 @@ class Record:
     versions: dict[str, str]
 
     @property
+    def val_iou(self) -> float:
+        """The validation IoU of the epoch that was kept, at the network's input size, as a fraction of 1."""
+        return next(float(row["val_iou"] or 0.0) for row in self.history if row["epoch"] == self.best_epoch)
+
+
+@dataclass(frozen=True)
+class Trial(Training):
+    """One training that chose among recipes by its validation scores; it has no others."""
+
+    @property
+    def file(self) -> str:
+        """Path of its file relative to the project root, with forward slashes."""
+        return f"{TRIAL_FOLDERS[self.data_kind]}/{self.run_id}.json"
+
+
+@dataclass(frozen=True)
+class Record(Training):
+    """One finished run.
+
+    Attributes:
+        claims: ids in results/paper/claims.csv.
+        metrics: {pooled, resized, per_image, confusion} on the test part; scores are fractions of 1.
+        test_looks: how often this configuration has been scored on the test part.
+    """
+
+    claims: list[str]
+    metrics: dict[str, dict[str, Any]]
+    test_looks: int
+
+    @property
     def file(self) -> str:
         """Path of the run file relative to the project root, with forward slashes."""
         return f"{FOLDERS[self.data_kind]}/{self.run_id}.json"
 
 
-def save(record: Record, root: Path | None = None) -> Path:
-    """Write a run file, replacing an older one of the same run.
+def save(record: Record | Trial, root: Path | None = None) -> Path:
+    """Write the file of a run or a trial, replacing an older one of the same.
 
     Raises:
         StoreError: the record breaks the schema or contradicts itself.
@@ -113,7 +139,7 @@ def save(record: Record, root: Path | None = None) -> Path:
     path = (root or project_root()) / record.file
     tree = asdict(record)
     tree[SEAL] = _seal(tree)
-    _check(tree, path)
+    _check(tree, path, _RUN_FILE if isinstance(record, Record) else _TRIAL_FILE)
     files.write_text(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
     return path
 
@@ -125,17 +151,26 @@ def load(path: Path) -> Record:
         StoreError: it is missing, is no JSON, has a missing, unknown or impossible field, contradicts itself, or
             was edited: then its content has not the hash that was stored with it.
     """
+    return Record(**_read(path, _RUN_FILE))
+
+
+def load_trial(path: Path) -> Trial:
+    """Read the file of one trial; it raises as `load` does."""
+    return Trial(**_read(path, _TRIAL_FILE))
+
+
+def _read(path: Path, schema: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise ValueError(f"{size} bytes are too many for a run file")
-        tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise StoreError(f"{path}: no such run file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read as JSON: {error}; delete it and run again") from None
-    _check(tree, path)
+    _check(tree, path, schema)
     del tree[SEAL]
-    return Record(**tree)
+    return tree
 
 
 def find(run_id: str, kind: Kind, root: Path | None = None) -> Record | None:
@@ -157,14 +192,30 @@ def load_all(kind: Kind, root: Path | None = None) -> list[Record]:
     return [load(path) for path in sorted(((root or project_root()) / FOLDERS[kind]).glob("*.json"))]
 
 
-def is_stale(record: Record) -> bool:
+def find_trial(run_id: str, kind: Kind, root: Path | None = None) -> Trial | None:
+    """The stored trial of this id, or None; it raises as `find` does."""
+    path = (root or project_root()) / TRIAL_FOLDERS[kind] / f"{run_id}.json"
+    return load_trial(path) if path.exists() else None
+
+
+def load_trials(kind: Kind, root: Path | None = None) -> list[Trial]:
+    """All stored trials of one kind, sorted by run id; it raises as `load_all` does."""
+    return [load_trial(path) for path in sorted(((root or project_root()) / TRIAL_FOLDERS[kind]).glob("*.json"))]
+
+
+def is_stale(record: Training) -> bool:
     """Tell whether the run was made by other code than the present one (see `code_sha256`)."""
     return record.code_sha256 != code_sha256(record.model, {record.dataset, *record.train_datasets})
 
 
-def state(record: Record | None) -> str:
+def state(record: Training | None) -> str:
     """In a word, how a planned run stands: not run, stale or stored."""
     return "not run" if record is None else "stale" if is_stale(record) else "stored"
+
+
+#: Those that compute; the last four are needed by comparison methods only.
+_PACKAGES = ("torch", "numpy", "numba", "lightning", "pillow", "torchvision", "timm", "segmentation-models-pytorch",
+             "transformers")  # fmt: skip
 
 
 def provenance(root: Path | None = None) -> dict[str, Any]:
@@ -180,16 +231,22 @@ def provenance(root: Path | None = None) -> dict[str, Any]:
     # Results are written while a study runs, so only what a result depends on counts as a change.
     changes = _git(root, "status", "--porcelain", "--", "scgcnet", "study.yml", "requirements.lock")
     lock = root / "requirements.lock"
-    packages = ("torch", "numpy", "numba", "lightning", "pillow")
     return {
         "git_sha": sha,
         "dirty": None if sha is None else bool(changes),
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
         "versions": {
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in packages},
+            **{name: version for name in _PACKAGES if (version := _version(name))},
         },
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # those of the comparison methods are an extra
+        return None
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -213,8 +270,8 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check(tree: Any, path: Path) -> None:
-    if fault := first_fault(tree, _RUN_FILE):
+def _check(tree: Any, path: Path, schema: Mapping[str, Any]) -> None:
+    if fault := first_fault(tree, schema):
         raise StoreError(f"{path}: {fault}; take the file back from git, or delete it and run again")
     try:
         expected = config_id(tree["config"])
@@ -227,12 +284,12 @@ def _check(tree: Any, path: Path) -> None:
     for key in _CONFIGURED:
         if tree[key] != (wanted := tree["config"][key]):
             raise StoreError(f"{path}: {key}: {tree[key]!r} is not the configuration's {wanted!r}")
-    if contradiction := _contradiction(tree):
+    if contradiction := _contradiction_of_scores(tree.get("metrics")) or _contradiction_of_history(tree):
         raise StoreError(f"{path}: {contradiction}")
     if tree[SEAL] != _seal(tree):
         raise StoreError(
             f"{path}: {SEAL}: does not fit the content, so the file was edited after the run. Take it back from git, "
-            f"or delete it and run again: scgcnet study run {expected}"
+            f"or delete it and run again: scgcnet study {'run' if schema is _RUN_FILE else 'trials'} {expected}"
         )
 
 
@@ -246,10 +303,12 @@ def _seal(tree: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def _contradiction(tree: Mapping[str, Any]) -> str | None:
-    """Where the numbers of a run file cannot all be true, whatever its hash says."""
-    tp, fp, fn, tn = (tree["metrics"]["confusion"][key] for key in ("tp", "fp", "fn", "tn"))
-    pooled = tree["metrics"]["pooled"]
+def _contradiction_of_scores(metrics: Mapping[str, Any] | None) -> str | None:
+    """Where the scores of a run file cannot all be true, whatever its hash says; a trial has none."""
+    if metrics is None:
+        return None
+    tp, fp, fn, tn = (metrics["confusion"][key] for key in ("tp", "fp", "fn", "tn"))
+    pooled = metrics["pooled"]
     ratios = {
         "precision": (tp, tp + fp),
         "recall": (tp, tp + fn),
@@ -260,9 +319,13 @@ def _contradiction(tree: Mapping[str, Any]) -> str | None:
     for score, (part, whole) in ratios.items():
         if abs(pooled[score] * whole - part) > 1e-9 * max(whole, 1):
             return f"metrics.pooled.{score}: {pooled[score]} does not follow from the confusion counts"
-    resized = tree["metrics"]["resized"]
+    resized = metrics["resized"]
     if abs(resized["iou"] - resized["f1"] / (2 - resized["f1"])) > 1e-9:
         return f"metrics.resized.iou: {resized['iou']} does not follow from f1"
+    return None
+
+
+def _contradiction_of_history(tree: Mapping[str, Any]) -> str | None:
     validation = {row.get("epoch"): row.get("val_iou") for row in tree["history"]}
     best = validation.get(tree["best_epoch"])
     if best is None or best < max(value for value in validation.values() if value is not None):
@@ -281,25 +344,42 @@ _WHOLE = {"type": "integer", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _FIVE = dict.fromkeys(SCORES, _SHARE)
+_FIELDS: dict[str, Any] = {
+    "run_id": {"type": "string", "pattern": "^[a-z0-9_-]+$"},
+    "dataset": _TEXT,
+    "data_kind": {"enum": list(FOLDERS)},
+    "train_datasets": {"type": "array", "items": _TEXT, "minItems": 1},
+    "split": _WHOLE,
+    "split_sha256": _HASH,
+    "data_sha256": _HASH,
+    "code_sha256": _HASH,
+    "model": _TEXT,
+    "size": _TEXT,
+    "flags": {"type": "object"},
+    "params": _COUNT,
+    "gmac": {"type": "number", "minimum": 0},
+    "profile": _TEXT,
+    "seed": _WHOLE,
+    "config": {"type": "object", "required": [*_CONFIGURED, "settings", "overrides"]},
+    "history": {
+        "type": "array",
+        "items": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+    },
+    "best_epoch": _WHOLE,
+    "git_sha": _nullable({"type": "string", "pattern": "^[0-9a-f]{40,64}$"}),
+    "dirty": {"type": ["boolean", "null"]},
+    "lock_sha256": _nullable(_HASH),
+    "device": _TEXT,
+    "wall_s": {"type": "number", "minimum": 0},
+    "finished_utc": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"},
+    "versions": {"type": "object", "additionalProperties": _TEXT},
+    SEAL: _HASH,
+}
+_TRIAL_FILE = closed(_FIELDS)
 _RUN_FILE = closed(
     {
-        "run_id": {"type": "string", "pattern": "^[a-z0-9_-]+$"},
+        **_FIELDS,
         "claims": {"type": "array", "items": _TEXT},
-        "dataset": _TEXT,
-        "data_kind": {"enum": list(FOLDERS)},
-        "train_datasets": {"type": "array", "items": _TEXT, "minItems": 1},
-        "split": _WHOLE,
-        "split_sha256": _HASH,
-        "data_sha256": _HASH,
-        "code_sha256": _HASH,
-        "model": _TEXT,
-        "size": _TEXT,
-        "flags": {"type": "object"},
-        "params": _COUNT,
-        "gmac": {"type": "number", "minimum": 0},
-        "profile": _TEXT,
-        "seed": _WHOLE,
-        "config": {"type": "object", "required": [*_CONFIGURED, "settings", "overrides"]},
         "metrics": closed(
             {
                 "pooled": closed(_FIVE),
@@ -308,20 +388,7 @@ _RUN_FILE = closed(
                 "confusion": closed({"tp": _WHOLE, "fp": _WHOLE, "fn": _WHOLE, "tn": _WHOLE}),
             }
         ),
-        "history": {
-            "type": "array",
-            "items": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
-        },
-        "best_epoch": _WHOLE,
         "test_looks": _COUNT,
-        "git_sha": _nullable({"type": "string", "pattern": "^[0-9a-f]{40,64}$"}),
-        "dirty": {"type": ["boolean", "null"]},
-        "lock_sha256": _nullable(_HASH),
-        "device": _TEXT,
-        "wall_s": {"type": "number", "minimum": 0},
-        "finished_utc": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"},
-        "versions": {"type": "object", "additionalProperties": _TEXT},
-        SEAL: _HASH,
     }
 )
 

@@ -19,7 +19,8 @@ from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
-from scgcnet.study.store import Record, StoreError, is_stale
+from scgcnet.study.store import Record, StoreError, Trial, is_stale
+from scgcnet.study.trials import choices
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -29,7 +30,27 @@ NOT_RUN = "not run"
 
 #: Our names of data sets and networks, and those in the paper's Table I.
 PAPER_DATASETS = {"bijie": "Bijie"}
-PAPER_METHODS = {"scgcnet": "Ours"}
+PAPER_METHODS = {
+    "scgcnet": "Ours",
+    "fcn": "FCN",
+    "unet": "U-Net",
+    "resunet": "ResUNet",
+    "pspnet": "PSP-Net",
+    "deeplabv3plus": "DeepLabv3+",
+    "hrnet": "HRNet",
+    "icnet": "ICNet",
+    "ccnet": "CCNet",
+    "danet": "DANet",
+    "gcnet": "GCNet",
+    "pidnet": "PIDNet",
+    "segformer": "SegFormer",
+    "swin": "SwinTrans",
+    "convnext": "ConvNeXt",
+    "stunet": "ST-UNet",
+    "vmamba": "VMamba",
+}  # SegNeXt is announced in Sec. IV-B and missing in Table I
+#: The size of a network that the paper has; the comparison methods' is `paper`.
+FULL_SIZES = {"scgcnet": "base"}
 
 #: Score: its name in print and its column in the paper's tables.
 SCORES = {
@@ -75,7 +96,7 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
     return Note(
         f"Real data, {how}",
         f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. "
-        "The paper trains a network of the size of base (252.9 M parameters) at 512 px for 400 epochs.",
+        "The paper trains networks of full size (its own costs as much as base here) at 512 px for 400 epochs.",
     )
 
 
@@ -112,30 +133,30 @@ def condition(run: Run | Record, plan: Plan) -> Condition:
     if run.dataset not in PAPER_DATASETS:
         return "other data"
     config = run.config
-    full = config["size"] == "base" and not config["overrides"]
+    full = config["size"] == FULL_SIZES.get(config["model"], "paper") and not config["overrides"]
     return "same" if full and config["settings"] == plan.profile("paper").settings else "scaled down"
 
 
-def comparison(dataset: str, plan: Plan, records: Sequence[Record]) -> list[Table]:
-    """Stored runs on one of the paper's data sets beside its Table I: a table for each configuration.
+def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) -> list[Table]:
+    """Stored runs of a network on one of the paper's data sets beside its Table I: a table for each configuration.
 
     Seeds on one split and the spread over splits are different things and get different rows. Planned
     configurations without any run share a last table, as not run.
 
     Args:
         dataset: our name of the data set.
+        model: name for `create_model`.
         plan: the study; its runs say which configurations there are.
-        records: stored runs on real data; others than this data set's are left out.
+        records: stored runs on real data; others than this network's on this data set are left out.
 
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
     """
-    if synthetic := [record.run_id for record in records if record.data_kind != "real"]:
-        raise ValueError(f"{synthetic[0]} ran on synthetic data: it cannot stand beside the paper's numbers")
+    _refuse_synthetic(records)
     tables, missing = [], []
-    for planned in _configurations(run for run in plan.runs if run.dataset == dataset):
+    for planned in _configurations(run for run in plan.runs if (run.dataset, run.model) == (dataset, model)):
         stored = [record for record in records if _configuration(record) == _configuration(planned)]
-        what = f"{planned.model} {planned.size}, profile {planned.profile}"
+        what = f"{planned.model} {planned.size}, profile {planned.profile}{_changes(planned, plan)}"
         paper = paper_scores(dataset, planned.model)
         how = condition(planned, plan)
         if not stored:
@@ -148,8 +169,22 @@ def comparison(dataset: str, plan: Plan, records: Sequence[Record]) -> list[Tabl
         ]
         tables.append(Table(pd.DataFrame(rows), f"{what}, on {dataset}, beside the paper's Table I (%)"))
     if missing:
-        tables.append(Table(pd.DataFrame(missing), f"Planned on {dataset}, not run"))
+        tables.append(Table(pd.DataFrame(missing), f"Planned for {model} on {dataset}, not run"))
     return tables
+
+
+def _changes(run: Run, plan: Plan) -> str:
+    """What a run changes in its profile and its network, in words."""
+    usual = plan.profile(run.profile).settings
+    changed = {key: value for key, value in run.settings.items() if value != usual[key]} | dict(run.overrides)
+    return "".join(
+        f", {key} {value:g}" if isinstance(value, float) else f", {key} {value}" for key, value in changed.items()
+    )
+
+
+def _refuse_synthetic(records: Iterable[Record]) -> None:
+    if synthetic := [record.run_id for record in records if record.data_kind != "real"]:
+        raise ValueError(f"{synthetic[0]} ran on synthetic data: it cannot stand beside the paper's numbers")
 
 
 def _comparison_row(
@@ -295,6 +330,88 @@ def cost_table(records: Sequence[Record]) -> Table:
         for record in records
     ]
     return Table(pd.DataFrame(rows), "What the runs cost")
+
+
+def compared(dataset: str, plan: Plan, trials: Sequence[Trial], profile: str) -> list[Run]:
+    """The runs by which the networks of a profile are compared on a data set, one for each.
+
+    Every network had the same trials; its run has the rate that won them, and the split and seed of the trials.
+    """
+    return [choice.run for choice in choices(plan, trials) if (choice.dataset, choice.profile) == (dataset, profile)]
+
+
+def compared_curves(
+    dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str
+) -> dict[str, list[dict[str, float | None]]]:
+    """The histories of those of these runs that are stored, by the network's name, in the order of study.yml."""
+    stored = {record.run_id: record for record in records}
+    planned = compared(dataset, plan, trials, profile)
+    return {run.model: stored[run.run_id].history for run in planned if run.run_id in stored}
+
+
+def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str) -> Table:
+    """Every network that a profile compares on a data set beside the paper's Table I, the best IoU on top.
+
+    One training each, so that nobody is judged by more than the others, see `compared`.
+
+    Args:
+        dataset: our name of the data set.
+        plan: the study; networks without a run are listed as not run.
+        records: stored runs on real data.
+        trials: stored trials on real data.
+        profile: name in study.yml.
+
+    Raises:
+        ValueError: a record is synthetic, so its scores must not stand here.
+    """
+    _refuse_synthetic(records)
+    stored = {record.run_id: record for record in records}
+    planned = compared(dataset, plan, trials, profile)
+    ranked = sorted(planned, key=lambda r: -stored[r.run_id].metrics["resized"]["iou"] if r.run_id in stored else 1.0)
+    rows: list[dict[str, object]] = []
+    for run in ranked:
+        record = stored.get(run.run_id)
+        paper = paper_scores(dataset, run.model) or {}
+        row: dict[str, object] = {"Network": f"{run.model} {run.size}"}
+        for score in ("iou", "f1", "precision", "recall"):
+            name = SCORES[score][0]
+            row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
+            row[f"{name}, measured"] = f"{100 * record.metrics['resized'][score]:.2f}" if record else NOT_RUN
+        row["Condition"] = "equal compute, tiny" if run.size == "tiny" else condition(run, plan)
+        row["Learning rate"] = f"{run.settings['lr']:g}"
+        row["Cost"] = _cost([record] if record else [])
+        rows.append(row | {"Run": run_links([record] if record else [])})
+    if not rows:
+        rows.append({"Network": f"study.yml plans no comparison on {dataset} with the profile {profile}"})
+    caption = f"All networks on {dataset}, profile {profile}, one training each, beside the paper's Table I (%)"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def rate_table(plan: Plan, trials: Sequence[Trial], dataset: str | None = None) -> Table:
+    """The learning rates that every network was tried with, their validation IoU, and the one that its run takes.
+
+    Args:
+        plan: the study.
+        trials: stored trials on real data.
+        dataset: show those on this one alone.
+    """
+    rows: list[dict[str, object]] = []
+    for choice in choices(plan, trials):
+        if dataset not in (None, choice.dataset):
+            continue
+        row: dict[str, object] = {
+            "Network": f"{choice.model} {choice.size}",
+            "Data and profile": f"{choice.dataset}, {choice.profile}",
+        }
+        for lr, trial in choice.found.items():
+            row[f"Rate {lr:g}"] = f"{100 * trial.val_iou:.2f}" + " (stale)" * is_stale(trial) if trial else NOT_RUN
+        row["Best"] = NOT_RUN if choice.best is None else f"{choice.best:g}"
+        row["Taken"] = f"{choice.taken:g}"
+        row["Trials"] = Links(tuple(Link(f"{lr:g}", trial.file) for lr, trial in choice.found.items() if trial))
+        rows.append(row)
+    if not rows:
+        rows.append({"Network": f"no trials are planned on {dataset}"})
+    return Table(pd.DataFrame(rows), "Learning rates tried: validation IoU of the best epoch (%)")
 
 
 def trial_table(dataset: str, root: Path | None = None) -> Table:

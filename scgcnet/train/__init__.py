@@ -1,7 +1,8 @@
 """Training and scoring: losses, metrics, the Lightning task, `fit`, `evaluate` and `predict`."""
 
+from scgcnet import torchvision_ops  # noqa: F401  # before lightning, which imports torchvision where it is installed
 from scgcnet.train.config import TrainConfig
-from scgcnet.train.fit import FitResult, distributed, evaluate, fit, predict
+from scgcnet.train.fit import FitResult, distributed, evaluate, fit, new_network, predict
 from scgcnet.train.losses import LossWeights, composite_loss
 from scgcnet.train.metrics import SCORES, Confusion, mean_scores
 from scgcnet.train.task import TrainingError
@@ -18,5 +19,6 @@ __all__ = [
     "evaluate",
     "fit",
     "mean_scores",
+    "new_network",
     "predict",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from scgcnet.data import AugmentConfig
 from scgcnet.train.losses import LossWeights
@@ -46,6 +47,21 @@ class TrainConfig:
     focal_exponent: float = 2.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     workers: int = 0
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], workers: int = 0) -> TrainConfig:
+        """The recipe of a profile's settings, as study.yml has them.
+
+        Raises:
+            ValueError: A value is out of range.
+            TypeError: A key is no field, or one without a default is missing.
+        """
+        values = dict(settings)
+        augment = dict(values.pop("augment"))
+        augment["scale"] = tuple(augment["scale"])
+        values["betas"] = tuple(values["betas"])
+        loss = LossWeights(**values.pop("loss"))
+        return cls(loss=loss, augment=AugmentConfig(**augment), workers=workers, **values)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "image_size"):

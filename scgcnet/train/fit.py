@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,24 @@ def best_epoch(history: Sequence[dict[str, float]]) -> int:
     return int(max(history, key=lambda row: (row["val_iou"], -row["epoch"]))["epoch"])
 
 
+def new_network(name: str, size: str, in_channels: int, overrides: Mapping[str, Any], seed: int) -> nn.Module:
+    """A network with fresh weights that are a function of the seed.
+
+    Args:
+        name: Name for `zoo.create_model`.
+        size: Its preset.
+        in_channels: Bands of the images.
+        overrides: Fields of the network's configuration that replace the preset's.
+        seed: Seed of torch's random state.
+
+    Raises:
+        ValueError: The name, size or an override is unknown, or a value is out of range.
+        MissingPackageError: The network's code needs a package that is not installed.
+    """
+    torch.manual_seed(seed)
+    return zoo.create_model(name, size, in_channels=in_channels, **overrides)
+
+
 def fit(
     model: nn.Module,
     train: LandslideDataset,
@@ -165,7 +183,7 @@ def fit(
         train: Images that gradients are taken on.
         val: Images that choose the epoch, by IoU at the input size.
         config: The recipe.
-        seed: Seed of order and augmentation; the caller seeds the weights.
+        seed: Seed of order and augmentation; the weights are `new_network`'s.
         folder: Where checkpoints go; one folder per run.
         progress: Show a progress bar on standard error.
 

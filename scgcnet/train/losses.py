@@ -76,6 +76,20 @@ def _lovasz_gradient(member: Tensor) -> Tensor:
     return torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
 
 
+def boundary_mask(mask: Tensor, radius: int = 2) -> Tensor:
+    """What a boundary head is trained on: 1 where both classes lie within `radius` pixels of each other.
+
+    Args:
+        mask: (B, H, W), int64, 0 background, 1 landslide, 255 ignored.
+        radius: Half the side of the square window, pixels.
+
+    Returns:
+        (B, H, W), int64: 1 near a boundary, 0 elsewhere, 255 where the mask is ignored.
+    """
+    near = [F.max_pool2d((mask == c).float(), 2 * radius + 1, stride=1, padding=radius) for c in (0, 1)]
+    return torch.where(mask == IGNORE_INDEX, mask, (near[0] * near[1]).long())
+
+
 def _count(mask: Tensor) -> Tensor:
     return (mask != IGNORE_INDEX).sum().clamp(min=1)
 

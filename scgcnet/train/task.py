@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scgcnet.data import IGNORE_INDEX
 from scgcnet.train.config import TrainConfig
-from scgcnet.train.losses import composite_loss
+from scgcnet.train.losses import boundary_mask, composite_loss
 from scgcnet.train.metrics import Confusion
 
 
@@ -46,6 +46,18 @@ class SegmentationTask(L.LightningModule):
     def _loss(self, logits: Tensor, mask: Tensor) -> Tensor:
         return composite_loss(logits, mask, self.config.loss, self.config.focal_exponent)
 
+    def _training_loss(self, images: Tensor, mask: Tensor) -> Tensor:
+        """The loss of the main head plus, weighted, the same loss of each auxiliary head."""
+        outputs = self.model(images)
+        if isinstance(outputs, Tensor):
+            return self._loss(outputs, mask)
+        logits, auxiliary = outputs
+        loss = self._loss(logits, mask)
+        for head in auxiliary:
+            target = boundary_mask(mask) if head.target == "boundary" else mask
+            loss = loss + head.weight * self._loss(head.logits, target)
+        return loss
+
     def on_train_epoch_start(self) -> None:
         """Makes whatever a network draws at random (dropout) a function of seed and epoch, also after a restart."""
         torch.manual_seed(self.seed * 100_003 + self.current_epoch)
@@ -54,7 +66,7 @@ class SegmentationTask(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """One step on images (B, C, S, S) and masks (B, S, S)."""
         images, mask = batch
-        loss = self._loss(self.model(images), mask)
+        loss = self._training_loss(images, mask)
         self._losses.append(loss.detach())
         return loss
 

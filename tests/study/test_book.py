@@ -145,7 +145,7 @@ class TestStage:
         with pytest.raises(BookError, match="forgotten is a page of book/ or a chapter"):
             stage(plan, "smoke", root, root / "build" / "src")
         (root / "book" / "forgotten.md").unlink()
-        more = Plan(plan.profiles, plan.runs, {**plan.chapters, "new": Chapter("new", "book/good.ipynb")}, ())
+        more = Plan(plan.profiles, plan.runs, (), {**plan.chapters, "new": Chapter("new", "book/good.ipynb")}, ())
         with pytest.raises(BookError, match="new is a page"):
             stage(more, "smoke", root, root / "build" / "src")
         (root / "book" / "text.md").unlink()
@@ -158,8 +158,9 @@ def test_a_book_with_a_failed_chapter(book: tuple[Path, Plan]) -> None:
     execute(root / "book" / "good.ipynb", root / executed_file("good", "smoke"))
     with pytest.raises(ChapterError):
         execute(root / "book" / "bad.ipynb", root / executed_file("bad", "smoke"))
-    (root / "results" / "runs").mkdir()
-    (root / "results" / "runs" / "x.json").write_text("{}")
+    for kind in ("runs", "trials"):
+        (root / "results" / kind).mkdir()
+        (root / "results" / kind / "x.json").write_text("{}")
     with (root / "book" / "text.md").open("a") as text:
         text.write("\n{ref}`nowhere`\n")  # for which Jupyter Book by itself ends well
 
@@ -179,5 +180,6 @@ def test_a_book_with_a_failed_chapter(book: tuple[Path, Plan]) -> None:
     assert "ZeroDivisionError" in (html / "bad.html").read_text()
     assert "42" in (html / "good.html").read_text() and "This chapter failed" not in (html / "good.html").read_text()
     assert (html / "index.html").is_file()
-    assert (html / "results" / "runs" / "x.json").is_file()  # where tables link to
+    for kind in ("runs", "trials"):
+        assert (html / "results" / kind / "x.json").is_file()  # where tables link to
     assert "unpkg" not in (html / "good.html").read_text()

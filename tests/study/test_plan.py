@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scgcnet.data import AugmentConfig
-from scgcnet.study import plan as plan_module
+from scgcnet.study import plan_schema
 from scgcnet.study.plan import PlanError, config_id, load_plan, project_root
 from scgcnet.train import LossWeights, TrainConfig
 
@@ -62,7 +62,7 @@ def test_planned_runs_are_those_of_the_issue():
 
 def test_settings_are_the_fields_of_the_training_configuration():
     """plan.py spells them out, so that it need not import torch; here the two are held together."""
-    keys = plan_module._SETTING_KEYS
+    keys = plan_schema.SETTING_KEYS
     assert set(keys) == {f.name for f in dataclasses.fields(TrainConfig)} - {"workers"}
     assert set(keys["augment"]["properties"]) == {f.name for f in dataclasses.fields(AugmentConfig)}
     assert set(keys["loss"]["properties"]) == set(LossWeights._fields)
@@ -102,7 +102,7 @@ def test_made_run_that_is_planned_keeps_its_claims():
 def test_find_takes_a_unique_beginning():
     plan = load_plan()
     assert plan.find("synthetic").dataset == "synthetic"
-    with pytest.raises(PlanError, match=r"5 runs .* like 'bijie-scgcnet-tiny-cpu'"):
+    with pytest.raises(PlanError, match=r"6 runs .* like 'bijie-scgcnet-tiny-cpu'"):
         plan.find("bijie-scgcnet-tiny-cpu")
     with pytest.raises(PlanError, match=r"no run .* like 'nope'"):
         plan.find("nope")

@@ -17,8 +17,8 @@ from scgcnet.study.cases import pick_cases
 from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.plan import PlanError, load_plan
-from scgcnet.study.runner import chapter_runs, data_parts, run, train_config, weights_for
-from scgcnet.study.store import StoreError, load_all, save
+from scgcnet.study.runner import chapter_runs, data_parts, run, run_trial, weights_for
+from scgcnet.study.store import StoreError, load_all, load_trials, save
 from scgcnet.train import FitResult, TrainConfig
 
 SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
@@ -156,6 +156,39 @@ def test_an_unknown_option_of_the_network_is_one_error(spec, log):
         run(dataclasses.replace(spec, overrides={"cma": False}))
 
 
+def test_a_trial_is_trained_and_stored_and_never_opens_the_test_part(project, spec, log):
+    trial = run_trial(spec)
+    assert log == ["open train", "open val", "fit"]
+    assert load_trials("synthetic") == [trial]
+    assert load_all("synthetic") == [] == read_looks("synthetic")
+    assert (trial.run_id, trial.config, trial.val_iou) == (spec.run_id, spec.config, 0.0)
+    assert not (project / runner.WEIGHTS_FOLDER).exists()
+    assert not list((project / runner.TRAINING_FOLDER).glob("*/*"))
+    assert run_trial(spec) == trial and log.count("fit") == 1  # what is stored is not done again
+
+
+def test_a_trial_of_other_code_is_made_again(project, spec, log):
+    trial = run_trial(spec)
+    save(dataclasses.replace(trial, code_sha256="1" * 64))
+    assert run_trial(spec).code_sha256 == trial.code_sha256
+    assert log.count("fit") == 2
+
+
+def test_trials_are_for_one_process(spec, log, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PlanError, match="start one process"):
+        run_trial(spec)
+    assert log == []
+
+
+def test_a_package_that_is_missing_is_named(spec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm.models.resnet", None)
+    monkeypatch.delitem(sys.modules, "scgcnet.peers.pspnet", raising=False)
+    monkeypatch.delitem(sys.modules, "scgcnet.peers.resnet", raising=False)
+    with pytest.raises(PlanError, match=r"pspnet needs the package timm.*scgcnet\[peers\]"):
+        run(dataclasses.replace(spec, model="pspnet"))
+
+
 def test_a_change_of_the_network_is_its_flags(spec, log):
     record = run(dataclasses.replace(spec, overrides={"psccs": False}))
     assert record.flags == record.config["overrides"] == {"psccs": False}
@@ -163,8 +196,8 @@ def test_a_change_of_the_network_is_its_flags(spec, log):
 
 
 def test_settings_become_the_training_configuration(project):
-    config = train_config(load_plan().select("paper")[0])
-    assert config == TrainConfig(workers=config.workers)  # whose defaults are the paper's
+    config = TrainConfig.from_settings(load_plan().select("paper")[0].settings)
+    assert config == TrainConfig()  # whose defaults are the paper's
 
 
 def test_published_weights_are_found_by_their_run(project, make_record):
@@ -209,7 +242,9 @@ def test_parameters_of_a_chapter_replace_the_profiles(project):
 def test_a_chapter_left_alone_shows_what_is_planned_and_trains_nothing_else(project, profile):
     plan = load_plan()
     runs = chapter_runs(plan, "bijie", ["scgcnet"], None, profile, None, split=0)
-    assert {r.run_id for r in runs} == {r.run_id for r in plan.select(profile) if r.split == 0}
+    settings = plan.profile(profile).settings
+    planned = [r for r in plan.select(profile) if (r.model, r.split, r.settings) == ("scgcnet", 0, settings)]
+    assert [r.run_id for r in runs] == [r.run_id for r in planned]
 
 
 def test_a_recipe_changed_by_hand_is_tried_with_one_seed(project):

@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 from table_rows import rows
 
+from scgcnet.peers import NAMES
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.store import StoreError
 from scgcnet.study.tables import (
+    PAPER_METHODS,
+    compared,
+    compared_curves,
     comparison,
     condition,
     cost_table,
@@ -17,6 +21,7 @@ from scgcnet.study.tables import (
     paper_scores,
     run_links,
     score_table,
+    scoreboard,
     trial_table,
 )
 
@@ -38,7 +43,7 @@ def test_the_papers_row_on_bijie(project):
 
 
 def test_seeds_and_splits_get_rows_of_their_own(plan, tiny):
-    table = comparison("bijie", plan, tiny)[0]
+    table = comparison("bijie", "scgcnet", plan, tiny)[0]
     seeds, splits = rows(table, Score="IoU")
     assert seeds["Repeats"] == "3 seeds on split 0, 154 images"
     assert seeds["Measured, 95 % interval"] == "62.00 [57.03, 66.97]"
@@ -52,7 +57,7 @@ def test_seeds_and_splits_get_rows_of_their_own(plan, tiny):
 
 
 def test_every_number_links_to_its_run_files(plan, tiny):
-    seeds = rows(comparison("bijie", plan, tiny)[0], Score="IoU")[0]
+    seeds = rows(comparison("bijie", "scgcnet", plan, tiny)[0], Score="IoU")[0]
     assert [link.href for link in seeds["Runs"].items] == [record.file for record in tiny[:3]]
     assert all(link.href.startswith("results/runs/bijie-") for link in seeds["Runs"].items)
     assert str(run_links(tiny)) == ("split 0 seed 0, split 0 seed 1, split 0 seed 2, split 1 seed 0, split 2 seed 0")
@@ -61,42 +66,87 @@ def test_every_number_links_to_its_run_files(plan, tiny):
 
 
 def test_what_was_not_run_says_so(plan, tiny):
-    (table,) = comparison("bijie", plan, [])
-    assert len(rows(table)) == 4
+    (table,) = comparison("bijie", "scgcnet", plan, [])
+    assert len(rows(table)) == 5
     for row in rows(table):
         assert row["Measured, 95 % interval"] == row["Verdict"] == "not run"
         assert row["Difference"] == str(row["Runs"]) == "-"
-    assert [row["Condition"] for row in rows(table)] == ["scaled down"] * 3 + ["same"]
-    assert len(rows(comparison("bijie", plan, tiny)[-1])) == 3
+    assert [row["Condition"] for row in rows(table)] == ["scaled down"] * 4 + ["same"]
+    assert len(rows(comparison("bijie", "scgcnet", plan, tiny)[-1])) == 4
 
 
 def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record):
     run = plan.select("smoke")[0]
     with pytest.raises(ValueError, match="synthetic data: it cannot stand beside the paper"):
-        comparison("bijie", plan, [make_record(run, kind="synthetic")])
-    assert comparison("synthetic", plan, [])[0].frame["Paper"].tolist() == ["-"]
+        comparison("bijie", "scgcnet", plan, [make_record(run, kind="synthetic")])
+    assert comparison("synthetic", "scgcnet", plan, [])[0].frame["Paper"].tolist() == ["-"]
+
+
+def test_all_networks_stand_in_one_table_the_best_on_top(plan, tiny, make_record):
+    planned = {run.model: run for run in plan.select("cpu") if run.model != "scgcnet"}
+    made = [make_record(planned["unet"], 0.7), make_record(planned["segnext"], 0.5)]
+    chosen = {run.model: run for run in compared("bijie", plan, [], "cpu")}
+    assert len(chosen) == 18 and chosen["scgcnet"].config == tiny[0].config  # no trial is there: the first
+    table = scoreboard("bijie", plan, [*tiny, *made], [], "cpu")
+    assert [row["Network"] for row in rows(table)][:3] == ["unet tiny", "scgcnet tiny", "segnext tiny"]
+    unet, ours, segnext = rows(table)[:3]
+    assert (unet["IoU, paper"], unet["IoU, measured"], unet["F1, paper"]) == ("50.45", "70.00", "67.07")
+    assert ours["IoU, measured"] == "60.00"  # of seed 0 on split 0 alone, as the others
+    assert [link.href for link in ours["Run"].items] == [tiny[0].file]
+    assert segnext["IoU, paper"] == "-"  # announced by the paper, not in its table
+    assert {row["Condition"] for row in rows(table)} == {"equal compute, tiny"}
+    (fcn,) = rows(table, Network="fcn tiny")
+    assert fcn["IoU, measured"] == fcn["Recall, measured"] == "not run"
+    assert len(rows(table)) == 18
+    with pytest.raises(ValueError, match="synthetic data"):
+        scoreboard("bijie", plan, [make_record(planned["unet"], kind="synthetic")], [], "cpu")
+    (row,) = rows(scoreboard("synthetic", plan, [], [], "cpu"))
+    assert row["Network"] == "study.yml plans no comparison on synthetic with the profile cpu"
+    assert list(compared_curves("bijie", plan, made, [], "cpu")) == ["unet", "segnext"]
+
+
+def test_names_of_the_paper_are_rows_of_its_table():
+    for model in PAPER_METHODS:
+        found = paper_scores("bijie", model)
+        assert found is not None and 50 < found["iou"] < 74
+    assert paper_scores("bijie", "segnext") is None
+    assert set(PAPER_METHODS) <= {*NAMES, "scgcnet"} - {"segnext"}
+
+
+def test_the_full_size_of_a_peer_is_the_papers(plan):
+    assert condition(plan.make_run("bijie", "unet", "paper", "paper"), plan) == "same"
+    assert condition(plan.make_run("bijie", "unet", "base", "paper"), plan) == "scaled down"
 
 
 def test_runs_of_other_settings_are_not_mixed_in(plan, tiny, make_record):
     trial = plan.make_run("bijie", "scgcnet", "tiny", "cpu", seed=3, changes={"epochs": 1})
-    assert str(comparison("bijie", plan, [*tiny, make_record(trial, 0.01)])) == str(comparison("bijie", plan, tiny))
-    row = rows(comparison("bijie", plan, [*tiny, make_record(trial, 0.01)])[0], Score="IoU")[0]
+    beside = comparison("bijie", "scgcnet", plan, [*tiny, make_record(trial, 0.01)])
+    assert str(beside) == str(comparison("bijie", "scgcnet", plan, tiny))
+    row = rows(comparison("bijie", "scgcnet", plan, [*tiny, make_record(trial, 0.01)])[0], Score="IoU")[0]
     assert row["Measured, 95 % interval"] == "62.00 [57.03, 66.97]"
+
+
+def test_what_a_configuration_changes_stands_in_its_caption(plan, make_record):
+    faster = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"lr": 0.004})
+    assert faster in plan.runs
+    tables = comparison("bijie", "scgcnet", plan, [make_record(faster, 0.5)])
+    assert tables[0].caption.startswith("scgcnet tiny, profile cpu, lr 0.004, on bijie")
+    assert "scgcnet tiny, profile cpu" in tables[1].frame["Network"].tolist()
 
 
 def test_a_run_of_other_code_is_called_stale(plan, tiny):
     old = [dataclasses.replace(record, code_sha256="1" * 64) for record in tiny]
-    row = rows(comparison("bijie", plan, old)[0], Score="IoU")[0]
+    row = rows(comparison("bijie", "scgcnet", plan, old)[0], Score="IoU")[0]
     assert str(row["Runs"]) == "seed 0 (stale), seed 1 (stale), seed 2 (stale)"
 
 
 def test_runs_of_other_code_or_other_images_are_no_repeats(plan, tiny):
     """Halfway through a rerun, or after a new download: what differs in more than chance has no interval."""
     tiny[0] = dataclasses.replace(tiny[0], code_sha256="1" * 64)
-    row = rows(comparison("bijie", plan, tiny)[0], Score="IoU")[0]
+    row = rows(comparison("bijie", "scgcnet", plan, tiny)[0], Score="IoU")[0]
     assert (str(row["Runs"]), row["Repeats"]) == ("seed 1, seed 2", "2 seeds on split 0, 154 images")
     images = [dataclasses.replace(record, data_sha256="2" * 64) for record in tiny[1:3]]
-    row = rows(comparison("bijie", plan, [tiny[0], *images, *tiny[3:]])[0], Score="IoU")[0]
+    row = rows(comparison("bijie", "scgcnet", plan, [tiny[0], *images, *tiny[3:]])[0], Score="IoU")[0]
     assert "seed 1" in str(row["Runs"]) and "stale" not in str(row["Runs"])
 
 
@@ -185,6 +235,7 @@ def test_trials_are_those_of_the_data_set(project):
 @pytest.mark.parametrize("score", ["Precision", "Recall"])
 def test_one_side_of_a_trade_gets_no_verdict(plan, make_record, score):
     """Nearly full recall at a low threshold is no support for the paper's recall."""
-    row = rows(comparison("bijie", plan, [make_record(run, 0.9) for run in plan.select("cpu")])[0], Score=score)[0]
+    records = [make_record(run, 0.9) for run in plan.select("cpu")]
+    row = rows(comparison("bijie", "scgcnet", plan, records)[0], Score=score)[0]
     assert row["Verdict"] == "-"
     assert row["Difference"] != "-"

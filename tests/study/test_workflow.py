@@ -17,7 +17,12 @@ def small(project: Path) -> Path:
     """A study without runs and with three chapters, of which one fails."""
     copy(("workflow", "_config.yml", "book/vendor", "book/style", "book/references.bib"), project)
     tree = yaml.safe_load((project / "study.yml").read_text())
-    tree |= {"runs": [], "exhibits": {}, "chapters": {n: {"template": f"book/{n}.ipynb"} for n in ("a", "b", "c")}}
+    tree |= {
+        "runs": [],
+        "trials": [],
+        "exhibits": {},
+        "chapters": {n: {"template": f"book/{n}.ipynb"} for n in ("a", "b", "c")},
+    }
     (project / "study.yml").write_text(yaml.safe_dump(tree))
     (project / "_toc.yml").write_text("format: jb-book\nroot: a\nchapters:\n- file: b\n- file: c\n")
     for name, code in (("a", "1"), ("b", "1 / 0"), ("c", "3")):
@@ -40,12 +45,17 @@ def test_a_failed_chapter_is_shown_and_tried_again(small: Path) -> None:
 
 def test_the_graph_of_the_study(project: Path) -> None:
     copy(COPIED, project)
-    shutil.rmtree(project / "results" / "runs", ignore_errors=True)
+    for kind in ("runs", "trials"):
+        shutil.rmtree(project / "results" / kind, ignore_errors=True)
     plan = load_plan()
     done = snakemake(project, "--dry-run", "--config", "profile=cpu", "--", "study")
     assert done.returncode == 0, done.stdout
     assert all(f"run {run.run_id}" in done.stdout for run in plan.select("cpu"))
     assert "run synthetic" not in done.stdout
+
+    done = snakemake(project, "--dry-run", "--config", "profile=cpu", "--", "trials")
+    assert all(f"trial {trial.run_id}" in done.stdout for trial in plan.trials)
+    assert f"run {plan.select('cpu')[0].run_id}" not in done.stdout
 
     # A real result that is there is never computed again, whatever the dates of files say.
     record = project / "results" / "runs" / f"{plan.select('cpu')[0].run_id}.json"

@@ -21,8 +21,11 @@ from torch import Tensor, nn
 from scgcnet import zoo
 from scgcnet.data import AugmentConfig, LandslideDataset, Sample
 from scgcnet.files import WriteError
-from scgcnet.train import TrainConfig, TrainingError, evaluate, fit, predict
+from scgcnet.peers.base import Auxiliary
+from scgcnet.train import TrainConfig, TrainingError, composite_loss, evaluate, fit, new_network, predict
 from scgcnet.train.fit import _EpochSampler, best_epoch
+from scgcnet.train.losses import boundary_mask
+from scgcnet.train.task import SegmentationTask
 
 CONFIG = TrainConfig(
     epochs=3,
@@ -60,6 +63,40 @@ class Blobs(LandslideDataset):
 def tiny(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return zoo.create_model("scgcnet", "tiny", widths=(8, 8, 16, 16), neck_width=8, cu_width=4, stem_width=8)
+
+
+class TwoHeads(nn.Module):
+    """A head of one weight, and in training two auxiliary ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, images: Tensor) -> Any:
+        logits = torch.stack([-images[:, 0], images[:, 0]], dim=1) * self.weight
+        heads = [Auxiliary(2 * logits, 0.4), Auxiliary(-logits, 0.3, "boundary")]
+        return (logits, heads) if self.training else logits
+
+
+def test_auxiliary_heads_learn_under_the_same_loss_with_their_weight() -> None:
+    task = SegmentationTask(TwoHeads(), CONFIG, seed=0, steps_per_epoch=1)
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    mask = (images[:, 1] > 0.5).long()
+    logits = torch.stack([-images[:, 0], images[:, 0]], dim=1) * 0.5
+    expected = composite_loss(logits, mask) + 0.4 * composite_loss(2 * logits, mask)
+    expected = expected + 0.3 * composite_loss(-logits, boundary_mask(mask))
+    torch.testing.assert_close(task.training_step((images, mask), 0), expected)
+    task.eval()
+    task.on_validation_epoch_start()
+    task.validation_step((images, mask), 0)
+    torch.testing.assert_close(task._val_losses[0], composite_loss(logits, mask))
+
+
+def test_the_weights_of_a_new_network_are_a_function_of_its_seed() -> None:
+    first, again, other = (new_network("scgcnet", "tiny", 3, {"psccs": False}, seed) for seed in (3, 3, 4))
+    values = [torch.cat([p.flatten() for p in model.parameters()]) for model in (first, again, other)]
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
 
 
 def test_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scgcnet.data import IGNORE_INDEX
 from scgcnet.train.losses import (
     LossWeights,
+    boundary_mask,
     composite_loss,
     dwce_loss,
     dynamic_weights,
@@ -111,6 +113,17 @@ def test_gradients() -> None:
     # float32 inside composite_loss would hide the gradient from gradcheck: its parts are checked one by one.
     for loss in (dwce_loss, focal_loss, lovasz_softmax_loss):
         assert torch.autograd.gradcheck(lambda z, f=loss: f(z, mask), logits.clone().requires_grad_())
+
+
+def test_a_boundary_is_where_both_classes_are_near() -> None:
+    mask = torch.zeros(1, 7, 12, dtype=torch.int64)
+    mask[:, :, 6:] = 1
+    mask[:, 0, 0], mask[:, 6, 5] = IGNORE_INDEX, IGNORE_INDEX
+    near = boundary_mask(mask, radius=2)
+    assert near[0, 3].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0]
+    assert (near[0, 0, 0], near[0, 6, 5]) == (IGNORE_INDEX, IGNORE_INDEX)
+    assert boundary_mask(torch.ones(1, 5, 5, dtype=torch.int64)).sum() == 0
+    assert near.dtype == torch.int64
 
 
 def test_composite_is_the_weighted_sum() -> None:

@@ -1,0 +1,98 @@
+"""The shape of study.yml, as a JSON schema; what the keys mean is said in study.yml and in plan.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scgcnet.study.schema import closed
+
+_NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
+_TEXT = {"type": "string", "minLength": 1}
+_COUNT = {"type": "integer", "minimum": 1}
+_WHOLE = {"type": "integer", "minimum": 0}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_NOT_NEGATIVE = {"type": "number", "minimum": 0}
+_CLAIMS = {"type": "array", "items": _NAME, "uniqueItems": True}
+
+# Every setting is a field of scgcnet.train.TrainConfig, spelled out because that class imports torch;
+# tests/study/test_plan.py holds the two together.
+SETTING_KEYS: dict[str, Any] = {
+    "image_size": {"type": "integer", "minimum": 32},
+    "epochs": _COUNT,
+    "batch_size": _COUNT,
+    "optimizer": {"enum": ["adam", "adamw"]},
+    "lr": _POSITIVE,
+    "betas": {"type": "array", "items": _SHARE, "minItems": 2, "maxItems": 2},
+    "weight_decay": _NOT_NEGATIVE,
+    "warmup_epochs": _NOT_NEGATIVE,
+    "gradient_clip": _NOT_NEGATIVE,
+    "ema_decay": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    "precision": {"enum": ["32", "bf16"]},
+    "loss": closed({"dwce": _SHARE, "focal": _SHARE, "lovasz": _SHARE}),
+    "focal_exponent": _NOT_NEGATIVE,
+    "augment": closed(
+        {
+            "scale": {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2},
+            "hflip": _SHARE,
+            "vflip": _SHARE,
+            "rot90": {"type": "boolean"},
+            "brightness": _SHARE,
+            "contrast": _SHARE,
+            "saturation": _SHARE,
+            "hue": {"type": "number", "minimum": 0, "maximum": 0.5},
+        }
+    ),
+}
+SETTINGS = closed(SETTING_KEYS)
+_PROFILE = closed({"about": _TEXT, "data": {"enum": ["real", "synthetic"]}, **SETTING_KEYS})
+_RUN = closed(
+    {
+        "dataset": _NAME,
+        "model": _NAME,
+        "size": _NAME,
+        "profile": _NAME,
+        "splits": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
+        "seeds": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
+        "priority": _COUNT,
+        "claims": _CLAIMS,
+        "settings": {"type": "object"},
+        "overrides": {"type": "object"},
+    },
+    optional=("claims", "settings", "overrides"),
+)
+_TRIALS = closed(
+    {
+        "dataset": _NAME,
+        "profile": _NAME,
+        "split": _WHOLE,
+        "seed": _WHOLE,
+        "lr": {"type": "array", "items": _POSITIVE, "minItems": 2, "uniqueItems": True},
+        "settings": {"type": "object"},
+    }
+)
+_CHAPTER = closed(
+    {
+        "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
+        "parameters": {"type": "object", "propertyNames": _NAME},
+    },
+    optional=("parameters",),
+)
+_EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})
+
+
+def _named(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "propertyNames": _NAME, "additionalProperties": item}
+
+
+PLAN = closed(
+    {
+        "profiles": _named(_PROFILE),
+        "runs": {"type": "array", "items": _RUN},
+        "trials": {"type": "array", "items": _TRIALS},
+        "chapters": _named(_CHAPTER),
+        "exhibits": _named(_EXHIBIT),
+    },
+    optional=("trials",),
+)
