@@ -63,6 +63,13 @@ def test_every_network_takes_the_rate_that_won_its_trials() -> None:
         assert stale == [], f"{choice.model}: make its trials again"
 
 
+def test_every_network_of_the_comparison_has_a_run_of_the_present_code() -> None:
+    planned = [choice.run for choice in choices(load_plan(REPOSITORY / "study.yml"), TRIALS)]
+    assert {run.model for run in planned} == set(zoo.model_names())
+    assert [run.run_id for run in planned if run.run_id not in RECORDS] == []
+    assert [run.run_id for run in planned if store.is_stale(RECORDS[run.run_id])] == []
+
+
 def test_trials_saw_the_images_of_the_runs_and_their_split() -> None:
     for trial in TRIALS:
         assert trial.split_sha256 == file_sha256(committed_split(trial.dataset, trial.split))
