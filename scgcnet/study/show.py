@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-LONG = 40  # characters of a cell that is not to be squeezed into a narrow column
+LONG = 40  # characters of a cell that is not to be squeezed into a narrow column, but given the width of a sentence
+PHRASE = 12  # likewise; such a cell breaks after two or three words
 NONE = "-"  # nothing may stand in this cell, as opposed to "not run"
 
 
@@ -58,9 +59,16 @@ class Table:
 
 def _row(cells: Sequence[object]) -> str:
     first, *rest = map(_cell, cells)
-    classes = [' class="long"' * (len(str(cell)) > LONG) for cell in cells[1:]]  # sentences are given room
+    # Sentences are given room, and phrases a line or two instead of one word a line.
+    classes = [f' class="{name}"' if name else "" for name in map(_length, cells[1:])]
     columns = "".join(f"<td{given}>{cell}</td>" for given, cell in zip(classes, rest, strict=True))
     return f'<tr><th scope="row">{first}</th>{columns}</tr>'
+
+
+def _length(value: object) -> str:
+    """Class of a cell by the length of its text; links never break and need none."""
+    size = 0 if isinstance(value, (Link, Links)) else len(str(value))
+    return "long" if size > LONG else "phrase" if size > PHRASE else ""
 
 
 def _cell(value: object) -> str:
