@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `scgcnet --help` answers a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         print("scgcnet: interrupted; a training goes on from its last whole epoch when started again", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever reads the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 0
     except Exception as error:
         # The package's own errors carry a message for the user; any other is a bug and shows its traceback.
         if not type(error).__module__.startswith("scgcnet."):

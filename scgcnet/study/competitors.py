@@ -110,7 +110,7 @@ def per_megapixel(gmac: float, side: int) -> float:
 
 
 def who_is_who(costs: pd.DataFrame, checks: Sequence[Check]) -> Table:
-    """One row per network: year, idea, cost as trained here, origin, and the reference count beside ours.
+    """One row per network: year, idea, cost as trained here, and the reference count beside ours.
 
     Args:
         costs: `cost_frame`, at any sides.
@@ -119,6 +119,15 @@ def who_is_who(costs: pd.DataFrame, checks: Sequence[Check]) -> Table:
     first = {c.name: c for c in reversed(checks)}
     rows = [_row(name, entry, costs.loc[name], first[name]) for name, entry in ENTRIES.items()]
     return Table(pd.DataFrame(rows), "The networks of the study, at the paper's size with two classes")
+
+
+def origins() -> Table:
+    """Whose code each network is built from, and under which licence that is."""
+    rows = [
+        {"Network": entry.title, "Built from": entry.taken_from, "Licence of the source": entry.licence}
+        for entry in ENTRIES.values()
+    ]
+    return Table(pd.DataFrame(rows), "Where the networks come from")
 
 
 def tiny_table() -> Table:
@@ -140,6 +149,7 @@ def _row(name: str, entry: Entry, cost: pd.Series[float], checked: Check) -> dic
     sides = [int(str(column).rpartition(" ")[2]) for column in cost.index if column != "params"]
     return {
         "Network": entry.title,
+        "Check": checked.says,
         "Year": entry.year,
         "Idea": entry.idea,
         "Parameters (M)": f"{cost['params']:.2f}",
@@ -147,10 +157,7 @@ def _row(name: str, entry: Entry, cost: pd.Series[float], checked: Check) -> dic
         **{f"GMAC per megapixel at {side}": f"{per_megapixel(cost[f'GMAC at {side}'], side):.0f}" for side in sides},
         "Reference count": _both(reference.params, reference.gmac),
         "Ours, counted so": _both(f"{checked.params:.2f}", f"{checked.gmac:.1f}"),
-        "Check": checked.says,
         "Counted by": f"{reference.source}; {reference.label}",
-        "Code": entry.taken_from,
-        "Licence of the source": entry.licence,
     }
 
 

@@ -372,14 +372,15 @@ def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
     for run in ranked:
         record = stored.get(run.run_id)
         paper = paper_scores(dataset, run.model) or {}
-        row: dict[str, object] = {"Network": f"{run.model} {run.size}"}
-        for score in ("iou", "f1", "precision", "recall"):
+        row: dict[str, object] = {
+            "Network": run.model,
+            "Condition": "equal compute, tiny" if run.size == "tiny" else condition(run, plan),
+        }
+        for score in ("iou", "f1"):
             name = SCORES[score][0]
             row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
             row[f"{name}, measured"] = f"{100 * record.metrics['resized'][score]:.2f}" if record else NOT_RUN
-        row["Condition"] = "equal compute, tiny" if run.size == "tiny" else condition(run, plan)
-        row["Learning rate"] = f"{run.settings['lr']:g}"
-        row["Cost"] = _cost([record] if record else [])
+        row["Rate"] = f"{run.settings['lr']:g}"
         rows.append(row | {"Run": run_links([record] if record else [])})
     if not rows:
         rows.append({"Network": f"study.yml plans no comparison on {dataset} with the profile {profile}"})
