@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scgcnet import zoo
-from scgcnet.data.splits import committed_split, file_sha256
+from scgcnet.data.splits import committed_split, read_split, split_hash
 from scgcnet.study import store
 from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import load_plan
@@ -29,7 +29,7 @@ PLANNED = {run.run_id for run in load_plan(REPOSITORY / "study.yml").runs}
 def test_a_run_is_on_real_data_under_its_committed_split(run_id: str) -> None:
     record = RECORDS[run_id]
     assert record.data_kind == "real"
-    assert record.split_sha256 == file_sha256(committed_split(record.dataset, record.split))
+    assert record.split_sha256 == split_hash(read_split(committed_split(record.dataset, record.split)))
     assert record.test_looks <= LOOKS[run_id]
     looks = [look for look in read_looks("real", REPOSITORY) if look.run_id == run_id]
     assert record.code_sha256 in {look.code_sha256 for look in looks}
@@ -73,7 +73,7 @@ def test_every_network_of_the_comparison_has_a_run_of_the_present_code() -> None
 
 def test_trials_saw_the_images_of_the_runs_and_their_split() -> None:
     for trial in TRIALS:
-        assert trial.split_sha256 == file_sha256(committed_split(trial.dataset, trial.split))
+        assert trial.split_sha256 == split_hash(read_split(committed_split(trial.dataset, trial.split)))
         assert trial.data_sha256 in {r.data_sha256 for r in RECORDS.values() if r.dataset == trial.dataset}
         assert trial.dirty is False
 

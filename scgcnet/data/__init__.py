@@ -10,20 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from scgcnet.data.amunet import check_amunet, open_amunet
 from scgcnet.data.bijie import check_bijie, open_bijie
+from scgcnet.data.bijie_negatives import check_bijie_negatives, open_bijie_negatives
+from scgcnet.data.landslide4sense import check_landslide4sense, open_landslide4sense
 from scgcnet.data.sample import (
     PARTS,
     DatasetError,
     DatasetNotFoundError,
     Kind,
     LandslideDataset,
+    Merged,
     Part,
     Sample,
+    Split,
     Subset,
     WholeDataset,
     data_root,
 )
-from scgcnet.data.splits import file_sha256, take_part
+from scgcnet.data.splits import read_split, split_hash, take_part
 from scgcnet.data.synthetic import DEFAULT_COUNT, check_synthetic, open_synthetic, write_synthetic
 from scgcnet.data.transforms import (
     IGNORE_INDEX,
@@ -44,6 +49,7 @@ __all__ = [
     "EvalTransform",
     "Kind",
     "LandslideDataset",
+    "Merged",
     "Part",
     "Sample",
     "Subset",
@@ -56,7 +62,7 @@ __all__ = [
     "data_sha256",
     "dataset_available",
     "open_dataset",
-    "split_file",
+    "open_whole",
     "split_sha256",
     "write_fake",
 ]
@@ -64,14 +70,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Source:
-    """How one data set is opened and checked; `None` as root stands for its usual place."""
+    """How one data set is opened and checked (`None` as root stands for its usual place), and how a fake is written.
+
+    A fake has the on-disk layout of the real one, and a few images that our generator drew: `fake(root, n, seed)`.
+    """
 
     open: Callable[[Path | None], WholeDataset]
     check: Callable[[Path | None], list[str]]
+    fake: Callable[[Path, int, int], object] | None = None
 
 
 SOURCES = {
-    "bijie": Source(open_bijie, check_bijie),
+    "bijie": Source(open_bijie, check_bijie, write_synthetic),
+    "bijie_negatives": Source(open_bijie_negatives, check_bijie_negatives),
+    "landslide4sense": Source(open_landslide4sense, check_landslide4sense),
+    "amunet": Source(open_amunet, check_amunet),
     "synthetic": Source(open_synthetic, check_synthetic),
 }
 
@@ -82,13 +95,18 @@ def _source(name: str) -> Source:
     return SOURCES[name]
 
 
+def open_whole(name: str, root: Path | None = None) -> WholeDataset:
+    """Open a data set as it is before any split; arguments and errors are those of `open_dataset`."""
+    return _source(name).open(root)
+
+
 def open_dataset(name: str, split: int | str, part: Part, root: Path | None = None) -> LandslideDataset:
     """Open one part of a data set.
 
     Args:
-        name: "bijie" or "synthetic"; the latter is generated on first use.
-        split: the number of a committed split (0 is the main one), or the path of a CSV file with the columns
-            name,part.
+        name: one of `SOURCES`; "synthetic" is generated on first use.
+        split: a number or the name of a split that the data set knows (0 is the main one), or the path of a CSV file,
+            ending in .csv, with the columns name,part.
         part: "train", "val" or "test".
         root: the folder that holds the data set's own folder; by default `data_root()`, and `build/data` for
             "synthetic".
@@ -100,8 +118,8 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
         DatasetNotFoundError: the data is not there.
         DatasetError: it does not fit the layout or the split.
     """
-    whole = _source(name).open(root)
-    return take_part(whole, _split_path(whole, split), part)
+    whole = open_whole(name, root)
+    return take_part(whole, _split(whole, split), f"split {split} of {name}", part)
 
 
 def dataset_available(name: str, root: Path | None = None) -> bool:
@@ -126,22 +144,13 @@ def data_sha256(name: str, root: Path | None = None) -> str:
     return _source(name).open(root).sha256
 
 
-def split_file(name: str, split: int | str, root: Path | None = None) -> Path:
-    """Return the CSV file of a split, for its hash or a table.
-
-    Raises:
-        DatasetError: there is no such split.
-    """
-    return _split_path(_source(name).open(root), split)
-
-
 def split_sha256(name: str, split: int | str, root: Path | None = None) -> str:
     """Return the SHA-256 of a split's content, in the order of the names.
 
     Raises:
         DatasetError: there is no such split, or it cannot be read.
     """
-    return file_sha256(split_file(name, split, root))
+    return split_hash(_split(open_whole(name, root), split))
 
 
 def check_dataset(name: str, root: Path | None = None) -> list[str]:
@@ -159,12 +168,12 @@ def write_fake(name: str, folder: Path, n: int = DEFAULT_COUNT, seed: int = 0) -
     Raises:
         DatasetError: that layout cannot be written, or `folder` holds the real data.
     """
-    if name != "bijie":
-        raise DatasetError(f"Fakes can be written in the layout of 'bijie', not of {name!r}.")
-    write_synthetic(folder, n, seed)
+    fake = _source(name).fake
+    if fake is None:
+        known = ", ".join(name for name, source in SOURCES.items() if source.fake)
+        raise DatasetError(f"Fakes can be written in the layouts of {known}, not of {name!r}.")
+    fake(folder, n, seed)
 
 
-def _split_path(whole: WholeDataset, split: int | str) -> Path:
-    if isinstance(split, str) and not split.isdigit():
-        return Path(split)
-    return whole.split_path(int(split))
+def _split(whole: WholeDataset, split: int | str) -> Split:
+    return read_split(Path(str(split))) if str(split).endswith(".csv") else whole.split(str(split))

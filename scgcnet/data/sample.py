@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,11 @@ from scgcnet.checkout import find_checkout
 Part = Literal["train", "val", "test"]
 Kind = Literal["real", "synthetic"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
+UNUSED: Literal["unused"] = "unused"  # in a split: in none of the parts, such as a buffer between them
+Split = Mapping[str, Part | Literal["unused"]]  # by the samples' names
+
+MARKER = "synthetic.json"  # the generator leaves it, so that its images never pass for real ones
+KEEP_BYTES = 1 << 30  # decoded samples that a data set keeps in memory, so that a large one is not held whole
 
 
 class DatasetError(Exception):
@@ -41,28 +46,32 @@ class Sample:
     """One image with its truth, as stored: native size, not normalised.
 
     Attributes:
-        name: the file's stem, unique within the data set.
-        image: uint8, (H, W, C), 0 to 255, channels in the order red, green, blue.
-        mask: uint8, (H, W), 1 where there is a landslide, else 0.
+        name: unique within the data set, such as the file's stem.
+        image: uint8, (H, W, C), 0 to 255, channels in the order red, green, blue, and others after these.
+        mask: uint8, (H, W), 1 where there is a landslide, 0 where there is none, 255 where nobody knows (no data).
+        resolution: ground sampling distance, metres per pixel; None where it is not known.
     """
 
     name: str
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
+    resolution: float | None = None
 
 
 class LandslideDataset(ABC):
-    """A sequence of samples that are decoded when asked for and kept in memory.
+    """A sequence of samples that are decoded when asked for.
 
     Attributes:
         dataset: the registered name, as in run files.
         kind: "synthetic" if our generator wrote the files, whatever the name, else "real".
         names: the samples' names, in the order of the sequence.
+        sites: the sub-set, event or place of each sample; empty strings where the data set has none.
     """
 
     dataset: str
     kind: Kind
     names: tuple[str, ...]
+    sites: tuple[str, ...]
 
     @abstractmethod
     def __getitem__(self, index: int) -> Sample:
@@ -79,17 +88,50 @@ class LandslideDataset(ABC):
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
+    @property
+    def sources(self) -> tuple[tuple[str, int], ...]:
+        """Names and lengths of the data sets that follow one another in this one: itself, unless it is merged."""
+        return ((self.dataset, len(self)),)
+
 
 class WholeDataset(LandslideDataset):
-    """All samples of a data set, sorted by name, before they are split."""
+    """All samples of a data set, sorted by name, before they are split.
+
+    What was decoded is kept in memory until it fills `KEEP_BYTES`; training goes around all samples, so what would have
+    to be thrown out for a new one is as likely to be needed next.
+    """
+
+    def __init__(self, dataset: str, kind: Kind, names: tuple[str, ...], sites: tuple[str, ...] = ()) -> None:
+        self.dataset, self.kind, self.names = dataset, kind, names
+        self.sites = sites or ("",) * len(names)
+        self._kept: dict[int, Sample] = {}
+        self._bytes = 0
 
     @abstractmethod
-    def split_path(self, split: int) -> Path:
-        """Return the CSV file of a numbered split.
+    def read(self, index: int) -> Sample:
+        """Decode one sample, from 0.
+
+        Raises:
+            DatasetError: a file is damaged or does not fit its partner.
+        """
+
+    @abstractmethod
+    def split(self, which: str) -> Split:
+        """The part of every sample under a named split; each data set says which there are, "0" is the main one.
 
         Raises:
             DatasetError: there is no such split.
         """
+
+    def __getitem__(self, index: int) -> Sample:
+        index = range(len(self))[index]
+        if index in self._kept:
+            return self._kept[index]
+        sample = self.read(index)
+        size = sample.image.nbytes + sample.mask.nbytes
+        if self._bytes + size <= KEEP_BYTES:
+            self._kept[index], self._bytes = sample, self._bytes + size
+        return sample
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -107,16 +149,45 @@ class WholeDataset(LandslideDataset):
 
 
 class Subset(LandslideDataset):
-    """Some samples of a data set, for example its training part; the cache stays with the whole."""
+    """Some samples of a data set, for example its training part; what is decoded is kept with the whole."""
 
     def __init__(self, whole: LandslideDataset, indices: list[int]) -> None:
         self.whole = whole
         self.indices = indices
         self.dataset, self.kind = whole.dataset, whole.kind
         self.names = tuple(whole.names[index] for index in indices)
+        self.sites = tuple(whole.sites[index] for index in indices)
 
     def __getitem__(self, index: int) -> Sample:
         return self.whole[self.indices[index]]
+
+
+class Merged(LandslideDataset):
+    """Several data sets one after the other, as one: merged training (paper, Sec. IV-A-1)."""
+
+    def __init__(self, datasets: Sequence[LandslideDataset]) -> None:
+        if not datasets:
+            raise ValueError("nothing to merge")
+        self.datasets = tuple(datasets)
+        self.dataset = "+".join(part.dataset for part in datasets)
+        self.kind = "real" if all(part.kind == "real" for part in datasets) else "synthetic"
+        self.names = tuple(f"{part.dataset}/{name}" for part in datasets for name in part.names)
+        self.sites = tuple(site for part in datasets for site in part.sites)
+        self._places = [(part, index) for part in datasets for index in range(len(part))]
+
+    def __getitem__(self, index: int) -> Sample:
+        part, place = self._places[index]
+        return part[place]
+
+    @property
+    def sources(self) -> tuple[tuple[str, int], ...]:
+        """Names and lengths of the merged data sets."""
+        return tuple(source for part in self.datasets for source in part.sources)
+
+
+def kind_of(folder: Path) -> Kind:
+    """Whether a data set's own folder holds real images, or ones that our generator wrote."""
+    return "synthetic" if (folder / MARKER).is_file() else "real"
 
 
 def data_root() -> Path:

@@ -1,24 +1,26 @@
-"""Splits: committed CSV files with the columns `name,part`, and random 5:3:2 ones for data without."""
+"""Splits: CSV files with the columns `name,part`, and 5:3:2 ones drawn over samples or over groups of them."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scgcnet.data.sample import PARTS, DatasetError, LandslideDataset, Part, Subset
+from scgcnet import files
+from scgcnet.data.sample import PARTS, UNUSED, DatasetError, Part, Split, Subset, WholeDataset
 
 BIJIE_COUNT = 770  # landslide images in the official download (Ji et al. 2020)
 SHARES = (5, 3, 2)  # train : val : test (paper, Sec. IV-A-1)
 
-Split = dict[str, Part]
 
-
-def committed_split(dataset: str, split: int) -> Path:
+def committed_split(dataset: str, split: int | str) -> Path:
     """Return the path of a committed split, for example `bijie-0.csv`.
 
     Raises:
@@ -35,7 +37,7 @@ def committed_split(dataset: str, split: int) -> Path:
 
 
 def read_split(path: Path) -> Split:
-    """Read a split: the part of every name, in the order of the file.
+    """Read a split: the part of every name, in the order of the file; "unused" stands for none of the parts.
 
     Raises:
         DatasetError: the file is missing, has other columns or parts, names an image twice, or leaves a part
@@ -51,11 +53,10 @@ def read_split(path: Path) -> Split:
             rows = [(row["name"], row["part"]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as CSV: {error}. Copy it again, or write it anew.") from error
-    split: Split = {}
-    for name, value in rows:
-        part = next((known for known in PARTS if known == value), None)
-        if part is None:
-            raise DatasetError(f"{path}: part {value!r} of {name!r} must be one of {', '.join(PARTS)}.")
+    split: dict[str, Any] = {}
+    for name, part in rows:
+        if part not in (*PARTS, UNUSED):
+            raise DatasetError(f"{path}: part {part!r} of {name!r} must be one of {', '.join(PARTS)}, {UNUSED}.")
         if name in split:
             raise DatasetError(f"{path}: {name!r} is listed twice; the parts must be disjoint, keep one of its lines.")
         split[name] = part
@@ -65,7 +66,7 @@ def read_split(path: Path) -> Split:
     return split
 
 
-def split_indices(names: Sequence[str], split: Split, source: Path) -> dict[Part, list[int]]:
+def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part, list[int]]:
     """Match a split to the sorted names of a data set.
 
     Names match where they are the same. The committed Bijie splits are numbered by rank, since the copy they
@@ -75,7 +76,7 @@ def split_indices(names: Sequence[str], split: Split, source: Path) -> dict[Part
     Args:
         names: the data set's names, sorted.
         split: the part of each name, from `read_split`.
-        source: the split's file, for the message.
+        source: the split's file or name, for the message.
 
     Returns:
         For each part the indices into `names`, ascending.
@@ -104,15 +105,28 @@ def _some(names: list[str]) -> str:
     return f"{len(names)} names ({shown})" if names else "0 names"
 
 
-def take_part(whole: LandslideDataset, source: Path, part: Part) -> Subset:
-    """Return one part of a data set under the split in the file `source`.
+def take_part(whole: WholeDataset, split: Split, source: str, part: Part) -> Subset:
+    """Return one part of a data set under a split; `source` names it in messages.
 
     Raises:
         DatasetError: the split does not fit, or `part` is none of train, val, test.
     """
     if part not in PARTS:
         raise DatasetError(f"part {part!r} must be one of {', '.join(PARTS)}.")
-    return Subset(whole, split_indices(whole.names, read_split(source), source)[part])
+    return Subset(whole, split_indices(whole.names, split, source)[part])
+
+
+def seeded(which: str, kinds: Sequence[str], dataset: str) -> tuple[str, int]:
+    """Kind and seed that the name of a drawn split stands for: "random-2", or "2" for the first kind.
+
+    Raises:
+        DatasetError: there is no such kind, or the seed is no whole number from 0.
+    """
+    kind, dash, seed = which.rpartition("-")
+    if not seed.isascii() or not seed.isdigit() or (dash and kind not in kinds):
+        known = " or ".join(f"{kind}-SEED" for kind in kinds)
+        raise DatasetError(f"{dataset} has no split {which!r}: name {known}, with a SEED of 0, 1, 2, ...")
+    return kind or kinds[0], int(seed)
 
 
 def random_split(names: Sequence[str], seed: int) -> Split:
@@ -134,16 +148,98 @@ def random_split(names: Sequence[str], seed: int) -> Split:
     return {name: parts[i] for i, name in enumerate(names)}
 
 
+def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int) -> Split:
+    """Draw a split near 5:3:2 that never divides a group, such as tiles that overlap, or a site.
+
+    Groups are taken in random order; each goes to the part that lacks most of its share.
+
+    Args:
+        names: of the samples.
+        groups: of each sample.
+        seed: of the order.
+
+    Raises:
+        DatasetError: fewer than three groups.
+    """
+    sizes = {group: groups.count(group) for group in dict.fromkeys(groups)}
+    if len(sizes) < 3:
+        raise DatasetError(f"A split over groups needs at least 3 of them, one a part; there are {len(sizes)}.")
+    order = [list(sizes)[i] for i in np.random.default_rng(seed).permutation(len(sizes))]
+    room = {part: len(names) * share / sum(SHARES) for part, share in zip(PARTS, SHARES, strict=True)}
+    taken: dict[str, Part] = {}
+    for left, group in zip(range(len(order), 0, -1), order, strict=True):
+        empty = [part for part in PARTS if part not in taken.values()]
+        # The last groups are for parts that have none yet.
+        part = max(empty if left <= len(empty) else PARTS, key=lambda part: room[part])
+        taken[group] = part
+        room[part] -= sizes[group]
+    return {name: taken[group] for name, group in zip(names, groups, strict=True)}
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a tile lies: pixels from the top left of its scene, the ends not included."""
+
+    scene: str
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two share a pixel."""
+        return (
+            self.scene == other.scene
+            and self.top < other.bottom
+            and other.top < self.bottom
+            and self.left < other.right
+            and other.left < self.right
+        )
+
+
+def blocked_split(names: Sequence[str], boxes: Sequence[Box], seed: int, block: int, *, buffer: bool) -> Split:
+    """Draw a split near 5:3:2 over square blocks of scenes, for tiles that overlap throughout.
+
+    A tile belongs to the block that holds its centre. Tiles on both sides of an edge between two blocks still share
+    pixels; with a buffer, what overlaps a tile of the test part is taken out of training and validation, and what
+    overlaps one of the validation part out of training.
+
+    Args:
+        names: of the tiles.
+        boxes: of each tile.
+        seed: of the draw over blocks.
+        block: side of a block, pixels.
+        buffer: whether to take out the overlapping tiles, which become "unused".
+
+    Raises:
+        DatasetError: fewer than three blocks, or nothing is left of a part.
+    """
+    centres = [((box.top + box.bottom) // 2, (box.left + box.right) // 2) for box in boxes]
+    groups = [f"{box.scene} {y // block} {x // block}" for box, (y, x) in zip(boxes, centres, strict=True)]
+    parts: dict[str, Any] = dict(grouped_split(names, groups, seed))
+    if buffer:
+        for kept, cut in (("test", ("train", "val")), ("val", ("train",))):
+            walls = [box for name, box in zip(names, boxes, strict=True) if parts[name] == kept]
+            for name, box in zip(names, boxes, strict=True):
+                if parts[name] in cut and any(map(box.overlaps, walls)):
+                    parts[name] = UNUSED
+    if empty := [part for part in PARTS if part not in parts.values()]:
+        raise DatasetError(f"Blocks of {block} px leave no tile for {', '.join(empty)}; take smaller ones.")
+    return parts
+
+
 def write_split(path: Path, split: Split) -> None:
-    """Write a split as CSV, lines ending in a single newline so that its hash is the same everywhere."""
-    path.write_text(
-        "name,part\n" + "".join(f"{name},{part}\n" for name, part in split.items()),
-        encoding="utf-8",
-        newline="\n",
-    )
+    """Write a split as CSV.
+
+    Raises:
+        WriteError: the folder cannot be written or the disk is full; an older file is left as it was.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerows([("name", "part"), *split.items()])
+    files.write_text(path, table.getvalue())
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a split as read, so that line endings and the order of lines do not matter."""
-    split = read_split(path)
+def split_hash(split: Split) -> str:
+    """Return the SHA-256 of a split's content; the order of its names does not matter."""
     return hashlib.sha256("".join(f"{name},{split[name]}\n" for name in sorted(split)).encode()).hexdigest()

@@ -24,8 +24,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from scgcnet.checkout import find_checkout
-from scgcnet.data.bijie import FOLDER, MARKER, Bijie, check_bijie, open_bijie
-from scgcnet.data.sample import DatasetError
+from scgcnet.data.bijie import FOLDER, Bijie, check_bijie, open_bijie
+from scgcnet.data.sample import MARKER, DatasetError
 from scgcnet.data.splits import random_split, write_split
 from scgcnet.files import WriteError
 
@@ -45,15 +45,20 @@ Mask = NDArray[np.bool_]
 Rng = np.random.Generator
 
 
-def render(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def render(seed: int, index: int, shape: tuple[int, int] | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw image `index` of the data set with this seed.
 
+    Args:
+        seed: of the data set.
+        index: of the image.
+        shape: height and width, from 64 px; drawn from 64 to 200 px where not given.
+
     Returns:
-        The image, uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 1; H and W from 64 to 200 px.
+        The image, uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 1.
     """
     rng = np.random.default_rng([seed, index])
     size, stretch = math.exp(rng.uniform(math.log(78), math.log(164))), math.exp(rng.uniform(-0.2, 0.2))
-    height, width = round(size * stretch), round(size / stretch)
+    height, width = shape or (round(size * stretch), round(size / stretch))
     land = _terrain((height, width), rng)
     colour = _vegetation(land, rng)
     if rng.random() < 0.3:

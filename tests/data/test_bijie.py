@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scgcnet.data import DatasetError, DatasetNotFoundError, check_dataset
-from scgcnet.data.bijie import FOLDER, check_bijie, open_bijie, read_image, read_mask
+from scgcnet.data.bijie import FOLDER, check_bijie, open_bijie
+from scgcnet.data.images import read_image, read_mask
 
 NAMES = ["df003", "hz001", "hz010"]
 

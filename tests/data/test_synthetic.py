@@ -11,7 +11,8 @@ from bijie_files import Write
 from PIL import Image
 
 from scgcnet.data import DatasetError, check_dataset, open_dataset, synthetic, write_fake
-from scgcnet.data.bijie import FOLDER, MARKER, open_bijie
+from scgcnet.data.bijie import FOLDER, open_bijie
+from scgcnet.data.sample import MARKER
 from scgcnet.data.synthetic import render, write_synthetic
 from scgcnet.files import WriteError
 
@@ -91,8 +92,8 @@ def test_real_data_is_never_overwritten(write_bijie: Write) -> None:
     with pytest.raises(DatasetError, match="is not synthetic"):
         write_fake("bijie", root, n=3, seed=0)
     assert open_bijie(root).kind == "real"
-    with pytest.raises(DatasetError, match="not of 'cld'"):
-        write_fake("cld", root, n=3, seed=0)
+    with pytest.raises(DatasetError, match="not of 'synthetic'"):
+        write_fake("synthetic", root, n=3, seed=0)
 
 
 def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
