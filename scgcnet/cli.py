@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | claims | run | trials | chapter | reference | book"
+        required=True, metavar="list | status | claims | run | trials | replay | chapter | reference | book"
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
@@ -80,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     trials.add_argument("--profile", help="all trials of this profile")
     trials.add_argument("--quiet", action="store_true", help="no progress bar")
     trials.set_defaults(command=_study_trials)
+    replay = study.add_parser(
+        "replay", help="begin stored trainings again and compare; exit status 1 if a number differs"
+    )
+    replay.add_argument("run_id", nargs="*", help="ids of runs or trials (default: all that are stale)")
+    replay.add_argument("--epochs", type=int, default=1, help="how many to compare (default: %(default)s)")
+    replay.set_defaults(command=_study_replay)
     chapter = study.add_parser("chapter", help="execute one chapter")
     chapter.add_argument("name", help="a chapter of study.yml")
     chapter.add_argument("--profile", help="a profile of study.yml (default: what the chapter says)")
@@ -191,6 +197,26 @@ def _study_trials(options: argparse.Namespace) -> None:
         print(f"{trial.file}  validation IoU {100 * trial.val_iou:.2f} %")
     if not wanted:
         print(rate_table(plan, load_trials("real")))
+
+
+def _study_replay(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from scgcnet.study.plan import PlanError
+    from scgcnet.study.runner import replay
+    from scgcnet.study.store import is_stale, load_all, load_trials
+
+    records = [*load_all("real"), *load_trials("real")]
+    if unknown := [run_id for run_id in options.run_id if run_id not in {record.run_id for record in records}]:
+        raise PlanError(f"nothing is stored under {unknown[0]!r}: see `scgcnet study list`")
+    wanted = [record for record in records if (record.run_id in options.run_id if options.run_id else is_stale(record))]
+    different = 0
+    for record in tqdm(wanted, desc="replays", unit="run", disable=not wanted):
+        difference = replay(record, options.epochs, progress=False)
+        different += difference is not None
+        tqdm.write(f"{record.run_id}: {difference or 'the same'}")
+    print(f"{len(wanted)} replayed, {different or 'none'} different", file=sys.stderr)
+    return int(different > 0)
 
 
 def _study_chapter(options: argparse.Namespace) -> None:

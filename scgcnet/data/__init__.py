@@ -52,6 +52,7 @@ __all__ = [
     "Merged",
     "Part",
     "Sample",
+    "Split",
     "Subset",
     "TrainTransform",
     "TrainingView",

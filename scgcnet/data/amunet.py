@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scgcnet.data.images import Pair, Stamp, faults_of, read_image, read_mask, require_same_size, stamp
-from scgcnet.data.sample import DatasetNotFoundError, Sample, Split, WholeDataset, data_root, kind_of
+from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Sample, Split, WholeDataset, data_root, kind_of
 from scgcnet.data.splits import Box, blocked_split, random_split, seeded
 
 FOLDER = "AMU-Net-reservoir"
@@ -23,7 +23,7 @@ SCENES = ("A", "B")
 TILE, STRIDE = 256, 128  # pixels
 BLOCK = 512  # pixels; side of what goes to one part as a whole
 LEAST_VALID = 0.5  # share of a tile that patches cover; below it, the tile is left out
-SPLITS = ("buffer", "block", "random")
+SPLITS = ("buffer", "block", "random", "scene")
 
 
 class Amunet(WholeDataset):
@@ -52,12 +52,23 @@ class Amunet(WholeDataset):
         """Draw a split 5:3:2; "0" means "buffer-0".
 
         "random-SEED" is over tiles, "block-SEED" over blocks of 512 px, "buffer-SEED" the same without the tiles that
-        would share pixels with another part.
+        would share pixels with another part. "scene-0" keeps scene A for the test and draws the other parts from
+        B as "buffer" does, 5:3; "scene-1" keeps B.
         """
         kind, seed = seeded(which, SPLITS, self.dataset)
+        if kind == "scene":
+            return self._scene_split(seed)
         if kind == "random":
             return random_split(self.names, seed)
         return blocked_split(self.names, self.boxes, seed, BLOCK, buffer=kind == "buffer")
+
+    def _scene_split(self, number: int) -> Split:
+        if number >= len(SCENES):
+            raise DatasetError(f"amunet has no split scene-{number}: name scene-0 or scene-1.")
+        other = [i for i, box in enumerate(self.boxes) if box.scene != SCENES[number]]
+        names, boxes = [self.names[i] for i in other], [self.boxes[i] for i in other]
+        drawn = blocked_split(names, boxes, number, BLOCK, buffer=True, parts=("train", "val"))
+        return {name: drawn.get(name, "test") for name in self.names}
 
     @functools.cached_property
     def _scenes(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:

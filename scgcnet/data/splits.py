@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -148,7 +149,7 @@ def random_split(names: Sequence[str], seed: int) -> Split:
     return {name: parts[i] for i, name in enumerate(names)}
 
 
-def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int) -> Split:
+def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int, parts: Sequence[Part] = PARTS) -> Split:
     """Draw a split near 5:3:2 that never divides a group, such as tiles that overlap, or a site.
 
     Groups are taken in random order; each goes to the part that lacks most of its share.
@@ -157,20 +158,24 @@ def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int) -> Spl
         names: of the samples.
         groups: of each sample.
         seed: of the order.
+        parts: those to draw.
 
     Raises:
-        DatasetError: fewer than three groups.
+        DatasetError: fewer groups than parts.
     """
-    sizes = {group: groups.count(group) for group in dict.fromkeys(groups)}
-    if len(sizes) < 3:
-        raise DatasetError(f"A split over groups needs at least 3 of them, one a part; there are {len(sizes)}.")
+    sizes = Counter(groups)
+    if len(sizes) < len(parts):
+        raise DatasetError(
+            f"A split over groups needs at least {len(parts)} of them, one a part; there are {len(sizes)}."
+        )
     order = [list(sizes)[i] for i in np.random.default_rng(seed).permutation(len(sizes))]
-    room = {part: len(names) * share / sum(SHARES) for part, share in zip(PARTS, SHARES, strict=True)}
+    shares = {part: share for part, share in zip(PARTS, SHARES, strict=True) if part in parts}
+    room = {part: len(names) * share / sum(shares.values()) for part, share in shares.items()}
     taken: dict[str, Part] = {}
     for left, group in zip(range(len(order), 0, -1), order, strict=True):
-        empty = [part for part in PARTS if part not in taken.values()]
+        empty = [part for part in parts if part not in taken.values()]
         # The last groups are for parts that have none yet.
-        part = max(empty if left <= len(empty) else PARTS, key=lambda part: room[part])
+        part = max(empty if left <= len(empty) else parts, key=lambda part: room[part])
         taken[group] = part
         room[part] -= sizes[group]
     return {name: taken[group] for name, group in zip(names, groups, strict=True)}
@@ -197,7 +202,9 @@ class Box:
         )
 
 
-def blocked_split(names: Sequence[str], boxes: Sequence[Box], seed: int, block: int, *, buffer: bool) -> Split:
+def blocked_split(
+    names: Sequence[str], boxes: Sequence[Box], seed: int, block: int, *, buffer: bool, parts: Sequence[Part] = PARTS
+) -> Split:
     """Draw a split near 5:3:2 over square blocks of scenes, for tiles that overlap throughout.
 
     A tile belongs to the block that holds its centre. Tiles on both sides of an edge between two blocks still share
@@ -210,22 +217,23 @@ def blocked_split(names: Sequence[str], boxes: Sequence[Box], seed: int, block: 
         seed: of the draw over blocks.
         block: side of a block, pixels.
         buffer: whether to take out the overlapping tiles, which become "unused".
+        parts: those to draw.
 
     Raises:
-        DatasetError: fewer than three blocks, or nothing is left of a part.
+        DatasetError: fewer blocks than parts, or nothing is left of a part.
     """
     centres = [((box.top + box.bottom) // 2, (box.left + box.right) // 2) for box in boxes]
     groups = [f"{box.scene} {y // block} {x // block}" for box, (y, x) in zip(boxes, centres, strict=True)]
-    parts: dict[str, Any] = dict(grouped_split(names, groups, seed))
+    drawn: dict[str, Any] = dict(grouped_split(names, groups, seed, parts))
     if buffer:
         for kept, cut in (("test", ("train", "val")), ("val", ("train",))):
-            walls = [box for name, box in zip(names, boxes, strict=True) if parts[name] == kept]
+            walls = [box for name, box in zip(names, boxes, strict=True) if drawn[name] == kept]
             for name, box in zip(names, boxes, strict=True):
-                if parts[name] in cut and any(map(box.overlaps, walls)):
-                    parts[name] = UNUSED
-    if empty := [part for part in PARTS if part not in parts.values()]:
+                if drawn[name] in cut and any(map(box.overlaps, walls)):
+                    drawn[name] = UNUSED
+    if empty := [part for part in parts if part not in drawn.values()]:
         raise DatasetError(f"Blocks of {block} px leave no tile for {', '.join(empty)}; take smaller ones.")
-    return parts
+    return drawn
 
 
 def write_split(path: Path, split: Split) -> None:

@@ -48,8 +48,12 @@ class AugmentConfig:
         contrast: the factor is drawn from 1 - contrast to 1 + contrast.
         saturation: likewise.
         hue: largest turn of the hue, as a fraction of the colour circle.
+        tint: each channel's own factor is drawn from 1 - tint to 1 + tint, as if the light had another colour.
+        resolution: lowest and highest ground resolution, metres per pixel of the network's input. Where a sample's own
+            is known, the factor on its size is then drawn so that these resolutions are met equally often on a
+            logarithmic scale, within 0.5 to 4; else from `scale`.
 
-    Each of the four photometric steps is applied with probability 0.5.
+    Each of the photometric steps is applied with probability 0.5.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -60,12 +64,14 @@ class AugmentConfig:
     contrast: float = 0.5
     saturation: float = 0.5
     hue: float = 0.05
+    tint: float = 0.0
+    resolution: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        low, high = self.scale
-        if not 0 < low <= high:
-            raise ValueError(f"scale {self.scale} must be two factors with 0 < lowest <= highest")
-        for name in ("hflip", "vflip", "brightness", "contrast", "saturation", "hue"):
+        for name, (low, high) in (("scale", self.scale), ("resolution", self.resolution or (1, 1))):
+            if not 0 < low <= high:
+                raise ValueError(f"{name} {getattr(self, name)} must be two numbers with 0 < lowest <= highest")
+        for name in ("hflip", "vflip", "brightness", "contrast", "saturation", "hue", "tint"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} must lie in 0 to 1")
 
@@ -116,7 +122,7 @@ class TrainTransform:
         if rng is None:
             raise ValueError("TrainTransform draws at random: pass a numpy Generator")
         size, config = self.image_size, self.augment
-        scale = rng.uniform(*config.scale)
+        scale = self._scale(sample, rng)
         place_x, place_y = rng.random(2)
         height, width = sample.mask.shape
         window = min(1.0, 1.0 / scale)  # side of the crop, as a fraction of the image
@@ -145,6 +151,16 @@ class TrainTransform:
             image, mask = np.rot90(image, turns, axes=(1, 2)), np.rot90(mask, turns)
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask, np.int64))
 
+    def _scale(self, sample: Sample, rng: np.random.Generator) -> float:
+        """The factor on the sample's size after its nominal resize to S x S."""
+        wanted = self.augment.resolution
+        if wanted is None or sample.resolution is None:
+            return float(rng.uniform(*self.augment.scale))
+        nominal = sample.resolution * math.sqrt(sample.mask.size) / self.image_size  # metres per pixel
+        low, high = (math.log(nominal / metres) for metres in reversed(wanted))
+        limits = math.log(0.5), math.log(4.0)
+        return math.exp(rng.uniform(*np.clip((low, high), *limits)))
+
 
 def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (x / 255 - MEAN) / STD for channels-first pixels (3, ...), x from 0 to 255. Works in place."""
@@ -158,13 +174,13 @@ def distort(pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.G
     """Change brightness, contrast, saturation and hue, in this order, each with probability 0.5.
 
     All four are affine in the colours: a shift, a stretch about the mean luma, a stretch about each pixel's
-    own luma, and a turn of the chroma plane (YIQ). They are multiplied into one matrix and clipped once at
-    the end.
+    own luma, and a turn of the chroma plane (YIQ). They are multiplied into one matrix; a tint comes last, and
+    everything is clipped once at the end.
 
     Args:
         pixels: float32, (3, n), 0 to 255.
         config: the strengths.
-        rng: the source of chance; 8 draws are taken, whatever the strengths.
+        rng: the source of chance; 8 draws are taken whatever the strengths, and 4 more for a tint.
 
     Returns:
         float32, (3, n), 0 to 255.
@@ -182,6 +198,9 @@ def distort(pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.G
     shift = contrast * brightness + (1 - contrast) * mean_luma
     out: NDArray[np.float32] = (contrast * colour).astype(np.float32) @ pixels
     out += np.float32(shift)
+    if config.tint:
+        gain = 1 + config.tint * rng.uniform(-1.0, 1.0, 3) * (rng.random() < 0.5)
+        out *= gain.astype(np.float32)[:, None]
     np.clip(out, 0, 255, out=out)
     return out
 

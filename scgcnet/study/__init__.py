@@ -1,9 +1,10 @@
 """The study: what is to be run (plan), what was run (store), and what it says (statistics, tables)."""
 
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
 from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
-from scgcnet.study.store import Record, StoreError, Trial, load_all, load_trials
+from scgcnet.study.store import Record, Trial, load_all, load_trials
 
 __all__ = [
     "Plan",

@@ -58,7 +58,7 @@ def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases
     size = record.config["settings"]["image_size"]
     probabilities = predict(zoo.load_model(weights), test, range(len(test)), size)
     ious = [
-        Confusion.of(probability > 0.5, sample.mask == 1).scores()["iou"]
+        Confusion.of(probability > 0.5, sample.mask).scores()["iou"]
         for probability, sample in zip(probabilities, test, strict=True)
     ]
     return [Case(test[index], probabilities[index], ious[index]) for index in spread(ious, n_cases)]

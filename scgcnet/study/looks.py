@@ -8,14 +8,12 @@ committed; looks at synthetic images mean nothing and stay in `build/looks.csv`.
 
 from __future__ import annotations
 
-import csv
-from dataclasses import asdict, dataclass, fields
-from io import StringIO
+from dataclasses import dataclass
 from pathlib import Path
 
-from scgcnet import files
+from scgcnet.study.ledger import add_line, read_lines
 from scgcnet.study.plan import project_root
-from scgcnet.study.store import FOLDERS, Kind, StoreError
+from scgcnet.study.store import FOLDERS, Kind
 
 
 @dataclass(frozen=True)
@@ -25,19 +23,16 @@ class Look:
     Attributes:
         utc: when, ISO 8601.
         dataset: whose test part.
-        split: number of the split.
+        split: number or name of the split.
         run_id: of the configuration that was scored.
         code_sha256: of the code that trained and scored it (see `fingerprint.code_sha256`).
     """
 
     utc: str
     dataset: str
-    split: int
+    split: int | str
     run_id: str
     code_sha256: str
-
-
-_COLUMNS = [field.name for field in fields(Look)]
 
 
 def looks_file(kind: Kind, root: Path | None = None) -> Path:
@@ -51,26 +46,7 @@ def read_looks(kind: Kind, root: Path | None = None) -> list[Look]:
     Raises:
         StoreError: the ledger cannot be read; the message names the line.
     """
-    path = looks_file(kind, root)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, csv.Error) as error:
-        raise StoreError(f"{path}: cannot be read: {error}; take it back from git") from None
-    looks = []
-    for line, row in enumerate(rows, start=1):
-        try:
-            if line == 1:
-                if row != _COLUMNS:
-                    raise ValueError(f"the columns must be {','.join(_COLUMNS)}")
-                continue
-            utc, dataset, split, run_id, code = row
-            looks.append(Look(utc, dataset, int(split), run_id, code))
-        except ValueError as error:
-            raise StoreError(f"{path}: line {line}: {error}; take it back from git") from None
-    return looks
+    return read_lines(looks_file(kind, root), Look, _parse)
 
 
 def count_looks(run_id: str, kind: Kind, root: Path | None = None) -> int:
@@ -86,19 +62,16 @@ def note_look(look: Look, kind: Kind, root: Path | None = None) -> int:
     """Add a line to the ledger; whoever scores a test part calls this first.
 
     Returns:
-        How many looks this configuration has now.
+        How many looks at this data set this configuration has had now.
 
     Raises:
         StoreError: the ledger cannot be read.
         WriteError: it cannot be written; then nothing may be scored.
     """
-    path = looks_file(kind, root)
-    with files.lock((root or project_root()) / "build" / "looks.lock"):
-        looks = [*read_looks(kind, root), look]
-        text = StringIO()
-        table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(map(asdict, looks))
-        files.sweep(path)
-        files.write_text(path, text.getvalue())
-    return sum(other.run_id == look.run_id for other in looks)
+    lock = (root or project_root()) / "build" / "looks.lock"
+    looks = add_line(looks_file(kind, root), look, lock, _parse)
+    return sum((other.run_id, other.dataset) == (look.run_id, look.dataset) for other in looks)
+
+
+def _parse(utc: str, dataset: str, split: str, run_id: str, code: str) -> Look:
+    return Look(utc, dataset, int(split) if split.isdigit() else split, run_id, code)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from scgcnet.study.claims import Entry
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.show import Link, Table
-from scgcnet.study.store import Record, StoreError, state
+from scgcnet.study.store import Record, state
 from scgcnet.study.tables import NOT_RUN, run_links
 
 
@@ -99,9 +100,9 @@ def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:
                 f"results/looks.csv: {counted[record.run_id]} looks of {record.run_id}, whose run file counts "
                 f"{record.test_looks}: lines were lost, take the file back from git"
             )
-    parts: dict[tuple[str, int], list[Look]] = {}
+    parts: dict[tuple[str, str], list[Look]] = {}
     for look in looks:
-        parts.setdefault((look.dataset, look.split), []).append(look)
+        parts.setdefault((look.dataset, str(look.split)), []).append(look)
     rows = []
     for (dataset, split), group in sorted(parts.items()):
         times = Counter(look.run_id for look in group)

@@ -9,7 +9,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -65,22 +65,33 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Increment:
+    """How much of a new domain a run is trained on: `percent` of its samples, drawn by "patch" or by "site"."""
+
+    percent: float
+    by: Literal["patch", "site"] = "patch"
+
+
+@dataclass(frozen=True)
 class Run:
     """One training of one network on one split with one seed.
 
     Two runs with equal `config` are the same run and share a `run_id`; claims and priority are no part of it.
 
     Attributes:
-        dataset: name for `open_dataset`; trained and tested on.
+        dataset: name for `open_dataset`; tested on, and trained on unless `train` says otherwise.
         model: name for `create_model`.
         size: preset of the network.
         profile: the profile's name.
         settings: the profile's settings, with what this run changes in them.
-        split: number of the committed split.
+        split: of all its data sets, a number or a name that they know.
         seed: seeds the weights, the order of the images and their augmentation.
         overrides: fields of the network's configuration that differ from the preset (flags, dilations).
         claims: ids in results/paper/claims.csv that this run speaks to.
         priority: 1 is run first.
+        train: names of the data sets trained on, merged; empty for `dataset` alone.
+        increment: of a run on a new domain (scgcnet/data/increments.py), how its data are drawn; None for others.
+        start: the run whose weights this one goes on from; None for fresh ones.
     """
 
     dataset: str
@@ -88,18 +99,26 @@ class Run:
     size: str
     profile: str
     settings: Mapping[str, Any]
-    split: int = 0
+    split: int | str = 0
     seed: int = 0
     overrides: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
     priority: int = 9
+    train: tuple[str, ...] = ()
+    increment: Increment | None = None
+    start: Run | None = None
 
     @property
     def config(self) -> dict[str, Any]:
         """Everything that decides the result, but the code and the data: plain and ready for JSON."""
+        protocol: dict[str, Any] = {}  # only where it is not the usual one, so that other runs keep their id
+        if self.increment is not None:
+            protocol["increment"] = asdict(self.increment)
+        if self.start is not None:
+            protocol["start"] = self.start.run_id
         return {
             "dataset": self.dataset,
-            "train_datasets": [self.dataset],
+            "train_datasets": list(self.train or [self.dataset]),
             "split": self.split,
             "model": self.model,
             "size": self.size,
@@ -107,6 +126,7 @@ class Run:
             "profile": self.profile,
             "settings": _plain(self.settings),
             "seed": self.seed,
+            **protocol,
         }
 
     @property
@@ -292,19 +312,41 @@ def _profile(name: str, block: Mapping[str, Any]) -> Profile:
 
 def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
     return [
-        Run(
-            dataset=block["dataset"],
-            model=block["model"],
-            size=block["size"],
-            profile=profile.name,
-            settings=profile.changed(block.get("settings", {})),
-            split=split,
-            seed=seed,
-            overrides=block.get("overrides", {}),
-            claims=tuple(block.get("claims", ())),
-            priority=block["priority"],
-        )
+        run
         for split, seed in product(block["splits"], block["seeds"])
+        for run in _increments(
+            block,
+            Run(
+                dataset=block["dataset"],
+                model=block["model"],
+                size=block["size"],
+                profile=profile.name,
+                settings=profile.changed(block.get("settings", {})),
+                split=split,
+                seed=seed,
+                overrides=block.get("overrides", {}),
+                claims=tuple(block.get("claims", ())),
+                priority=block["priority"],
+                train=tuple(block.get("train", ())),
+            ),
+            profile,
+        )
+    ]
+
+
+def _increments(block: Mapping[str, Any], base: Run, profile: Profile) -> list[Run]:
+    """The run itself, or on a new domain one for each increment: all but the first go on from its weights."""
+    if "increments" not in block:
+        return [base]
+    plan = block["increments"]
+    first = replace(base, increment=Increment(0, plan["by"]))
+    settings = profile.changed({**block.get("settings", {}), **plan["settings"]})
+    return [
+        first,
+        *(
+            replace(base, increment=Increment(percent, plan["by"]), start=first, settings=settings)
+            for percent in plan["percents"]
+        ),
     ]
 
 

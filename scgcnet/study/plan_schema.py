@@ -42,25 +42,41 @@ SETTING_KEYS: dict[str, Any] = {
             "contrast": _SHARE,
             "saturation": _SHARE,
             "hue": {"type": "number", "minimum": 0, "maximum": 0.5},
-        }
+            "tint": _SHARE,
+            "resolution": {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2},
+        },
+        optional=("tint", "resolution"),
     ),
+    "sampling": {"enum": ["proportional", "equal"]},
+    "epoch_images": _WHOLE,
 }
-SETTINGS = closed(SETTING_KEYS)
-_PROFILE = closed({"about": _TEXT, "data": {"enum": ["real", "synthetic"]}, **SETTING_KEYS})
+#: Added when runs were stored already: a profile without them means what it meant, and its runs keep their ids.
+LATER_KEYS = ("sampling", "epoch_images")
+SETTINGS = closed(SETTING_KEYS, optional=LATER_KEYS)
+_PROFILE = closed({"about": _TEXT, "data": {"enum": ["real", "synthetic"]}, **SETTING_KEYS}, optional=LATER_KEYS)
+_SPLIT = {"anyOf": [_WHOLE, {"type": "string", "pattern": "^[a-z]+-[0-9]+$"}]}
 _RUN = closed(
     {
         "dataset": _NAME,
         "model": _NAME,
         "size": _NAME,
         "profile": _NAME,
-        "splits": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
+        "train": {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True},
+        "increments": closed(
+            {
+                "by": {"enum": ["patch", "site"]},
+                "percents": {"type": "array", "items": _POSITIVE, "minItems": 1, "uniqueItems": True},
+                "settings": {"type": "object"},
+            }
+        ),
+        "splits": {"type": "array", "items": _SPLIT, "minItems": 1, "uniqueItems": True},
         "seeds": {"type": "array", "items": _WHOLE, "minItems": 1, "uniqueItems": True},
         "priority": _COUNT,
         "claims": _CLAIMS,
         "settings": {"type": "object"},
         "overrides": {"type": "object"},
     },
-    optional=("claims", "settings", "overrides"),
+    optional=("claims", "settings", "overrides", "train", "increments"),
 )
 _TRIALS = closed(
     {

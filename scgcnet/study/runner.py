@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scgcnet import files
 from scgcnet.study.fingerprint import changed_since_start, code_sha256
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look, note_look
-from scgcnet.study.plan import Plan, PlanError, Run, project_root
+from scgcnet.study.material import Material, datasets_of, open_domains, open_material, open_test
+from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
+from scgcnet.study.replays import Replay, note_replay
 from scgcnet.study.store import (
     Record,
-    StoreError,
+    Training,
     Trial,
     describe_processor,
     find,
@@ -31,9 +34,10 @@ from scgcnet.study.store import (
 )
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from scgcnet.data import LandslideDataset
+    from scgcnet.train import TrainConfig
 
 WEIGHTS_FOLDER = "build/weights"  # of every run computed here, not committed
 PUBLISHED_FOLDER = "results/weights"  # of the few that are
@@ -65,17 +69,16 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
         return _with_claims(stored, spec)
     _refuse_changed_code()
 
-    from scgcnet.data import data_sha256, open_dataset
     from scgcnet.train import distributed
 
-    train = open_dataset(spec.dataset, spec.split, "train")
-    data_sha = data_sha256(spec.dataset)
+    material = open_material(spec)
+    kind = material.train.kind
 
     def current() -> Record | None:
-        found = find(spec.run_id, train.kind, root)
+        found = find(spec.run_id, kind, root)
         if force or found is None:
             return None
-        return found if train.kind == "real" or (not is_stale(found) and found.data_sha256 == data_sha) else None
+        return found if kind == "real" or (not is_stale(found) and found.data_sha256 == material.data_sha256) else None
 
     if stored := current():  # for all processes under torchrun alike
         return _with_claims(stored, spec)
@@ -83,12 +86,12 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
     if spec.settings["batch_size"] % world:
         raise PlanError(f"run {spec.run_id}: {world} processes cannot share a batch of {spec.settings['batch_size']}")
     if rank > 0:  # a helper of the process that holds the lock, and writes
-        return _compute(spec, train, data_sha, progress=False)
+        return _compute(spec, material, progress=False)
     # Two processes that train the same run would share, and remove, one folder of checkpoints.
     with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
         if world == 1 and (stored := current()):  # another process has finished it meanwhile
             return _with_claims(stored, spec)
-        return _compute(spec, train, data_sha, progress=progress)
+        return _compute(spec, material, progress=progress)
 
 
 def _with_claims(stored: Record, spec: Run) -> Record:
@@ -96,30 +99,31 @@ def _with_claims(stored: Record, spec: Run) -> Record:
     return replace(stored, claims=list(spec.claims)) if spec.claims else stored
 
 
-def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: bool) -> Record:
+def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
     import torch
 
     from scgcnet import zoo
-    from scgcnet.data import open_dataset
     from scgcnet.train import distributed, evaluate
 
-    root = project_root()
-    trained = _train(spec, train, data_sha, progress=progress)
+    root, kind = project_root(), material.train.kind
+    trained = _train(spec, material, progress=progress)
     rank, world = distributed()
     if rank > 0:  # the first process scores and stores; the others read what it stored
         torch.distributed.barrier()
-        stored = find(spec.run_id, train.kind, root)
+        stored = find(spec.run_id, kind, root)
         assert stored is not None
         return stored
 
-    look = Look(_now(), spec.dataset, spec.split, spec.run_id, trained.fields["code_sha256"])
-    looks = note_look(look, train.kind, root)
-    test = open_dataset(spec.dataset, spec.split, "test")
+    code_sha = trained.fields["code_sha256"]
+    looks = {
+        name: note_look(Look(_now(), name, spec.split, spec.run_id, code_sha), kind, root) for name in datasets_of(spec)
+    }
     network = trained.model.to("cuda" if torch.cuda.is_available() else "cpu")
     record = Record(
         claims=list(spec.claims),
-        metrics=evaluate(network, test, spec.settings["image_size"]),
-        test_looks=looks,
+        metrics=evaluate(network, open_test(spec), spec.settings["image_size"]),
+        test_looks=looks[spec.dataset],
+        domains=_count_domains(spec, network),
         **trained.finished(),
     )
     weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
@@ -131,6 +135,16 @@ def _compute(spec: Run, train: LandslideDataset, data_sha: str, *, progress: boo
     if world > 1:
         torch.distributed.barrier()
     return record
+
+
+def _count_domains(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[str, int]]]:
+    from scgcnet.train import count
+
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for name, part, dataset in open_domains(spec):
+        counted = count(network, dataset, spec.settings["image_size"])
+        found.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
+    return found
 
 
 def run_trial(spec: Run, *, progress: bool = True) -> Trial:
@@ -153,18 +167,16 @@ def run_trial(spec: Run, *, progress: bool = True) -> Trial:
         return stored
     _refuse_changed_code()
 
-    from scgcnet.data import data_sha256, open_dataset
     from scgcnet.train import distributed
 
     if distributed()[1] > 1:
         raise PlanError(f"trial {spec.run_id}: trials are small; start one process, not torchrun")
-    train = open_dataset(spec.dataset, spec.split, "train")
-    data_sha = data_sha256(spec.dataset)
+    material = open_material(spec)
     with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
-        stored = find_trial(spec.run_id, train.kind, root)
-        if stored and not is_stale(stored) and stored.data_sha256 == data_sha:
+        stored = find_trial(spec.run_id, material.train.kind, root)
+        if stored and not is_stale(stored) and stored.data_sha256 == material.data_sha256:
             return stored
-        trained = _train(spec, train, data_sha, progress=progress)
+        trained = _train(spec, material, progress=progress)
         trial = Trial(**trained.finished())
         files.sweep(root / trial.file)
         save(trial, root)
@@ -186,43 +198,31 @@ class _Trained:
         return {**self.fields, "wall_s": round(time.monotonic() - self.started, 1), "finished_utc": _now()}
 
 
-def _train(spec: Run, train: LandslideDataset, data_sha: str, *, progress: bool) -> _Trained:
+def _train(spec: Run, material: Material, *, progress: bool) -> _Trained:
     """Trains a run's network on its training part and picks the epoch on its validation part."""
-    import torch
-
-    from scgcnet.data import open_dataset, split_sha256
     from scgcnet.efficiency import count_cost
-    from scgcnet.train import TrainConfig, fit, new_network
-    from scgcnet.zoo import MissingPackageError
+    from scgcnet.train import fit
 
     root = project_root()
     made_at = provenance(root)
-    code_sha = code_sha256(spec.model, {spec.dataset, *spec.config["train_datasets"]})
-    # One network on a processor leaves no core for loaders; a graphics card would wait without them.
-    workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
-    config = TrainConfig.from_settings(spec.settings, workers)
-    channels = train[0].image.shape[2]
+    code_sha = code_sha256(spec.model, set(datasets_of(spec)))
     started = time.monotonic()
-    try:
-        model = new_network(spec.model, spec.size, channels, spec.overrides, spec.seed)
-    except (TypeError, ValueError, MissingPackageError) as error:
-        raise PlanError(f"run {spec.run_id}: {error}") from None
+    model, config = _network(spec, material, progress=progress)
+    channels = material.train[0].image.shape[2]
     cost = count_cost(model, (1, channels, config.image_size, config.image_size))
 
     # Keyed on code, data and split as well: an unfinished training on others must not be taken up.
-    split_sha = split_sha256(spec.dataset, spec.split)
-    key = f"{code_sha[:10]}-{data_sha[:10]}-{split_sha[:10]}"
+    key = f"{code_sha[:10]}-{material.data_sha256[:10]}-{material.split_sha256[:10]}"
     folder = root / TRAINING_FOLDER / spec.run_id
-    val = open_dataset(spec.dataset, spec.split, "val")
-    result = fit(model, train, val, config, spec.seed, folder / key, progress=progress)
+    result = fit(model, material.train, material.val, config, spec.seed, folder / key, progress=progress)
     fields = {
         "run_id": spec.run_id,
         "dataset": spec.dataset,
-        "data_kind": train.kind,
+        "data_kind": material.train.kind,
         "train_datasets": spec.config["train_datasets"],
         "split": spec.split,
-        "split_sha256": split_sha,
-        "data_sha256": data_sha,
+        "split_sha256": material.split_sha256,
+        "data_sha256": material.data_sha256,
         "code_sha256": code_sha,
         "model": spec.model,
         "size": spec.size,
@@ -238,6 +238,76 @@ def _train(spec: Run, train: LandslideDataset, data_sha: str, *, progress: bool)
         **made_at,
     }
     return _Trained(result.model, fields, started, folder)
+
+
+def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Module, TrainConfig]:
+    """A run's network before its training, and the recipe."""
+    import torch
+
+    from scgcnet.train import TrainConfig, new_network
+    from scgcnet.zoo import MissingPackageError
+
+    # One network on a processor leaves no core for loaders; a graphics card would wait without them.
+    workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
+    channels = material.train[0].image.shape[2]
+    try:
+        model = new_network(spec.model, spec.size, channels, spec.overrides, spec.seed)
+    except (TypeError, ValueError, MissingPackageError) as error:
+        raise PlanError(f"run {spec.run_id}: {error}") from None
+    if spec.start is not None:
+        model.load_state_dict(_start_weights(spec.start, progress=progress))
+    return model, TrainConfig.from_settings(spec.settings, workers)
+
+
+def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:
+    """The weights of the run that another goes on from; it is run again where they are not at hand."""
+    from scgcnet.zoo import load_model
+
+    record = run(spec, progress=progress)
+    path = weights_for(record) or weights_for(run(spec, force=True, progress=progress))
+    assert path is not None
+    return load_model(path).state_dict()
+
+
+def replay(record: Training, epochs: int, *, progress: bool = True) -> str | None:
+    """Begin the training of a stored run or trial again, and compare its first epochs with those stored.
+
+    Where every number is the same to the last digit, the present code trains as that which made the record: this is
+    noted in the ledger of replays, and the record is not stale. It takes the processor, the number of threads and the
+    library versions that the record names.
+
+    Args:
+        record: the stored run or trial.
+        epochs: how many epochs to train, from 1.
+        progress: show a progress bar.
+
+    Returns:
+        The first difference, in words; None where there is none.
+
+    Raises:
+        PlanError: study.yml does not plan it any more.
+        DatasetError, StoreError, WriteError, TrainingError: as for `run`.
+    """
+    from scgcnet.train import fit
+
+    _refuse_changed_code()
+    plan, root = load_plan(), project_root()
+    spec = plan.find_trial(record.run_id) if isinstance(record, Trial) else plan.find(record.run_id)
+    material = open_material(spec)
+    if (material.data_sha256, material.split_sha256) != (record.data_sha256, record.split_sha256):
+        return "the images or their split are others"
+    model, config = _network(spec, material, progress=progress)
+    folder = root / TRAINING_FOLDER / f"{spec.run_id}.replay"
+    files.remove_folder(folder)
+    history = fit(model, material.train, material.val, config, spec.seed, folder, progress, epochs).history
+    files.remove_folder(folder)
+    for found, stored in zip(without_nan(history), record.history, strict=False):
+        for key, value in stored.items():
+            if found.get(key) != value:
+                return f"epoch {stored['epoch']}, {key}: {found.get(key)} for {value}"
+    code_sha = code_sha256(spec.model, set(datasets_of(spec)))
+    note_replay(Replay(_now(), spec.run_id, code_sha, len(history)), root)
+    return None
 
 
 def _refuse_changed_code() -> None:

@@ -13,14 +13,16 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from scgcnet import files
 from scgcnet.study.fingerprint import PACKAGE, code_sha256
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import config_id, project_root
+from scgcnet.study.replays import read_replays
 from scgcnet.study.schema import closed, first_fault
 
 Kind = Literal["real", "synthetic"]
@@ -29,10 +31,6 @@ TRIAL_FOLDERS: Mapping[Kind, str] = {"real": "results/trials", "synthetic": "bui
 SCORES = ("precision", "recall", "f1", "iou", "oa")
 SEAL = "content_sha256"  # of everything else in a run file
 LARGEST = 2**24  # bytes; a run file has some ten thousand, and one that claims to be huge is not worth reading
-
-
-class StoreError(ValueError):
-    """A run file cannot be read, written or trusted; the message names the file and the field."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Training:
         dataset: the one trained for.
         data_kind: "real" | "synthetic".
         train_datasets: the ones trained on.
-        split: number of the split.
+        split: number or name of the split.
         split_sha256: hash of the split's content.
         data_sha256: hash of the decoded images and masks.
         code_sha256: hash of what the code does that decides the result (scgcnet/study/fingerprint.py).
@@ -71,7 +69,7 @@ class Training:
     dataset: str
     data_kind: Kind
     train_datasets: list[str]
-    split: int
+    split: int | str
     split_sha256: str
     data_sha256: str
     code_sha256: str
@@ -117,11 +115,15 @@ class Record(Training):
         claims: ids in results/paper/claims.csv.
         metrics: {pooled, resized, per_image, confusion} on the test part; scores are fractions of 1.
         test_looks: how often this configuration has been scored on the test part.
+        domains: of a run trained on other data sets than the one tested on, or on several, pixel counts at the
+            network's input size by data set and part: {dataset: {part: {n, tp, fp, fn, tn}}}, n being images. Of a data
+            set that was not trained on, all parts. Empty for other runs.
     """
 
     claims: list[str]
     metrics: dict[str, dict[str, Any]]
     test_looks: int
+    domains: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -138,6 +140,8 @@ def save(record: Record | Trial, root: Path | None = None) -> Path:
     """
     path = (root or project_root()) / record.file
     tree = asdict(record)
+    if not tree.get("domains"):
+        tree.pop("domains", None)
     tree[SEAL] = _seal(tree)
     _check(tree, path, _RUN_FILE if isinstance(record, Record) else _TRIAL_FILE)
     files.write_text(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
@@ -204,8 +208,15 @@ def load_trials(kind: Kind, root: Path | None = None) -> list[Trial]:
 
 
 def is_stale(record: Training) -> bool:
-    """Tell whether the run was made by other code than the present one (see `code_sha256`)."""
-    return record.code_sha256 != code_sha256(record.model, {record.dataset, *record.train_datasets})
+    """Tell whether the run was made by other code than the present one (see `code_sha256`).
+
+    Code that was seen to begin it alike counts as the same (see replays.py).
+    """
+    now = code_sha256(record.model, {record.dataset, *record.train_datasets})
+    return record.code_sha256 != now and not any(
+        (replay.run_id, replay.code_sha256) == (record.run_id, now) and replay.utc > record.finished_utc
+        for replay in read_replays(project_root())
+    )
 
 
 def state(record: Training | None) -> str:
@@ -344,12 +355,13 @@ _WHOLE = {"type": "integer", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _FIVE = dict.fromkeys(SCORES, _SHARE)
+_COUNTS = dict.fromkeys(("tp", "fp", "fn", "tn"), _WHOLE)
 _FIELDS: dict[str, Any] = {
     "run_id": {"type": "string", "pattern": "^[a-z0-9_-]+$"},
     "dataset": _TEXT,
     "data_kind": {"enum": list(FOLDERS)},
     "train_datasets": {"type": "array", "items": _TEXT, "minItems": 1},
-    "split": _WHOLE,
+    "split": {"type": ["integer", "string"], "minimum": 0, "minLength": 1},
     "split_sha256": _HASH,
     "data_sha256": _HASH,
     "code_sha256": _HASH,
@@ -385,11 +397,16 @@ _RUN_FILE = closed(
                 "pooled": closed(_FIVE),
                 "resized": closed(_FIVE),
                 "per_image": closed({**_FIVE, "n": _COUNT}),
-                "confusion": closed({"tp": _WHOLE, "fp": _WHOLE, "fn": _WHOLE, "tn": _WHOLE}),
+                "confusion": closed(_COUNTS),
             }
         ),
         "test_looks": _COUNT,
-    }
+        "domains": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": closed({"n": _COUNT, **_COUNTS})},
+        },
+    },
+    optional=("domains",),
 )
 
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
-from scgcnet.study.store import Record, StoreError, Trial, is_stale
+from scgcnet.study.store import Record, Trial, is_stale
 from scgcnet.study.trials import choices
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from scgcnet import torchvision_ops  # noqa: F401  # before lightning, which imports torchvision where it is installed
 from scgcnet.train.config import TrainConfig
-from scgcnet.train.fit import FitResult, distributed, evaluate, fit, new_network, predict
+from scgcnet.train.fit import FitResult, count, distributed, evaluate, fit, new_network, predict
 from scgcnet.train.losses import LossWeights, composite_loss
 from scgcnet.train.metrics import SCORES, Confusion, mean_scores
 from scgcnet.train.task import TrainingError
@@ -15,6 +15,7 @@ __all__ = [
     "TrainConfig",
     "TrainingError",
     "composite_loss",
+    "count",
     "distributed",
     "evaluate",
     "fit",

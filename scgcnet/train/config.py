@@ -29,6 +29,9 @@ class TrainConfig:
         loss: Alpha, beta, gamma of eq. 26.
         focal_exponent: The gamma of eq. 28.
         augment: Random changes of the training images.
+        sampling: What an epoch draws from several data sets: `proportional`, every image once, or `equal`, as many
+            images of each.
+        epoch_images: Images an epoch; 0 for as many as there are.
         workers: Loader processes; 0 loads in the training process.
     """
 
@@ -46,6 +49,8 @@ class TrainConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     focal_exponent: float = 2.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    sampling: Literal["proportional", "equal"] = "proportional"
+    epoch_images: int = 0
     workers: int = 0
 
     @classmethod
@@ -58,7 +63,9 @@ class TrainConfig:
         """
         values = dict(settings)
         augment = dict(values.pop("augment"))
-        augment["scale"] = tuple(augment["scale"])
+        for name in ("scale", "resolution"):
+            if augment.get(name) is not None:
+                augment[name] = tuple(augment[name])
         values["betas"] = tuple(values["betas"])
         loss = LossWeights(**values.pop("loss"))
         return cls(loss=loss, augment=AugmentConfig(**augment), workers=workers, **values)
@@ -73,5 +80,9 @@ class TrainConfig:
             raise ValueError(f"ema_decay={self.ema_decay!r}: must be in [0, 1)")
         if self.optimizer not in ("adam", "adamw"):
             raise ValueError(f"optimizer={self.optimizer!r}: allowed are 'adam', 'adamw'")
+        if self.sampling not in ("proportional", "equal"):
+            raise ValueError(f"sampling={self.sampling!r}: allowed are 'proportional', 'equal'")
+        if self.epoch_images < 0:
+            raise ValueError(f"epoch_images={self.epoch_images!r}: must be 0 or more")
         if self.precision not in ("32", "bf16"):
             raise ValueError(f"precision={self.precision!r}: allowed are '32', 'bf16'")

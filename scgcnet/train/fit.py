@@ -10,6 +10,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,29 +54,57 @@ class _EpochSampler(Sampler[tuple[int, int]]):
     The epoch travels with the index because a loader may fetch ahead, or in other processes, or after a restart.
     """
 
-    def __init__(self, n: int, seed: int, epoch: Callable[[], int], rank: int, world: int) -> None:
-        self.n, self.seed, self.epoch, self.rank, self.world = n, seed, epoch, rank, world
+    def __init__(
+        self, sizes: Sequence[int], config: TrainConfig, seed: int, epoch: Callable[[], int], rank: int, world: int
+    ) -> None:
+        self.sizes, self.counts = sizes, epoch_counts(sizes, config)
+        self.seed, self.epoch, self.rank, self.world = seed, epoch, rank, world
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self.epoch()
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        order = epoch_order(self.sizes, self.counts, np.random.default_rng([self.seed, epoch]))
         return iter([(epoch, int(i)) for i in order[self.rank :: self.world][: len(self)]])
 
     def __len__(self) -> int:
-        return self.n // self.world  # equal shares: a rank with one batch more would wait for ever
+        return sum(self.counts) // self.world  # equal shares: a rank with one batch more would wait for ever
 
 
-class _EvalView(Dataset[tuple[Tensor, Tensor]]):
-    """A data set resized for the network, without chance."""
+class _EvalView(Dataset[tuple[Tensor, Tensor, int]]):
+    """A data set resized for the network, without chance; the last value is the number of the sample's source."""
 
     def __init__(self, dataset: LandslideDataset, image_size: int) -> None:
         self.dataset, self.transform = dataset, EvalTransform(image_size)
+        self.source = [number for number, (_, size) in enumerate(dataset.sources) for _ in range(size)]
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.transform(self.dataset[index])
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        return (*self.transform(self.dataset[index]), self.source[index])
+
+
+def epoch_counts(sizes: Sequence[int], config: TrainConfig) -> list[int]:
+    """How many images an epoch draws from data sets of these sizes: see `TrainConfig.sampling`."""
+    total = config.epoch_images or sum(sizes)
+    shares = [1 / len(sizes)] * len(sizes) if config.sampling == "equal" else [size / sum(sizes) for size in sizes]
+    ends = [round(total * sum(shares[:end])) for end in range(len(sizes) + 1)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def epoch_order(sizes: Sequence[int], counts: Sequence[int], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Indices into data sets that follow one another: `counts` of each, mixed.
+
+    Of no data set is an image drawn twice before every other one of it was drawn once.
+    """
+    if list(counts) == list(sizes):
+        return rng.permutation(sum(sizes))
+    starts = np.cumsum([0, *sizes[:-1]])
+    drawn = [
+        start + np.concatenate([rng.permutation(size) for _ in range(-(-count // size))])[:count]
+        for start, size, count in zip(starts, sizes, counts, strict=True)
+        if count
+    ]
+    return rng.permutation(np.concatenate(drawn))
 
 
 class _KeepBest(Callback):
@@ -172,6 +201,7 @@ def fit(
     seed: int,
     folder: Path,
     progress: bool = True,
+    stop_after: int | None = None,
 ) -> FitResult:
     """Trains `model` and returns it with the weights best on validation. The test part is never asked for.
 
@@ -186,6 +216,7 @@ def fit(
         seed: Seed of order and augmentation; the weights are `new_network`'s.
         folder: Where checkpoints go; one folder per run.
         progress: Show a progress bar on standard error.
+        stop_after: End after so many epochs, the schedule being that of all; None for all.
 
     One device trains. Under `torchrun` every process takes its share of each batch, and all return the same result.
 
@@ -204,7 +235,7 @@ def fit(
     _quiet()
     rank, world = distributed()
     trainer = L.Trainer(
-        max_epochs=config.epochs,
+        max_epochs=config.epochs if stop_after is None else min(stop_after, config.epochs),
         accelerator="auto",
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
         num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
@@ -226,13 +257,15 @@ def fit(
     )
     batch = max(config.batch_size // world, 1)
     view = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
-    sampler = _EpochSampler(len(train), seed, lambda: trainer.current_epoch, rank, world)
+    sizes = [size for _, size in train.sources]
+    sampler = _EpochSampler(sizes, config, seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
     loader = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
     share = list(range(rank, len(val), world))
     val_loader = DataLoader(_EvalView(val, config.image_size), batch, sampler=share, **workers)
-    task = SegmentationTask(model, config, seed, steps_per_epoch=len(loader))
+    sources = [name for name, _ in val.sources]
+    task = SegmentationTask(model, config, seed, len(loader), sources)
     last = folder / "last.ckpt"
     try:
         trainer.fit(task, loader, val_loader, ckpt_path=str(last) if last.is_file() else None)
@@ -261,8 +294,8 @@ def evaluate(
     resized = Confusion()
     for sample, logits in _logits(model, dataset, range(len(dataset)), image_size, batch_size):
         _, mask = transform(sample)
-        resized += Confusion.of(_landslide(logits).numpy() > 0.5, mask.numpy() == 1)
-        native.append(Confusion.of(_to_native(logits, sample) > 0.5, sample.mask == 1))
+        resized += Confusion.of(_landslide(logits).numpy() > 0.5, mask.numpy())
+        native.append(Confusion.of(_to_native(logits, sample) > 0.5, sample.mask))
     pooled = sum(native, Confusion())
     return {
         "pooled": pooled.scores(),
@@ -270,6 +303,15 @@ def evaluate(
         "per_image": {**mean_scores(native), "n": len(native)},
         "confusion": {"tp": pooled.tp, "fp": pooled.fp, "fn": pooled.fn, "tn": pooled.tn},
     }
+
+
+def count(model: nn.Module, dataset: LandslideDataset, image_size: int, batch_size: int = 8) -> Confusion:
+    """Pixel counts of a network over a data set at the network's input size: those behind `resized` of `evaluate`."""
+    transform = EvalTransform(image_size)
+    counted = Confusion()
+    for sample, logits in _logits(model, dataset, range(len(dataset)), image_size, batch_size):
+        counted += Confusion.of(_landslide(logits).numpy() > 0.5, transform(sample)[1].numpy())
+    return counted
 
 
 def predict(

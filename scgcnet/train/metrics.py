@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from scgcnet.data import IGNORE_INDEX
 
 SCORES = ("precision", "recall", "f1", "iou", "oa")
 
@@ -24,18 +27,19 @@ class Confusion:
     tn: int = 0
 
     @classmethod
-    def of(cls, prediction: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> Confusion:
-        """Counts two boolean maps of one shape, true where landslide.
+    def of(cls, prediction: npt.NDArray[np.bool_], mask: npt.NDArray[np.integer[Any]]) -> Confusion:
+        """Counts a boolean map, true where landslide, against a mask of 0, 1 and, where nobody knows, 255.
 
         Raises:
             ValueError: The shapes differ.
         """
-        if prediction.shape != truth.shape:
-            raise ValueError(f"prediction {prediction.shape} and truth {truth.shape} differ in shape")
+        if prediction.shape != mask.shape:
+            raise ValueError(f"prediction {prediction.shape} and mask {mask.shape} differ in shape")
+        truth, valid = mask == 1, mask != IGNORE_INDEX
         tp = int(np.count_nonzero(prediction & truth))
-        fp = int(np.count_nonzero(prediction)) - tp
+        fp = int(np.count_nonzero(prediction & valid)) - tp
         fn = int(np.count_nonzero(truth)) - tp
-        return cls(tp, fp, fn, truth.size - tp - fp - fn)
+        return cls(tp, fp, fn, int(np.count_nonzero(valid)) - tp - fp - fn)
 
     def __add__(self, other: Confusion) -> Confusion:
         return Confusion(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -13,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from scgcnet.data import IGNORE_INDEX
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.losses import boundary_mask, composite_loss
-from scgcnet.train.metrics import Confusion
+from scgcnet.train.metrics import SCORES, Confusion
 
 
 class TrainingError(RuntimeError):
@@ -26,8 +27,11 @@ class SegmentationTask(L.LightningModule):
     The weights that are validated (`validated`) are the running average where the recipe asks for one.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, seed: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, seed: int, steps_per_epoch: int, sources: Sequence[str] = ("",)
+    ) -> None:
         super().__init__()
+        self.sources = tuple(sources)
         self.model, self.config, self.seed, self.steps_per_epoch = model, config, seed, steps_per_epoch
         self.average: AveragedModel | None = None
         if config.ema_decay:
@@ -36,7 +40,7 @@ class SegmentationTask(L.LightningModule):
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._val_losses: list[Tensor] = []
-        self._counts = torch.zeros(4, dtype=torch.int64)
+        self._counts = torch.zeros(len(self.sources), 4, dtype=torch.int64)
 
     @property
     def validated(self) -> nn.Module:
@@ -81,33 +85,37 @@ class SegmentationTask(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Empties the counts."""
-        self._val_losses, self._counts = [], torch.zeros(4, dtype=torch.int64, device=self.device)
+        self._val_losses = []
+        self._counts = torch.zeros(len(self.sources), 4, dtype=torch.int64, device=self.device)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Counts pixels at the network's input size."""
-        images, mask = batch
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> None:
+        """Counts pixels at the network's input size, for images (B, C, S, S), masks (B, S, S) and sources (B,)."""
+        images, mask, source = batch
         logits = self.validated(images)
         self._val_losses.append(self._loss(logits, mask))
         valid = mask != IGNORE_INDEX
         prediction, truth = logits[:, 1] > logits[:, 0], mask == 1
-        self._counts += torch.stack(
-            [
-                (prediction & truth).sum(),
-                (prediction & ~truth & valid).sum(),
-                (~prediction & truth).sum(),
-                (~prediction & ~truth & valid).sum(),
-            ]
+        outcomes = (
+            prediction & truth,
+            prediction & ~truth & valid,
+            ~prediction & truth,
+            ~prediction & ~truth & valid,
         )
+        counts = torch.stack([outcome.sum(dim=(1, 2)) for outcome in outcomes], dim=1)  # (B, 4)
+        self._counts.index_add_(0, source, counts)
 
     def on_validation_epoch_end(self) -> None:
         """Writes one row of `history`; counts are summed, losses averaged, over devices.
+
+        Scores of several data sets are averaged, so that a large one does not decide alone.
 
         Raises:
             TrainingError: The loss is no number; the last checkpoint is of the epoch before.
         """
         strategy = self.trainer.strategy
         counts = strategy.reduce(self._counts, reduce_op="sum")
-        scores = Confusion(*(int(n) for n in counts)).scores()
+        each = [Confusion(*counted).scores() for counted in counts.tolist()]
+        scores = {name: sum(found[name] for found in each) / len(each) for name in SCORES}
         row = {
             "epoch": self.current_epoch,
             "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
@@ -115,6 +123,8 @@ class SegmentationTask(L.LightningModule):
             "val_loss": float(strategy.reduce(torch.stack(self._val_losses).mean(), reduce_op="mean")),
             **{f"val_{name}": value for name, value in scores.items()},
         }
+        if len(each) > 1:
+            row |= {f"val_iou_{name}": found["iou"] for name, found in zip(self.sources, each, strict=True)}
         if not math.isfinite(row["loss"]):
             raise TrainingError(f"the loss of epoch {self.current_epoch} is no number: lower the learning rate")
         self.history.append(row)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from scgcnet.files import WriteError
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look, count_looks, looks_file, note_look, read_looks
-from scgcnet.study.store import StoreError
 
 LOOK = Look("2026-01-02T03:04:05Z", "bijie", 0, "bijie-scgcnet-tiny-cpu-s0-0123456789", "0" * 64)
 

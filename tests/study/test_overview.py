@@ -6,10 +6,10 @@ import pytest
 from table_rows import rows
 
 from scgcnet.study.claims import ledger
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look
 from scgcnet.study.overview import exhibit_table, look_table, plan_table, profile_table
 from scgcnet.study.plan import load_plan
-from scgcnet.study.store import StoreError
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from scgcnet.data import DatasetNotFoundError, write_fake
 from scgcnet.study import runner, tables
 from scgcnet.study.cases import pick_cases
 from scgcnet.study.fingerprint import code_sha256
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.plan import PlanError, load_plan
 from scgcnet.study.runner import chapter_runs, data_parts, run, run_trial, weights_for
-from scgcnet.study.store import StoreError, load_all, load_trials, save
+from scgcnet.study.store import load_all, load_trials, save
 from scgcnet.train import FitResult, TrainConfig
 
 SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}

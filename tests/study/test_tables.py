@@ -6,9 +6,9 @@ import pytest
 from table_rows import rows
 
 from scgcnet.peers import NAMES
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
-from scgcnet.study.store import StoreError
 from scgcnet.study.tables import (
     PAPER_METHODS,
     compared,
