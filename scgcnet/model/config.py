@@ -49,6 +49,7 @@ class SCGCNetConfig:
 
     in_channels: int = 3  # bands of the input image
     num_classes: int = 2  # channels of the logits: background, landslide
+    standardise: bool = False  # X; each band of each image to mean 0 and deviation 1, against other light and sensors
 
     # Table II's flags.
     hmie: bool = True  # P; off: ResNet-50's stages 3 and 4
@@ -191,6 +192,7 @@ class Choice:
 
 #: The P/X table of the chapter "The network"; every `fields` entry is a field of `SCGCNetConfig`.
 CHOICES: tuple[Choice, ...] = (
+    Choice("input", "-", "as normalised for all; for many sources each image on its own", ("standardise",)),
     Choice(
         "stem",
         "convolutions down to H/4",

@@ -50,6 +50,8 @@ class SCGCNet(nn.Module):
                 f"images of shape {tuple(images.shape)}: this network takes (B, {self.config.in_channels}, H, W)"
             )
         height, width = images.shape[2:]
+        if self.config.standardise:
+            images = F.instance_norm(images)
         pad = (0, -width % STRIDE, 0, -height % STRIDE)
         if any(pad):
             images = F.pad(images, pad, mode="replicate")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import functools
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from scgcnet import files
 
@@ -34,16 +33,16 @@ def read_lines(path: Path, kind: type[T], parse: Callable[..., T]) -> list[T]:
         StoreError: the ledger cannot be read; the message names the line.
     """
     try:
-        return list(_read(path, path.stat().st_mtime_ns, kind, parse))
+        return _read(path, kind, parse)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{path}: cannot be read: {error}; take it back from git") from None
+    except ValueError as error:
         raise StoreError(f"{path}: {error}; take it back from git") from None
 
 
-@functools.lru_cache(maxsize=8)
-def _read(path: Path, changed: int, kind: Any, parse: Callable[..., Any]) -> tuple[Any, ...]:
-    """`changed`, the file's time, makes an edited ledger be read again: tables ask for each of their runs."""
+def _read(path: Path, kind: type[T], parse: Callable[..., T]) -> list[T]:
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file, strict=True) or [[]]
     if header != (columns := [field.name for field in fields(kind)]):
@@ -56,7 +55,7 @@ def _read(path: Path, changed: int, kind: Any, parse: Callable[..., Any]) -> tup
             found.append(parse(*row))
         except ValueError as error:
             raise ValueError(f"line {line}: {error}") from None
-    return tuple(found)
+    return found
 
 
 def add_line(path: Path, line: T, lock: Path, parse: Callable[..., T]) -> list[T]:

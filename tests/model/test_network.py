@@ -188,3 +188,19 @@ def test_configuration_survives_json() -> None:
 def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         zoo.create_model("scgcnet", "tiny", **options)
+
+
+def test_a_standardised_input_does_not_depend_on_light() -> None:
+    """Each band of each image: its brightness and contrast drop out."""
+    torch.manual_seed(0)
+    network = zoo.create_model("scgcnet", "tiny", standardise=True).eval()
+    images = torch.randn(2, 3, 64, 64)
+    light = (
+        torch.tensor([0.5, 2.0, 3.0])[None, :, None, None] * images
+        + torch.tensor([1.0, -2.0, 0.5])[None, :, None, None]
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(network(light), network(images), rtol=1e-3, atol=1e-4)
+        assert (network(images[:1]) - network(images)[:1]).abs().max() < 1e-4  # of its own alone
+        plain = zoo.create_model("scgcnet", "tiny").eval()
+        assert (plain(light) - plain(images)).abs().max() > 1e-2

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet import zoo
-from scgcnet.data import AugmentConfig, LandslideDataset, Sample
+from scgcnet.data import AugmentConfig, LandslideDataset, Merged, Sample
 from scgcnet.files import WriteError
 from scgcnet.peers.base import Auxiliary
-from scgcnet.train import TrainConfig, TrainingError, composite_loss, evaluate, fit, new_network, predict
-from scgcnet.train.fit import _EpochSampler, best_epoch
+from scgcnet.train import TrainConfig, TrainingError, composite_loss, count, evaluate, fit, new_network, predict
+from scgcnet.train.fit import _EpochSampler, best_epoch, epoch_counts, epoch_order
 from scgcnet.train.losses import boundary_mask
 from scgcnet.train.task import SegmentationTask
 
@@ -46,6 +47,7 @@ class Blobs(LandslideDataset):
 
     def __init__(self, n: int, fail_after: int | None = None) -> None:
         self.names = tuple(f"b{i}" for i in range(n))
+        self.sites = ("",) * n
         self.fail_after, self.reads = fail_after, 0
 
     def __getitem__(self, index: int) -> Sample:
@@ -252,7 +254,7 @@ def test_seed_and_epoch_decide_the_order() -> None:
     epoch = 0
 
     def order(seed: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
-        return list(_EpochSampler(10, seed, lambda: epoch, rank, world))
+        return list(_EpochSampler([10], CONFIG, seed, lambda: epoch, rank, world))
 
     first = order(1)
     assert sorted(first) == [(0, i) for i in range(10)]
@@ -264,6 +266,51 @@ def test_seed_and_epoch_decide_the_order() -> None:
     shares = [order(1, rank, 3) for rank in range(3)]
     assert [len(s) for s in shares] == [3, 3, 3]
     assert len({pair for share in shares for pair in share}) == 9
+
+
+@pytest.mark.parametrize(
+    ("sizes", "change", "counts"),
+    [
+        ([10], {}, [10]),
+        ([10, 30], {}, [10, 30]),
+        ([10, 30], {"sampling": "equal"}, [20, 20]),
+        ([10, 30], {"epoch_images": 8}, [2, 6]),
+        ([3, 30, 7], {"sampling": "equal", "epoch_images": 20}, [7, 6, 7]),
+        ([5, 0], {}, [5, 0]),
+    ],
+)
+def test_what_an_epoch_draws_from_several_data_sets(
+    sizes: list[int], change: dict[str, Any], counts: list[int]
+) -> None:
+    config = replace(CONFIG, **change)
+    assert epoch_counts(sizes, config) == counts
+    order = epoch_order(sizes, counts, np.random.default_rng(3))
+    assert len(order) == sum(counts)
+    starts = np.cumsum([0, *sizes])
+    for start, end, size, wanted in zip(starts, starts[1:], sizes, counts, strict=False):
+        drawn = Counter(int(i) for i in order if start <= i < end)
+        assert drawn.total() == wanted
+        if wanted:
+            assert len(drawn) == min(size, wanted)  # none twice before every other once
+            assert max(drawn.values()) - min(drawn.values()) <= 1
+    assert (np.diff(order) != 1).any()  # mixed
+    np.testing.assert_array_equal(order, epoch_order(sizes, counts, np.random.default_rng(3)))
+
+
+def test_validation_of_several_data_sets_is_their_mean(tmp_path: Path) -> None:
+    first, second = Blobs(4), Blobs(2)
+    second.dataset = "few"
+    result = fit(tiny(), Merged([first, second]), Merged([first, second]), CONFIG, 0, tmp_path / "both", False)
+    for row in result.history:
+        assert row["val_iou"] == pytest.approx((row["val_iou_blobs"] + row["val_iou_few"]) / 2)
+    best = result.history[result.best_epoch]
+    for name, part in (("blobs", first), ("few", second)):
+        assert count(result.model, part, 32).scores()["iou"] == pytest.approx(best[f"val_iou_{name}"], abs=1e-6)
+
+
+def test_a_training_cut_short_has_the_epochs_of_the_whole(tmp_path: Path) -> None:
+    whole = fit(tiny(), Blobs(6), Blobs(2), CONFIG, 0, tmp_path / "whole", False).history
+    assert fit(tiny(), Blobs(6), Blobs(2), CONFIG, 0, tmp_path / "cut", False, stop_after=2).history == whole[:2]
 
 
 @pytest.mark.parametrize(
@@ -308,6 +355,21 @@ def test_evaluate_by_hand() -> None:
     assert scores["pooled"]["iou"] == scores["resized"]["iou"] == pytest.approx(31 / 32)
     assert scores["per_image"]["iou"] == pytest.approx((31 / 32 + 1) / 2)
     assert scores["per_image"]["n"] == 2
+
+
+def test_what_nobody_knows_is_not_scored() -> None:
+    class Unknown(Exact):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            mask = sample.mask.copy()
+            mask[:, :2] = 255
+            return replace(sample, mask=mask)
+
+    known = evaluate(ByBrightness(), Unknown(), 8)
+    assert sum(known["confusion"].values()) == 2 * 8 * 6
+    counted = count(ByBrightness(), Unknown(), 8)
+    assert (counted.tp, counted.fp, counted.fn, counted.tn) == tuple(known["confusion"].values())
+    assert counted.scores() == known["resized"]
 
 
 def test_predictions_have_the_native_size() -> None:

@@ -13,7 +13,7 @@ from scgcnet.train.metrics import SCORES, Confusion, mean_scores
 def test_counts() -> None:
     prediction = np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool)
     truth = np.array([[1, 0, 1, 0], [1, 0, 0, 1]], dtype=bool)
-    assert Confusion.of(prediction, truth) == Confusion(tp=2, fp=1, fn=2, tn=3)
+    assert Confusion.of(prediction, truth.astype(np.uint8)) == Confusion(tp=2, fp=1, fn=2, tn=3)
 
 
 def test_scores_by_hand() -> None:
@@ -58,7 +58,7 @@ def test_pooled_and_mean_differ_as_they_should() -> None:
 
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(2, 2\).*\(2, 3\)"):
-        Confusion.of(np.zeros((2, 2), bool), np.zeros((2, 3), bool))
+        Confusion.of(np.zeros((2, 2), bool), np.zeros((2, 3), np.uint8))
 
 
 def test_no_image() -> None:
