@@ -10,13 +10,9 @@ soil, roofs and shadows are there to be confused with it.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +21,9 @@ from scipy import ndimage
 
 from scgcnet.checkout import find_checkout
 from scgcnet.data.bijie import FOLDER, Bijie, check_bijie, open_bijie
-from scgcnet.data.sample import MARKER, DatasetError
+from scgcnet.data.generated import write_folder, write_pair
+from scgcnet.data.sample import DatasetError
 from scgcnet.data.splits import random_split, write_split
-from scgcnet.files import WriteError
 
 DEFAULT_COUNT = 60  # enough for a smoke test: 30 to train, 18 to validate, 12 to test
 N_SPLITS = 3  # as for the real data
@@ -327,54 +323,23 @@ def write_synthetic(root: Path, n: int = DEFAULT_COUNT, seed: int = 0) -> Path:
     if n < 3:
         raise DatasetError(f"A synthetic data set needs at least 3 images, one for each part; {n} were asked for.")
     folder = Path(root).absolute() / FOLDER
-    settings = {"generator": generator_id(), "n": n, "seed": seed}
-    if folder.exists():
-        _require_settings(folder, settings)
-        return folder
-    partial: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+
+    def fill(partial: Path) -> None:
         names = [f"ls_{index:04d}" for index in range(n)]
         for sub in ("landslide/image", "landslide/mask", "splits"):
             (partial / sub).mkdir(parents=True)
         for index, name in enumerate(names):
-            image, mask = render(seed, index)
-            Image.fromarray(image).save(partial / "landslide" / "image" / f"{name}.png", compress_level=1)
-            Image.fromarray(mask * np.uint8(255)).save(partial / "landslide" / "mask" / f"{name}.png", compress_level=1)
+            write_pair(partial / "landslide" / "image", partial / "landslide" / "mask", name, *render(seed, index))
         for number in range(N_SPLITS):
             write_split(partial / "splits" / f"bijie-{number}.csv", random_split(names, number))
-        (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        partial.chmod(0o755)  # mkdtemp makes it private
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            _require_settings(folder, settings)  # another process was first
-    except OSError as error:
-        raise WriteError(folder, error) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+
+    write_folder(folder, {"generator": generator_id(), "n": n, "seed": seed}, fill)
     return folder
 
 
 def generator_id() -> str:
     """Return 8 digits that change with this file, so that a changed generator never meets its old images."""
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-
-
-def _require_settings(folder: Path, settings: dict[str, Any]) -> None:
-    marker = folder / MARKER
-    if not marker.is_file():
-        raise DatasetError(f"{folder} exists and is not synthetic; choose another folder for generated images.")
-    try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{marker} is damaged ({error}); remove {folder}, and it is written anew.") from error
-    if found != settings:
-        raise DatasetError(f"{folder} was written with {found}, not {settings}; remove it or choose another folder.")
 
 
 def _place(root: Path | None) -> Path:
