@@ -1,0 +1,334 @@
+"""Pictures of any make."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from PIL import Image
+from raster_files import write_raster
+
+from scgcnet.data import DatasetError
+from scgcnet.data.rasters import read_any_image, read_any_mask
+
+H, W = 20, 24
+UTM: dict[str, Any] = {"crs": "EPSG:32648", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 3_000_000)}
+
+
+def noise(bands: int = 3, high: int = 256, kind: str = "uint8") -> np.ndarray:
+    return np.random.default_rng(0).integers(0, high, (H, W, bands)).astype(kind)
+
+
+def bar() -> np.ndarray:
+    mask = np.zeros((H, W), np.uint8)
+    mask[2:5, 3:12] = 1
+    return mask
+
+
+def image_error(path: Path) -> str:
+    with pytest.raises(DatasetError) as caught:
+        read_any_image(path)
+    assert str(caught.value).startswith(str(path))
+    return str(caught.value)
+
+
+def mask_error(path: Path) -> str:
+    with pytest.raises(DatasetError) as caught:
+        read_any_mask(path)
+    assert str(caught.value).startswith(str(path))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif", "a.jpg"])
+def test_eight_bits_are_taken_as_they_are(tmp_path: Path, name: str) -> None:
+    pixels, path = noise(), tmp_path / name
+    if name == "a.tif":
+        write_raster(path, pixels)
+    else:
+        options: dict[str, Any] = {"lossless": True} if name == "a.webp" else {}
+        Image.fromarray(pixels).save(path, **options)
+    image, valid, place = read_any_image(path)
+    expected = np.asarray(Image.open(path)) if name == "a.jpg" else pixels
+    np.testing.assert_array_equal(image, expected)
+    assert image.dtype == np.uint8 and not image.flags.writeable
+    assert valid.all() and valid.dtype == bool and place is None
+
+
+def test_the_content_counts_not_the_suffix(tmp_path: Path) -> None:
+    Image.fromarray(noise()).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").rename(tmp_path / "a.png")
+    assert read_any_image(tmp_path / "a.png")[0].shape == (H, W, 3)
+    assert "the content is JPEG" in mask_error(tmp_path / "a.png")
+    write_raster(tmp_path / "b.tif", noise()).rename(tmp_path / "b.jpg")
+    np.testing.assert_array_equal(read_any_image(tmp_path / "b.jpg")[0], noise())
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+@pytest.mark.parametrize("kind", ["L", "1", "P"])
+def test_grey_and_palette(tmp_path: Path, suffix: str, kind: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    picture = Image.fromarray(noise(1)[..., 0])
+    if kind == "P":
+        picture = Image.fromarray(noise()).quantize(16)
+    elif kind == "1":
+        picture = picture.convert("1", dither=Image.Dither.NONE)
+    picture.save(path)
+    if kind in ("P", "1") and suffix == ".tif":  # of one bit too: GDAL has a palette of two for it
+        assert "a palette" in image_error(path)
+    else:
+        np.testing.assert_array_equal(read_any_image(path)[0], np.asarray(picture.convert("RGB")))
+
+
+def stretched(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """The documented rule, pixel by pixel."""
+    valid = np.ones(pixels.shape[:2], bool) if valid is None else valid
+    low, high = np.percentile(pixels[valid], (2, 98))
+    shade = np.clip(np.rint((pixels.astype(np.float64) - low) * (255 / (high - low))), 0, 255)
+    return np.where(valid[..., None], shade, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "PNG"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_sixteen_bits_are_stretched_between_percentiles_of_all_bands(tmp_path: Path, driver: str, bands: int) -> None:
+    """Twelve bits in sixteen, as from many satellites: the upper byte alone would be almost black."""
+    pixels = noise(bands, 4096, "uint16")
+    pixels[..., 0] //= 2
+    pixels[0, 0] = 65535  # a glint does no harm
+    image, valid, _ = read_any_image(write_raster(tmp_path / "a.x", pixels, driver=driver))
+    np.testing.assert_array_equal(image, np.broadcast_to(stretched(pixels), (H, W, 3)))
+    assert valid.all() and image.min() == 0 and image.max() == 255 and 80 < image.mean() < 170
+    if bands == 3:
+        assert image[..., 0].mean() < 0.6 * image[..., 1].mean()  # colours keep their relation
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint32", "float32", "float64"])
+def test_other_types_follow_the_same_rule(tmp_path: Path, kind: str) -> None:
+    pixels = (noise(3, 1000, kind) - (500 if kind != "uint32" else 0)).astype(kind)
+    if kind.startswith("float"):
+        pixels /= 1000  # reflectances
+    np.testing.assert_array_equal(read_any_image(write_raster(tmp_path / "a.tif", pixels))[0], stretched(pixels))
+
+
+def test_a_flat_image_and_one_with_few_other_values(tmp_path: Path) -> None:
+    flat = np.full((H, W, 3), 700, np.uint16)
+    assert not read_any_image(write_raster(tmp_path / "a.tif", flat))[0].any()
+    flat[4, 5] = 800
+    image = read_any_image(write_raster(tmp_path / "a.tif", flat))[0]
+    assert (image[4, 5] == 255).all() and image.sum() == 3 * 255
+
+
+def test_which_bands_are_red_green_and_blue(tmp_path: Path) -> None:
+    pixels = noise(5)
+    image = read_any_image(write_raster(tmp_path / "a.tif", pixels, photometric="minisblack"))[0]
+    np.testing.assert_array_equal(image, pixels[..., :3])
+    told = ("blue", "green", "red", "undefined", "undefined")
+    image = read_any_image(write_raster(tmp_path / "b.tif", pixels, bands=told, photometric="minisblack"))[0]
+    np.testing.assert_array_equal(image, pixels[..., 2::-1])
+    assert "1 band, or 3 and more; this one has 2" in image_error(write_raster(tmp_path / "c.tif", noise(2)))
+
+
+def hole() -> np.ndarray:
+    valid = np.ones((H, W), bool)
+    valid[:4, :7] = False
+    return valid
+
+
+@pytest.mark.parametrize(
+    "how", ["nodata", "mask band", "alpha", "png", "png grey", "png 16", "webp", "nan", "inf", "-3.4e38"]
+)
+def test_no_data(tmp_path: Path, how: str) -> None:
+    valid, path = hole(), tmp_path / "a.x"
+    eight = np.maximum(noise(), 1)
+    alpha = np.where(valid, 255, 0).astype(np.uint8)
+    expected = np.where(valid[..., None], eight, 0)
+    if how == "nodata":
+        eight[~valid] = 0
+        eight[10, 10] = expected[10, 10] = (0, 5, 0)  # dark, not missing
+        write_raster(path, eight, nodata=0)
+    elif how == "mask band":
+        write_raster(path, eight, valid=valid)
+    elif how == "alpha":
+        bands = ("red", "green", "blue", "alpha")
+        write_raster(path, np.dstack([eight, alpha]), bands=bands, photometric="rgb")
+    elif how in ("png", "webp"):
+        options: dict[str, Any] = {"lossless": True, "exact": True} if how == "webp" else {}
+        Image.fromarray(np.dstack([eight, alpha])).save(path, how, **options)
+    elif how == "png grey":
+        Image.fromarray(np.dstack([eight[..., 0], alpha])).save(path, "PNG")
+        expected = expected[..., :1].repeat(3, axis=-1)
+    elif how == "png 16":
+        deep = noise(3, 4096, "uint16")
+        write_raster(path, np.dstack([deep, np.where(valid, 65535, 0).astype(np.uint16)]), driver="PNG")
+        expected = stretched(deep, valid)
+    else:
+        real = noise(3, 1000, "float32")
+        expected = stretched(real, valid)
+        real[~valid, 1] = float(how)
+        write_raster(path, real)
+    image, found, _ = read_any_image(path)
+    np.testing.assert_array_equal(found, valid)
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_an_image_without_a_valid_pixel(tmp_path: Path) -> None:
+    nowhere = np.full((H, W, 3), np.nan, np.float32)
+    assert "no valid pixel" in image_error(write_raster(tmp_path / "a.tif", nowhere))
+    assert "no valid pixel" in image_error(write_raster(tmp_path / "b.tif", np.zeros((H, W), np.uint8), nodata=0))
+
+
+def test_images_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "small.png")
+    assert "has 1x1 px" in image_error(tmp_path / "small.png")
+    assert "has 24x15 px" in image_error(write_raster(tmp_path / "low.tif", noise()[:15]))
+    Image.new("CMYK", (W, H)).save(tmp_path / "cmyk.jpg")
+    assert "this one is CMYK" in image_error(tmp_path / "cmyk.jpg")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(noise()).save(tmp_path / "turned.jpg", exif=turned)
+    assert "to be turned when shown" in image_error(tmp_path / "turned.jpg")
+    assert "must be whole or real numbers" in image_error(
+        write_raster(tmp_path / "complex.tif", noise().astype(np.complex64))
+    )
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "empty.tif").touch()
+    (tmp_path / "text.tif").write_text("<VRTDataset rasterXSize='20' rasterYSize='20'></VRTDataset>")
+    for name in ("empty.png", "empty.tif", "text.tif"):
+        assert "cannot be decoded" in image_error(tmp_path / name)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("folder.png", "loop.png", "pipe.png", "gone.png"):
+        assert "is not a file" in image_error(tmp_path / name)
+        assert "is not a file" in mask_error(tmp_path / name)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W - 1)
+    Image.fromarray(noise()).save(tmp_path / "large.png")
+    for path in (tmp_path / "large.png", write_raster(tmp_path / "large.tif", noise())):
+        assert f"claims more than {H * W - 1} pixels" in image_error(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "deep.png", "a mask.tif"])
+def test_a_truncated_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "deep.png":
+        write_raster(path, noise(3, 4096, "uint16"), driver="PNG")
+    elif path.suffix == ".tif":
+        write_raster(path, bar() if "mask" in name else noise())
+    else:
+        Image.fromarray(noise()).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    error = mask_error(path) if "mask" in name else image_error(path)
+    assert "cannot be decoded, it is truncated or damaged" in error
+
+
+def test_without_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_raster(tmp_path / "a.tif", noise())
+    write_raster(tmp_path / "deep.png", noise(3, 4096, "uint16"), driver="PNG")
+    Image.fromarray(noise()).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    for name in ("a.tif", "deep.png"):
+        assert "pip install rasterio" in image_error(tmp_path / name)
+    assert "pip install rasterio" in mask_error(tmp_path / "a.tif")
+    assert read_any_image(tmp_path / "a.png")[1].all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("scale", [1, 255])
+def test_masks(tmp_path: Path, suffix: str, scale: int) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(bar() * np.uint8(scale)).save(path)
+    mask, place = read_any_mask(path)
+    np.testing.assert_array_equal(mask, bar())
+    assert mask.dtype == np.uint8 and not mask.flags.writeable and place is None
+
+
+def test_masks_of_one_bit_and_where_0_is_white(tmp_path: Path) -> None:
+    """Shown, the second would be the inverse of its values: which of the two is meant, nobody can tell."""
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(bar() > 0).save(tmp_path / name)
+        np.testing.assert_array_equal(read_any_mask(tmp_path / name)[0], bar())
+    for name, values in (("b.tif", bar() > 0), ("c.tif", bar())):
+        Image.fromarray(values).save(tmp_path / name, tiffinfo={262: 0})
+        assert "0 stands for white" in mask_error(tmp_path / name)
+        assert "0 stands for white" in image_error(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint16", "float32"])
+def test_masks_of_other_types(tmp_path: Path, kind: str) -> None:
+    values = bar().astype(kind) * 255
+    np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "a.tif", values))[0], bar())
+    if kind != "uint16":
+        values[0, 0] = -9999
+        mask = read_any_mask(write_raster(tmp_path / "b.tif", values, nodata=-9999))[0]
+        assert mask[0, 0] == 255
+        np.testing.assert_array_equal(mask[1:], bar()[1:])
+    if kind == "float32":
+        values[0, 0] = np.nan
+        assert read_any_mask(write_raster(tmp_path / "c.tif", values))[0][0, 0] == 255
+
+
+def test_no_data_of_a_mask(tmp_path: Path) -> None:
+    expected = np.where(hole(), bar(), 255)
+    np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "a.tif", bar(), valid=hole()))[0], expected)
+    np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "b.tif", expected, nodata=255))[0], expected)
+    # Many programs call 0 no data; in a mask it is "no landslide".
+    np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "c.tif", bar(), nodata=0))[0], bar())
+    # What the file says counts, as in every GIS, even where it may be a slip: `check_folder` tells of it.
+    both = read_any_mask(write_raster(tmp_path / "d.tif", bar() * np.uint8(255), nodata=255))[0]
+    np.testing.assert_array_equal(both, bar() * np.uint8(255))
+
+
+def test_masks_that_are_refused(tmp_path: Path) -> None:
+    values = bar()
+    values[0, :3] = (7, 7, 9)
+    assert "(or 0 and 1), found 7, 9." in mask_error(write_raster(tmp_path / "a.tif", values))
+    values[0, :3] = 255
+    assert "(or 0 and 1), found 1, 255." in mask_error(write_raster(tmp_path / "b.tif", values))
+    half = bar().astype(np.float32) / 2
+    assert "found 0.5." in mask_error(write_raster(tmp_path / "c.tif", half))
+    half[0, 0] = np.inf
+    assert "found 0.5, inf." in mask_error(write_raster(tmp_path / "d.tif", half))
+    assert "must have 1 band, this one has 3" in mask_error(write_raster(tmp_path / "e.tif", noise()))
+    Image.fromarray(noise()).save(tmp_path / "f.png")
+    assert "must have 1 channel" in mask_error(tmp_path / "f.png")
+
+
+def test_where_it_lies(tmp_path: Path) -> None:
+    image, mask = write_raster(tmp_path / "a.tif", noise(), **UTM), write_raster(tmp_path / "b.tif", bar(), **UTM)
+    place, other = read_any_image(image)[2], read_any_mask(mask)[1]
+    assert place is not None and other is not None
+    assert place.resolution == 0.5 and place.transform == (0.5, 0.0, 5e5, 0.0, -0.5, 3e6)
+    assert place.agrees(other, (H, W))
+
+    def at(crs: str | None, transform: Affine) -> bool:
+        moved = read_any_mask(write_raster(tmp_path / "c.tif", bar(), crs=crs, transform=transform))[1]
+        assert moved is not None and place is not None
+        return place.agrees(moved, (H, W))
+
+    same = UTM["transform"]
+    assert at(None, same) and not at("EPSG:32647", same)
+    assert at("EPSG:32648", Affine(0.5 + 1e-6, 0, 500_000 + 1e-3, 0, -0.5, 3_000_000))  # rounding
+    for wrong in (
+        Affine(0.5, 0, 500_000.25, 0, -0.5, 3_000_000),  # half a pixel
+        Affine(0.5, 0, 500_000, 0, 0.5, 3_000_000),  # upside down
+        Affine(0.501, 0, 500_000, 0, -0.5, 3_000_000),  # off by a pixel a thousand
+        Affine(0.5, 0.01, 500_000, 0, -0.5, 3_000_000),
+    ):
+        assert not at("EPSG:32648", wrong), wrong
+
+
+def test_resolution_is_in_metres_or_unknown(tmp_path: Path) -> None:
+    def resolution(**where: Any) -> float | None:
+        place = read_any_image(write_raster(tmp_path / "a.tif", noise(), **where))[2]
+        assert place is not None
+        return place.resolution
+
+    assert resolution(crs="EPSG:4326", transform=Affine(1e-5, 0, 100, 0, -1e-5, 30)) is None
+    feet = resolution(crs="EPSG:2263", transform=Affine(10, 0, 1e6, 0, -10, 2e5))
+    assert feet == pytest.approx(3.048, rel=1e-5)
+    turned = Affine(3, 4, 5e5, 4, -3, 3e6)
+    assert resolution(crs="EPSG:32648", transform=turned) == pytest.approx(5)
