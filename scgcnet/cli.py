@@ -46,7 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     check = data.add_parser("check", help="list every fault of a data set; exit status 1 if there is one")
     check.add_argument("name", help="data set, such as bijie")
     check.add_argument(
-        "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
+        "dir",
+        nargs="?",
+        type=Path,
+        help="folder with the data sets' own folders, or of the data set `folder` (default: SCGCNET_DATA or data)",
     )
     check.set_defaults(command=_data_check)
     fake = data.add_parser("fake", help="write a synthetic data set in the layout of a real one")

@@ -39,6 +39,9 @@ ELSEWHERE = {
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),
     "scgcnet peers --all": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\", \"--all\"\]\) == 1"),
     "pip install -e '.[peers]'": ("pyproject.toml", r"^peers = \["),
+    "scgcnet data check gvlm": ("tests/data/test_gvlm.py", r"main\(\[\"data\", \"check\", \"gvlm\""),
+    "scgcnet data check folder mine": ("tests/data/test_folder.py", r"main\(\[\"data\", \"check\", \"folder\""),
+    "pip install -e '.[raster]'": ("pyproject.toml", r"^raster = \["),
     # Experimental, says the README: it needs a compiler for CUDA.
     "pip install -e '.[cuda]'": ("pyproject.toml", r"^cuda = \["),
 }

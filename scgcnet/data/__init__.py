@@ -13,6 +13,8 @@ from pathlib import Path
 from scgcnet.data.amunet import check_amunet, open_amunet
 from scgcnet.data.bijie import check_bijie, open_bijie
 from scgcnet.data.bijie_negatives import check_bijie_negatives, open_bijie_negatives
+from scgcnet.data.folder import check_folder, open_folder, write_fake_folder
+from scgcnet.data.gvlm import check_gvlm, open_gvlm, write_fake_gvlm
 from scgcnet.data.landslide4sense import check_landslide4sense, open_landslide4sense
 from scgcnet.data.sample import (
     PARTS,
@@ -84,8 +86,10 @@ class Source:
 SOURCES = {
     "bijie": Source(open_bijie, check_bijie, write_synthetic),
     "bijie_negatives": Source(open_bijie_negatives, check_bijie_negatives),
+    "gvlm": Source(open_gvlm, check_gvlm, write_fake_gvlm),
     "landslide4sense": Source(open_landslide4sense, check_landslide4sense),
     "amunet": Source(open_amunet, check_amunet),
+    "folder": Source(open_folder, check_folder, write_fake_folder),
     "synthetic": Source(open_synthetic, check_synthetic),
 }
 
@@ -109,8 +113,8 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
         split: a number or the name of a split that the data set knows (0 is the main one), or the path of a CSV file,
             ending in .csv, with the columns name,part.
         part: "train", "val" or "test".
-        root: the folder that holds the data set's own folder; by default `data_root()`, and `build/data` for
-            "synthetic".
+        root: the folder that holds the data set's own folder, or for "folder" that folder itself; by default
+            `data_root()`, `data_root() / "folder"` for that, and `build/data` for "synthetic".
 
     Returns:
         The samples of that part in the order of their names; decoded when asked for, then kept in memory.
