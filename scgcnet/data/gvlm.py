@@ -86,6 +86,9 @@ class Gvlm(WholeDataset):
         names = tuple(f"{box.scene}/{box.top // WINDOW:02d}_{box.left // WINDOW:02d}" for box in self.boxes)
         super().__init__("gvlm", kind, names, tuple(box.scene for box in self.boxes))
 
+    def __getitem__(self, index: int) -> Sample:
+        return self.read(range(len(self))[index])  # not kept: the pixels are in the maps already
+
     def read(self, index: int) -> Sample:
         """Cut one window: image (512, 512, 3), mask (512, 512) with 255 beyond the picture."""
         box = self.boxes[index]

@@ -143,7 +143,10 @@ def test_opening_reads_heads_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_sites_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_gvlm(write(tmp_path))
-    assert open_gvlm(tmp_path) is data
+    assert open_gvlm(tmp_path) is data and data[-1].name == data[8].name
+    assert not data._kept  # windows are cut anew, their pixels are held once
+    with pytest.raises(IndexError):
+        data[9]
     first = data.sha256
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 6
     monkeypatch.setattr(cache, "_held", {})
