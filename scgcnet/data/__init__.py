@@ -13,9 +13,12 @@ from pathlib import Path
 from scgcnet.data.amunet import check_amunet, open_amunet
 from scgcnet.data.bijie import check_bijie, open_bijie
 from scgcnet.data.bijie_negatives import check_bijie_negatives, open_bijie_negatives
+from scgcnet.data.fake_tiles import write_fake_hrgldd, write_fake_landslide4sense, write_fake_landslide4sense_h5
 from scgcnet.data.folder import check_folder, open_folder, write_fake_folder
 from scgcnet.data.gvlm import check_gvlm, open_gvlm, write_fake_gvlm
+from scgcnet.data.hrgldd import check_hrgldd, open_hrgldd
 from scgcnet.data.landslide4sense import check_landslide4sense, open_landslide4sense
+from scgcnet.data.landslide4sense_h5 import check_landslide4sense_h5, open_landslide4sense_h5
 from scgcnet.data.sample import (
     PARTS,
     DatasetError,
@@ -87,7 +90,9 @@ SOURCES = {
     "bijie": Source(open_bijie, check_bijie, write_synthetic),
     "bijie_negatives": Source(open_bijie_negatives, check_bijie_negatives),
     "gvlm": Source(open_gvlm, check_gvlm, write_fake_gvlm),
-    "landslide4sense": Source(open_landslide4sense, check_landslide4sense),
+    "hrgldd": Source(open_hrgldd, check_hrgldd, write_fake_hrgldd),
+    "landslide4sense": Source(open_landslide4sense, check_landslide4sense, write_fake_landslide4sense),
+    "landslide4sense_h5": Source(open_landslide4sense_h5, check_landslide4sense_h5, write_fake_landslide4sense_h5),
     "amunet": Source(open_amunet, check_amunet),
     "folder": Source(open_folder, check_folder, write_fake_folder),
     "synthetic": Source(open_synthetic, check_synthetic),

@@ -27,6 +27,8 @@ IGNORE_INDEX = 255  # mask value of padding: loss and metrics leave these pixels
 # They are kept for every data set, so that one network can be tested on any of them.
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+# Of any other band: ImageNet has none. Mid-grey, and a deviation near those above.
+OTHER_MEAN, OTHER_STD = 0.5, 0.25
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -93,10 +95,13 @@ class EvalTransform:
         self.image_size = image_size
 
     def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
-        """Return (image float32 (3, S, S), normalised; mask int64 (S, S), 0 or 1). `rng` is not used."""
+        """Return (image float32 (C, S, S), normalised; mask int64 (S, S) with 0, 1, and 255 for no data).
+
+        `rng` is not used.
+        """
         height, width = sample.mask.shape
         image, mask = _resize(sample, (0.0, 0.0, width, height), self.image_size)
-        pixels = normalise(_channels_first(image)).reshape(3, self.image_size, self.image_size)
+        pixels = normalise(_channels_first(image)).reshape(-1, self.image_size, self.image_size)
         return torch.from_numpy(pixels), torch.from_numpy(mask.astype(np.int64))
 
 
@@ -114,7 +119,7 @@ class TrainTransform:
         self.augment = augment or AugmentConfig()
 
     def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
-        """Return (image float32 (3, S, S), normalised; mask int64 (S, S) with 0, 1, 255).
+        """Return (image float32 (C, S, S), normalised; mask int64 (S, S) with 0, 1, 255).
 
         Raises:
             ValueError: no generator is given.
@@ -131,10 +136,10 @@ class TrainTransform:
         box = (left, top, left + window * width, top + window * height)
         small, small_mask = _resize(sample, box, patch)
 
-        pixels = normalise(distort(_channels_first(small), config, rng)).reshape(3, patch, patch)
+        pixels = normalise(_distort_colours(_channels_first(small), config, rng)).reshape(-1, patch, patch)
         if patch < size:
             x, y = (int(place * (size - patch + 1)) for place in (place_x, place_y))
-            image = np.zeros((3, size, size), np.float32)
+            image = np.zeros((len(pixels), size, size), np.float32)
             image[:, y : y + patch, x : x + patch] = pixels
             mask = np.full((size, size), IGNORE_INDEX, np.uint8)
             mask[y : y + patch, x : x + patch] = small_mask
@@ -163,11 +168,32 @@ class TrainTransform:
 
 
 def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (x / 255 - MEAN) / STD for channels-first pixels (3, ...), x from 0 to 255. Works in place."""
-    shape = (3,) + (1,) * (pixels.ndim - 1)
-    pixels *= (1 / (255 * STD)).reshape(shape)
-    pixels -= (MEAN / STD).reshape(shape)
+    """Return (x / 255 - mean) / std for channels-first pixels (C, ...), x from 0 to 255. Works in place.
+
+    Three or more channels are red, green, blue, and others after these; of one or two the first is grey, and takes the
+    average of ImageNet's three means and deviations. Others take `OTHER_MEAN` and `OTHER_STD`.
+    """
+    mean, std = (MEAN, STD) if len(pixels) >= 3 else (MEAN.mean(keepdims=True), STD.mean(keepdims=True))
+    others = len(pixels) - len(mean)
+    mean = np.concatenate([mean, np.full(others, OTHER_MEAN, np.float32)])
+    std = np.concatenate([std, np.full(others, OTHER_STD, np.float32)])
+    shape = (len(pixels),) + (1,) * (pixels.ndim - 1)
+    pixels *= (1 / (255 * std)).reshape(shape)
+    pixels -= (mean / std).reshape(shape)
     return pixels
+
+
+def _distort_colours(
+    pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """`distort` for any number of channels (C, n).
+
+    It acts on red, green and blue, or on grey as on three equal channels. Other bands are left alone: an elevation does
+    not change with the light, nor is it known how a near-infrared band would.
+    """
+    colours = 3 if len(pixels) >= 3 else 1
+    changed = distort(pixels[:3] if colours == 3 else pixels[:1].repeat(3, axis=0), config, rng)
+    return changed if len(pixels) == 3 else np.concatenate([changed[:colours], pixels[colours:]])
 
 
 def distort(pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -209,17 +235,19 @@ def _resize(
     sample: Sample, box: tuple[float, float, float, float], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Resize the part of the sample in `box` (left, top, right, bottom in px) to size x size."""
-    if sample.image.shape[2:] != (3,):
-        raise ValueError(f"{sample.name}: transforms take 3 channels, the image has shape {sample.image.shape}")
+    if sample.image.ndim != 3 or sample.image.shape[2] == 0:
+        raise ValueError(f"{sample.name}: transforms take (H, W, C), the image has shape {sample.image.shape}")
     shape = (size, size)
-    image = Image.fromarray(sample.image).resize(shape, Image.Resampling.BILINEAR, box=box)
+    # Pillow knows images of three channels, and of one; of four, the last one would be taken for transparency.
+    bands = [sample.image] if sample.image.shape[2] == 3 else np.moveaxis(sample.image, 2, 0)
+    resized = [Image.fromarray(band).resize(shape, Image.Resampling.BILINEAR, box=box) for band in bands]
     mask = Image.fromarray(sample.mask).resize(shape, Image.Resampling.NEAREST, box=box)
-    return np.asarray(image), np.asarray(mask)
+    return np.dstack([np.asarray(band) for band in resized]), np.asarray(mask)
 
 
 def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (H, W, 3) as float32 (3, H * W), contiguous."""
-    return np.ascontiguousarray(image.reshape(-1, 3).T, dtype=np.float32)
+    """Return (H, W, C) as float32 (C, H * W), contiguous."""
+    return np.ascontiguousarray(image.reshape(-1, image.shape[2]).T, dtype=np.float32)
 
 
 class TrainingView(Dataset[Pair]):

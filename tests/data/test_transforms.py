@@ -198,12 +198,9 @@ def test_photometric_steps_happen_half_of_the_time() -> None:
     assert 120 < max(outs) < 125.6
 
 
-def test_training_needs_a_generator_and_three_channels() -> None:
+def test_training_needs_a_generator() -> None:
     with pytest.raises(ValueError, match="pass a numpy Generator"):
         TrainTransform(8)(painted(9, 9))
-    four = Sample("s4", np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8), np.uint8))
-    with pytest.raises(ValueError, match=r"s4: transforms take 3 channels.*\(8, 8, 4\)"):
-        EvalTransform(8)(four)
 
 
 @pytest.mark.parametrize("wrong", [{"scale": (0, 1)}, {"scale": (2, 1)}, {"hflip": 1.5}, {"hue": -0.1}])
