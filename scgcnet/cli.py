@@ -112,11 +112,19 @@ def _parser() -> argparse.ArgumentParser:
     peers.add_argument("--all", action="store_true", help="further published sizes too")
     peers.set_defaults(command=_peers)
 
-    bench = groups.add_parser("bench", help="timings on this machine").add_subparsers(required=True, metavar="scan")
+    bench = groups.add_parser("bench", help="timings on this machine").add_subparsers(
+        required=True, metavar="scan | data"
+    )
     scan = bench.add_parser("scan", help="the selective scan: every backend against plain PyTorch")
     scan.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
     scan.add_argument("--json", type=Path, help="file to write the numbers to")
     scan.set_defaults(command=_bench_scan)
+    images = bench.add_parser("data", help="reading and augmenting images, beside training on them")
+    images.add_argument("name", help="data set, such as bijie")
+    images.add_argument(
+        "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
+    )
+    images.set_defaults(command=_bench_data)
     return parser
 
 
@@ -266,6 +274,12 @@ def _bench_scan(options: argparse.Namespace) -> None:
     from scgcnet.bench import bench_scan
 
     bench_scan(quick=options.quick, json_path=options.json)
+
+
+def _bench_data(options: argparse.Namespace) -> None:
+    from scgcnet.bench_data import bench_data
+
+    bench_data(options.name, options.dir)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def open_whole(name: str, root: Path | None = None) -> WholeDataset:
     return _source(name).open(root)
 
 
-def open_dataset(name: str, split: int | str, part: Part, root: Path | None = None) -> LandslideDataset:
+def open_dataset(name: str, split: int | str, part: Part, root: Path | None = None) -> Subset:
     """Open one part of a data set.
 
     Args:

@@ -151,7 +151,7 @@ class WholeDataset(LandslideDataset):
 class Subset(LandslideDataset):
     """Some samples of a data set, for example its training part; what is decoded is kept with the whole."""
 
-    def __init__(self, whole: LandslideDataset, indices: list[int]) -> None:
+    def __init__(self, whole: WholeDataset, indices: list[int]) -> None:
         self.whole = whole
         self.indices = indices
         self.dataset, self.kind = whole.dataset, whole.kind
