@@ -40,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("scgcnet", description="An open, reproducible study of SCGC-Net.")
     groups = parser.add_subparsers(required=True, metavar="data | study | peers | bench")
 
-    data = groups.add_parser("data", help="data sets: check one, write a synthetic one").add_subparsers(
-        required=True, metavar="check | fake"
+    data = groups.add_parser("data", help="data sets: check or audit one, write a synthetic one").add_subparsers(
+        required=True, metavar="check | audit | fake"
     )
     check = data.add_parser("check", help="list every fault of a data set; exit status 1 if there is one")
     check.add_argument("name", help="data set, such as bijie")
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder with the data sets' own folders, or of the data set `folder` (default: SCGCNET_DATA or data)",
     )
     check.set_defaults(command=_data_check)
+    audit = data.add_parser("audit", help="copies and shared ground, and what a split gives away of its test part")
+    audit.add_argument("name", help="data set, such as bijie")
+    audit.add_argument("dir", nargs="?", type=Path, help="as for check")
+    audit.add_argument("--split", default="0", help="number or name of a split, or a CSV file (default: %(default)s)")
+    audit.set_defaults(command=_data_audit)
     fake = data.add_parser("fake", help="write a synthetic data set in the layout of a real one")
     fake.add_argument("name", help="whose layout, such as bijie")
     fake.add_argument("dir", type=Path, help="folder to write into; use it as SCGCNET_DATA")
@@ -129,13 +134,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data_check(options: argparse.Namespace) -> int:
-    from scgcnet.data import check_dataset
+    from scgcnet.data import check_dataset, dataset_notes
 
     faults = check_dataset(options.name, options.dir)
     for fault in faults:
         print(fault)
+    for note in dataset_notes(options.name, options.dir):
+        print(f"note: {note}")
     print(f"{options.name}: {len(faults) or 'no'} fault{'s' * (len(faults) != 1)}", file=sys.stderr)
     return int(bool(faults))
+
+
+def _data_audit(options: argparse.Namespace) -> None:
+    from scgcnet.data.audit import audit, report
+
+    print(report(audit(options.name, options.split, options.dir)))
 
 
 def _data_fake(options: argparse.Namespace) -> None:

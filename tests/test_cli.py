@@ -92,6 +92,8 @@ def test_damaged_claims_are_one_line(project, capsys):
         (["study", "book"], "_toc.yml"),
         (["study", "chapter", "bijie", "-p", "epohcs", "5"], "did you mean 'epochs'?"),
         (["data", "check", "nope"], "no data set 'nope'"),
+        (["data", "audit", "nope"], "no data set 'nope'"),
+        (["data", "audit", "bijie", "--split", "mine.csv"], "Bijie"),
         (["data", "fake", "nope", "here"], "nope"),
     ],
 )

@@ -18,6 +18,7 @@ PAGES = ("README.md", "data/README.md")
 DATA = "export SCGCNET_DATA=/path/to/"
 HERE = {
     "scgcnet data check bijie": (DATA, r"^bijie: no faults$"),
+    "scgcnet data audit bijie --split 0": (DATA, r"^bijie, split 0: 60 generated images$"),
     """python -c "from scgcnet.data import data_sha256; print(data_sha256('bijie'))\"""": (DATA, r"^[0-9a-f]{64}$"),
     "scgcnet study status": ("", r"^Profiles of study\.yml"),
     "scgcnet study claims": ("", r"^bijie_iou\tresult\tunresolved\tscaled down\tbijie-scgcnet-tiny-cpu-s0-"),
@@ -35,6 +36,7 @@ ELSEWHERE = {
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
+    "scgcnet data check cld": ("tests/data/test_cld.py", r"main\(\[\"data\", \"check\", \"cld\""),
     "scgcnet bench scan": ("tests/test_bench.py", r"bench_scan|\"bench\", \"scan\""),
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),
     "scgcnet peers --all": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\", \"--all\"\]\) == 1"),

@@ -13,11 +13,13 @@ from pathlib import Path
 from scgcnet.data.amunet import check_amunet, open_amunet
 from scgcnet.data.bijie import check_bijie, open_bijie
 from scgcnet.data.bijie_negatives import check_bijie_negatives, open_bijie_negatives
+from scgcnet.data.cld import check_cld, notes_cld, open_cld
+from scgcnet.data.cld_fake import write_fake_cld
 from scgcnet.data.fake_tiles import write_fake_hrgldd, write_fake_landslide4sense, write_fake_landslide4sense_h5
 from scgcnet.data.folder import check_folder, open_folder, write_fake_folder
-from scgcnet.data.gvlm import check_gvlm, open_gvlm, write_fake_gvlm
-from scgcnet.data.hrgldd import check_hrgldd, open_hrgldd
-from scgcnet.data.landslide4sense import check_landslide4sense, open_landslide4sense
+from scgcnet.data.gvlm import check_gvlm, notes_gvlm, open_gvlm, write_fake_gvlm
+from scgcnet.data.hrgldd import check_hrgldd, notes_hrgldd, open_hrgldd
+from scgcnet.data.landslide4sense import check_landslide4sense, notes_landslide4sense, open_landslide4sense
 from scgcnet.data.landslide4sense_h5 import check_landslide4sense_h5, open_landslide4sense_h5
 from scgcnet.data.sample import (
     PARTS,
@@ -67,6 +69,7 @@ __all__ = [
     "data_root",
     "data_sha256",
     "dataset_available",
+    "dataset_notes",
     "open_dataset",
     "open_whole",
     "split_sha256",
@@ -79,19 +82,24 @@ class Source:
     """How one data set is opened and checked (`None` as root stands for its usual place), and how a fake is written.
 
     A fake has the on-disk layout of the real one, and a few images that our generator drew: `fake(root, n, seed)`.
+    Notes tell what is worth knowing of what is there and is no fault.
     """
 
     open: Callable[[Path | None], WholeDataset]
     check: Callable[[Path | None], list[str]]
     fake: Callable[[Path, int, int], object] | None = None
+    notes: Callable[[Path | None], list[str]] | None = None
 
 
 SOURCES = {
     "bijie": Source(open_bijie, check_bijie, write_synthetic),
     "bijie_negatives": Source(open_bijie_negatives, check_bijie_negatives),
-    "gvlm": Source(open_gvlm, check_gvlm, write_fake_gvlm),
-    "hrgldd": Source(open_hrgldd, check_hrgldd, write_fake_hrgldd),
-    "landslide4sense": Source(open_landslide4sense, check_landslide4sense, write_fake_landslide4sense),
+    "cld": Source(open_cld, check_cld, write_fake_cld, notes_cld),
+    "gvlm": Source(open_gvlm, check_gvlm, write_fake_gvlm, notes_gvlm),
+    "hrgldd": Source(open_hrgldd, check_hrgldd, write_fake_hrgldd, notes_hrgldd),
+    "landslide4sense": Source(
+        open_landslide4sense, check_landslide4sense, write_fake_landslide4sense, notes_landslide4sense
+    ),
     "landslide4sense_h5": Source(open_landslide4sense_h5, check_landslide4sense_h5, write_fake_landslide4sense_h5),
     "amunet": Source(open_amunet, check_amunet),
     "folder": Source(open_folder, check_folder, write_fake_folder),
@@ -170,6 +178,16 @@ def check_dataset(name: str, root: Path | None = None) -> list[str]:
         DatasetError: there is no data set of that name.
     """
     return _source(name).check(root)
+
+
+def dataset_notes(name: str, root: Path | None = None) -> list[str]:
+    """Return what is worth knowing of a data set and no fault, such as that it is not complete.
+
+    Raises:
+        DatasetError: there is no data set of that name.
+    """
+    notes = _source(name).notes
+    return notes(root) if notes else []
 
 
 def write_fake(name: str, folder: Path, n: int = DEFAULT_COUNT, seed: int = 0) -> None:

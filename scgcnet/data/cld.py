@@ -1,0 +1,286 @@
+"""The CAS Landslide Dataset, CLD (Xu et al., Scientific Data 11, 2024), in the layout of its 16 archives.
+
+`CAS-Landslide-Dataset/ARCHIVE/{img,mask}`: RGB tiles of 512 px, cut every 256 px from satellite and drone images of
+nine regions, and masks of 0 and 1 (0 and 255 in some). `label` shows the masks as pictures, landslides in black, and is
+not read. Any number of the archives may be there. Each is known by the name of its folder, whatever the brackets,
+spaces, hyphens and capitals. Some archives hold the three folders at their root and some in a folder of their own, so
+one that was unpacked into a folder of its name may have them one level deeper.
+
+Neighbouring tiles share half of their pixels, or a quarter at a corner: under a random split a network has seen most of
+its test pixels in training. The split "grouped" keeps apart what shares pixels (see `Cld.split`). Sub-sets of one
+place, such as Moxi town at 0.2 m and at 1 m, show the same ground at two resolutions, which it does not keep apart.
+"""
+
+# ruff: noqa: RUF001  (some archives have full-width brackets in their names)
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from scgcnet.data.bijie import SUFFIXES
+from scgcnet.data.images import Pair, PairDataset, faults_of, list_files, match_stems, require_no_faults, stamp
+from scgcnet.data.overlap import Overlap, find_overlap, quadrants_of_files
+from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Split, data_root, kind_of
+from scgcnet.data.splits import Box, blocked_split, random_split, seeded
+
+FOLDER = "CAS-Landslide-Dataset"
+TILE, STRIDE = 512, 256  # pixels
+SPLITS = ("grouped", "random")
+MOST = 0.2  # share of a sub-set; a larger group of overlapping tiles is cut into blocks
+LEAST = 16  # tiles; a smaller group is not cut, because the buffer between the parts would take most of it
+BLOCK = 0.05  # share of a sub-set that a block holds, about: 20 blocks can be dealt out near 5:3:2
+DEPTH = 3  # folders below the data set's own in which `img` is looked for
+
+
+@dataclass(frozen=True)
+class SubSet:
+    """One archive.
+
+    Attributes:
+        key: short name, the first part of its samples' names.
+        archive: name of the archive as it is published.
+        count: number of tiles in it.
+        resolution: metres per pixel.
+        aliases: other names that it goes by.
+    """
+
+    key: str
+    archive: str
+    count: int
+    resolution: float
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """All its names, in plain letters and digits."""
+        return {plain(name) for name in (self.key, self.archive, *self.aliases)}
+
+
+#: Counts and ground resolutions as the data set's own table has them; 20,865 tiles.
+SUBSETS = (
+    SubSet("palu", "palu", 817, 5),
+    SubSet("lombok", "Lombok", 436, 5),
+    SubSet("hokkaido", "Hokkaido Iburi-Tobu", 1484, 3),
+    SubSet("tiburon-sentinel", "Tiburon Peninsula（Sentinel）", 606, 5),
+    SubSet("tiburon-planet", "Tiburon Peninsula（planet）", 325, 4),
+    SubSet("mengdong", "Mengdong Township", 1155, 0.5),
+    SubSet("moxitaidi-sat", "Moxitaidi (SAT)", 652, 0.6),
+    SubSet("moxitaidi-uav-0.6m", "Moxitaidi (UAV-0.6m)", 984, 0.6),
+    SubSet("moxitaidi-uav-1m", "Moxitaidi (UAV-1m)", 483, 1),
+    SubSet("moxi-town-uav-0.2m", "Moxi town（UAV-0.2m）", 1635, 0.2, ("Moxi town (0.2 m)",)),
+    SubSet("moxi-town-uav-1m", "Moxi town（UAV-1m）", 160, 1, ("Moxi town (1 m)",)),
+    SubSet("longxi-sat", "Longxi River(SAT)", 1769, 0.5),
+    SubSet("longxi-uav", "Longxi River（UAV）", 2504, 0.5),
+    SubSet("jiuzhai-uav-0.2m", "Jiuzhai valley (UAV-0.2m)", 5925, 0.2, ("Jiuzhai valley (0.2 m)", "Jiuzhai 0.2 m")),
+    SubSet("jiuzhai-uav-0.5m", "Jiuzhai valley (UAV-0.5m)", 1752, 0.5, ("Jiuzhai valley (0.5 m)", "Jiuzhai 0.5 m")),
+    SubSet("wenchuan", "Wenchuan", 178, 5),
+)
+
+
+def plain(name: str) -> str:
+    """A name's ASCII letters and digits alone, in lower case.
+
+    That is the same with full-width brackets, with others, and where a tool has unpacked them in a wrong code page.
+    """
+    return re.sub("[^a-z0-9]", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+_KNOWN = {name: subset for subset in SUBSETS for name in subset.names}
+
+
+class Cld(PairDataset):
+    """All tiles, sorted by name; `sites` holds the key of each one's sub-set. Open it with `open_cld`."""
+
+    @functools.cached_property
+    def overlap(self) -> Overlap:
+        """Which tiles share quadrants; on first use all images are decoded, unless the checkout has a cache of it."""
+        files = [pair.image for pair in self.pairs]
+        folder = next(parent for parent in files[0].parents if parent.name == FOLDER)
+        return find_overlap(quadrants_of_files(files, folder))
+
+    def split(self, which: str) -> Split:
+        """Draw a split 5:3:2 of every sub-set; "0" means "grouped-0".
+
+        "random-SEED" is over tiles, as in the paper as far as it says. "grouped-SEED" is over groups of tiles that
+        overlap by quadrants. A group that holds more than a fifth of its sub-set is cut into square blocks; tiles that
+        would share pixels with another part are then in none.
+
+        Raises:
+            DatasetError: there is no such split, or a sub-set has too few tiles or groups for it.
+        """
+        if which not in self._splits:
+            self._splits[which] = self._draw(*seeded(which, SPLITS, self.dataset))
+        return self._splits[which]
+
+    @functools.cached_property
+    def _splits(self) -> dict[str, Split]:
+        """Those drawn so far: each part asks for its split, and drawing one of all archives takes many seconds."""
+        return {}
+
+    def _draw(self, kind: str, seed: int) -> Split:
+        if kind == "random":
+            homes: Sequence[str] = self.sites
+        else:
+            # A group belongs to the sub-set of its first tile, in case somebody has copies of tiles in two of them.
+            groups = self.overlap.groups
+            first = dict(zip(reversed(groups), reversed(self.sites), strict=True))
+            homes = [first[group] for group in groups]
+        split: dict[str, Any] = {}
+        for home in dict.fromkeys(homes):
+            indices = [index for index, other in enumerate(homes) if other == home]
+            # Each has a seed of its own, so that a sub-set is divided alike whichever others are there.
+            own = zlib.crc32(f"{home} {seed}".encode())
+            try:
+                if kind == "random":
+                    split |= random_split([self.names[index] for index in indices], own)
+                else:
+                    split |= self._grouped_split(indices, own)
+            except DatasetError as error:
+                raise DatasetError(
+                    f"{home} cannot be divided so: {error} Complete its download, take its folder away, or name a CSV "
+                    "file of your own."
+                ) from error
+        return split
+
+    def _grouped_split(self, indices: Sequence[int], seed: int) -> Split:
+        sizes = Counter(self.overlap.groups[index] for index in indices)
+        boxes = []
+        for index in indices:
+            group, box = self.overlap.groups[index], self.overlap.boxes[index]
+            cut = sizes[group] > max(MOST * len(indices), LEAST - 1)
+            # All tiles of a group that stays whole are put in one place, so that they are in one block.
+            boxes.append(box if cut and box else Box(f"group {group}", 0, 0, TILE, TILE))
+        block = STRIDE * max(2, round(math.sqrt(BLOCK * len(indices))))
+        return blocked_split([self.names[index] for index in indices], boxes, seed, block, buffer=True)
+
+
+def open_cld(root: Path | None = None) -> Cld:
+    """Open all tiles of the sub-sets below `root` (default `data_root()`); nothing is decoded yet.
+
+    Raises:
+        DatasetNotFoundError: the folder is not there.
+        DatasetError: no sub-set is in it, a folder of tiles has an unknown name, or an image or a mask has no partner.
+    """
+    folder = _require_folder(root)
+    pairs, faults = _pairs(folder)
+    require_no_faults(faults)
+    return _opened("cld", kind_of(folder), tuple(pairs), stamp(pairs))
+
+
+_opened = functools.lru_cache(maxsize=2)(Cld)
+
+
+def check_cld(root: Path | None = None) -> list[str]:
+    """Return every fault of the sub-sets below `root`, as messages; an empty list if all is well."""
+    try:
+        pairs, faults = _pairs(_require_folder(root))
+    except DatasetNotFoundError as error:
+        return [str(error)]
+    for pair in tqdm(pairs, desc="checking", unit="tile", disable=None):
+        faults += faults_of(pair)
+    return faults
+
+
+def notes_cld(root: Path | None = None) -> list[str]:
+    """What is worth knowing of the sub-sets below `root` and no fault: which are not there, or not complete."""
+    try:
+        folder = _require_folder(root)
+    except DatasetNotFoundError:
+        return []
+    counts = Counter(pair.site for pair in _pairs(folder)[0])
+    away = [subset.archive for subset in SUBSETS if not counts[subset.key]]
+    notes = [f"{len(away)} of {len(SUBSETS)} sub-sets are not there: {', '.join(away)}."] if away else []
+    if kind_of(folder) == "real":
+        notes += [
+            f"{subset.key} has {counts[subset.key]} pairs, its archive {subset.count}."
+            for subset in SUBSETS
+            if counts[subset.key] not in (0, subset.count)
+        ]
+    return notes
+
+
+def _require_folder(root: Path | None) -> Path:
+    folder = (data_root() if root is None else Path(root)).absolute() / FOLDER
+    if not folder.is_dir():
+        raise DatasetNotFoundError(
+            "The CAS Landslide Dataset",
+            folder,
+            source="https://zenodo.org/records/10294997, any of the 16 archives",
+            size="20,865 tiles of 512 x 512 px",
+            licence="CC BY-NC 4.0; cite Xu et al. 2024",
+        )
+    return folder
+
+
+def _pairs(folder: Path) -> tuple[list[Pair], list[str]]:
+    places, faults = find_subsets(folder)
+    pairs: list[Pair] = []
+    for subset, place in places.items():
+        images, of_images = list_files(place / "img", SUFFIXES)
+        masks, of_masks = list_files(place / "mask", SUFFIXES)
+        matched, alone = match_stems(images, masks)
+        faults += [*of_images, *of_masks, *alone]
+        for image, mask in matched:
+            pairs.append(Pair(f"{subset.key}/{image.stem}", image, mask, subset.key, subset.resolution))
+    return sorted(pairs, key=lambda pair: pair.name), faults
+
+
+def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
+    """The folder of each sub-set that is there, the one that holds `img`, and the faults found.
+
+    Where folders are nested, the innermost known name counts.
+    """
+    found: dict[SubSet, Path] = {}
+    without: dict[SubSet, Path] = {}
+    faults: list[str] = []
+    for place, has_images in _folders(folder):
+        names = reversed(place.relative_to(folder).parts)
+        subset = next((_KNOWN[name] for name in map(plain, names) if name in _KNOWN), None)
+        if not has_images:
+            if subset:
+                without.setdefault(subset, place)
+        elif place == folder:
+            faults.append(
+                f"{place / 'img'}: an archive was unpacked right here, so nobody can tell which; move img, label and "
+                f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
+            )
+        elif subset is None:
+            known = ", ".join(subset.archive for subset in SUBSETS)
+            faults.append(f"{place} holds img, but no sub-set has that name; name it as its archive, one of {known}.")
+        elif subset in found:
+            faults.append(f"{place} and {found[subset]} are both {subset.key}; keep only one of the two.")
+        else:
+            found[subset] = place
+    for subset, place in without.items():
+        if subset not in found:
+            faults.append(f"{place} has no folder img; unpack the archive again.")
+    if not found and not faults:
+        faults.append(
+            f"{folder} holds no sub-set; unpack each archive into a folder of its name, {SUBSETS[0].archive} say."
+        )
+    return found, faults
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The folders in which to look, and whether each holds `img`; below one that does there is nothing to look for."""
+    for path, below, _ in os.walk(folder, followlinks=True):
+        place = Path(path)
+        has_images = "img" in below
+        yield place, has_images
+        deep = len(place.relative_to(folder).parts) >= DEPTH or (has_images and place != folder)
+        # What macOS adds to archives repeats their folders.
+        below[:] = (
+            [] if deep else sorted(n for n in below if n not in ("img", "label", "mask", "__MACOSX") and n[0] != ".")
+        )

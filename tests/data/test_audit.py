@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from scgcnet.cli import main
+from scgcnet.data import DatasetError, DatasetNotFoundError, open_whole, write_fake
+from scgcnet.data import amunet as amunet_module
+from scgcnet.data.amunet import SCENES
+from scgcnet.data.audit import Audit, Copies, Ground, PartCount, Seen, audit, report
+from scgcnet.data.bijie import FOLDER
+from scgcnet.data.splits import write_split
+from scgcnet.data.synthetic import render
+
+Array = NDArray[np.uint8]
+
+
+@pytest.fixture(autouse=True)
+def _checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout of its own, for the cache of CLD."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "study.yml").touch()
+    monkeypatch.chdir(folder)
+
+
+def picture(seed: int, height: int = 80, width: int = 90) -> Array:
+    return render(seed, 0, (height, width))[0]
+
+
+def audited(root: Path, images: Mapping[str, tuple[str, Array, Array]]) -> Audit:
+    """Write images of a part, with their masks of 0 and 1, in Bijie's layout, and audit them."""
+    for kind in ("image", "mask"):
+        (root / FOLDER / "landslide" / kind).mkdir(parents=True)
+    for name, (_, image, mask) in images.items():
+        Image.fromarray(image).save(root / FOLDER / "landslide" / "image" / f"{name}.png")
+        Image.fromarray(mask * np.uint8(255)).save(root / FOLDER / "landslide" / "mask" / f"{name}.png")
+    write_split(root / "split.csv", {name: part for name, (part, _, _) in images.items()})  # type: ignore[misc]
+    return audit("bijie", str(root / "split.csv"), root)
+
+
+def empty(image: Array) -> Array:
+    return np.zeros(image.shape[:2], np.uint8)
+
+
+def test_images_that_share_nothing(tmp_path: Path) -> None:
+    images = {}
+    for number, part in enumerate(("train", "train", "val", "test", "unused")):
+        mask = np.zeros((80, 90), np.uint8)
+        mask[: 8 * number] = 1
+        images[f"{number}"] = (part, picture(number), mask)
+    found = audited(tmp_path, images)
+    assert (found.dataset, found.kind, found.split) == ("bijie", "real", str(tmp_path / "split.csv"))
+    assert found.parts == (
+        PartCount("train", 2, 14_400, 0.05),
+        PartCount("val", 1, 7200, 0.2),
+        PartCount("test", 1, 7200, 2160 / 7200),
+        PartCount("unused", 1, 7200, 0.4),
+    )
+    assert (found.copies, found.near, found.ground) == ((), (), ())
+    assert (found.quadrants, found.quadrants_across, found.known_places) == (0, 0, False)
+    assert [(seen.part, seen.before, seen.images, seen.touched, seen.mostly, seen.share) for seen in found.seen] == [
+        ("test", "train", 1, 0, 0, 0),
+        ("test", "val", 1, 0, 0, 0),
+        ("val", "train", 1, 0, 0, 0),
+    ]
+    text = report(found)
+    assert "Exact copies: none." in text and "at any shift: none." in text and "NOTE" not in text
+    assert "test           1         0.0     30.00%" in text
+
+
+def test_exact_copies_and_masks_that_disagree(tmp_path: Path) -> None:
+    image = picture(0)
+    one, other = empty(image), empty(image)
+    one[:40], other[:20] = 1, 1
+    calm = np.full((80, 90, 3), 77, np.uint8)  # too plain to be recognised, and yet a copy
+    found = audited(
+        tmp_path,
+        {
+            "a": ("train", image, one),
+            "b": ("test", image, other),
+            "c": ("val", calm, empty(calm)),
+            "d": ("val", calm, empty(calm)),
+            "e": ("test", picture(1), one),
+        },
+    )
+    assert found.copies == (
+        Copies(("a", "b"), ("train", "test"), 0.25),
+        Copies(("c", "d"), ("val", "val"), 0.0),
+    )
+    assert found.ground == (
+        Ground(("a", "b"), ("train", "test"), 7200, 1800),
+        Ground(("c", "d"), ("val", "val"), 7200, 0),
+    )
+    assert [pair.across for pair in found.ground] == [True, False]
+    assert found.near == ()  # they are known already
+    assert found.seen[0] == Seen("test", "train", 2, 1, 1, 0.5)
+    assert (found.quadrants, found.quadrants_across) == (4, 4)
+    text = report(found)
+    assert "Exact copies: 2 groups of images have the same pixels." in text
+    assert "NOTE: copies of one image lie in different parts." in text
+    assert "a (train), b (test): masks differ on 25.00% of the pixels" in text
+    assert "c (val), d (val): masks agree" in text
+    assert "On all that these pairs share, masks differ on 12.50% of the pixels." in text
+    assert "test    train            50.00%              1 of 2                   1" in text
+
+
+def test_copies_in_one_part_are_no_reason_for_a_note(tmp_path: Path) -> None:
+    images = {name: ("train", picture(0), empty(picture(0))) for name in "ab"}
+    images["u"] = ("unused", picture(0), empty(picture(0)))
+    images |= {"c": ("val", picture(1), empty(picture(1))), "d": ("test", picture(2), empty(picture(2)))}
+    found = audited(tmp_path, images)
+    assert found.copies == (Copies(("a", "b", "u"), ("train", "train", "unused"), 0.0),)
+    assert not any(pair.across for pair in found.ground)
+    assert found.quadrants_across == 0
+    assert "NOTE" not in report(found)
+
+
+def test_many_copies_of_a_plain_image(tmp_path: Path) -> None:
+    """The first is in val; those of test are found in train all the same."""
+    calm = np.full((40, 40, 3), 77, np.uint8)
+    parts = ["val", *["train"] * 20, *["test"] * 20]
+    found = audited(tmp_path, {f"{n:02}": (part, calm, empty(calm)) for n, part in enumerate(parts)})
+    assert len(found.copies[0].names) == 41
+    assert [(seen.touched, seen.share) for seen in found.seen] == [(20, 1.0), (20, 1.0), (1, 1.0)]
+    assert len(found.ground) < 41 * 3
+
+
+def test_crops_of_one_scene(tmp_path: Path) -> None:
+    """Two crops of train cover most of one of test between them, and a quarter twice."""
+    scene, marked = render(5, 0, (200, 200))
+    boxes = {
+        "a": ("train", 0, 0, 100, 100),
+        "b": ("train", 60, 50, 160, 150),
+        "t": ("test", 50, 50, 150, 150),
+        "v": ("val", 100, 100, 200, 200),
+    }
+    images = {}
+    for name, (part, top, left, bottom, right) in boxes.items():
+        mask = marked[top:bottom, left:right].copy()
+        if name == "t":
+            mask[:] = 1 - mask
+        images[name] = (part, scene[top:bottom, left:right], mask)
+    found = audited(tmp_path, images)
+    areas = {
+        ("a", "b"): (40 * 50, 0),
+        ("a", "t"): (50 * 50, 50 * 50),
+        ("a", "v"): (0, 0),
+        ("b", "t"): (90 * 100, 90 * 100),
+        ("b", "v"): (60 * 50, 0),
+        ("t", "v"): (50 * 50, 50 * 50),
+    }
+    assert {pair.names: (pair.pixels, pair.differing) for pair in found.ground} == {
+        names: area for names, area in areas.items() if area[0]
+    }
+    assert found.ground[0].names == ("b", "t")
+    assert found.seen == (
+        Seen("test", "train", 1, 1, 1, 0.95),  # b has 90 of the 100 rows, a half of the ten above
+        Seen("test", "val", 1, 1, 0, 0.25),
+        Seen("val", "train", 1, 1, 0, 0.3),
+    )
+    assert (found.copies, found.quadrants, found.quadrants_across) == ((), 2, 2)
+    text = report(found)
+    assert "at any shift: 5 pairs of images, 4 of them across parts." in text
+    assert "b (train), t (test): 9000 px, masks differ on 100.00% of the pixels" in text
+    assert "a (train), b (train)" not in text
+
+
+def test_what_looks_alike_but_has_other_pixels(tmp_path: Path) -> None:
+    brighter = np.clip(picture(0)[:, ::-1].astype(int) + 9, 0, 255).astype(np.uint8)
+    images = {"a": ("train", picture(0)), "b": ("test", brighter), "c": ("val", picture(1))}
+    found = audited(tmp_path, {name: (part, image, empty(image)) for name, (part, image) in images.items()})
+    (near,) = found.near
+    assert (near.names, near.parts) == (("a", "b"), ("train", "test"))
+    assert near.correlation > 0.99
+    assert (found.copies, found.ground) == ((), ())
+    assert "a (train), b (test): correlation 0.99" in report(found) or "correlation 1.000" in report(found)
+
+
+def test_a_window_in_common_is_not_yet_ground_in_common(tmp_path: Path) -> None:
+    """A patch that was copied from one image into another, as in retouched pictures."""
+    first, second = picture(0, 160, 160), picture(1, 160, 160)
+    second[20:60, 20:60] = first[70:110, 70:110]
+    images = {"a": ("train", first), "b": ("test", second), "c": ("val", picture(2))}
+    found = audited(tmp_path, {name: (part, image, empty(image)) for name, (part, image) in images.items()})
+    assert found.ground == ()
+    assert found.seen[0].share == 0
+
+
+def write_scenes(root: Path, side: int = 768) -> Path:
+    """Two scenes in AMU-Net's layout, with a plain half and an empty corner."""
+    (root / amunet_module.FOLDER).mkdir()
+    for number, scene in enumerate(SCENES):
+        image = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        image[: side // 2] = 90
+        valid = np.ones((side, side), np.uint8)
+        valid[:200, :200] = 0
+        image[valid == 0] = 0
+        for kind, array in (("image", image), ("mask", valid * 0), ("valid", valid)):
+            Image.fromarray(array).save(root / amunet_module.FOLDER / f"{scene}_{kind}.png")
+    return root
+
+
+@pytest.mark.parametrize("split", ["random-0", "block-0", "buffer-0"])
+def test_known_places_give_the_exact_share(tmp_path: Path, split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amunet_module, "BLOCK", 256)
+    root = write_scenes(tmp_path)
+    found = audit("amunet", split, root)
+    data = open_whole("amunet", root)
+    assert isinstance(data, amunet_module.Amunet)
+    parts = data.split(split)
+    covered = {scene: np.zeros((768, 768), bool) for scene in SCENES}
+    for name, box in zip(data.names, data.boxes, strict=True):
+        if parts[name] == "train":
+            covered[box.scene][box.top : box.bottom, box.left : box.right] = True
+    shares = [
+        covered[box.scene][box.top : box.bottom, box.left : box.right].mean()
+        for name, box in zip(data.names, data.boxes, strict=True)
+        if parts[name] == "test"
+    ]
+    assert found.known_places
+    assert found.seen[0].share == pytest.approx(np.mean(shares))
+    assert (found.seen[0].share > 0.2) == (split != "buffer-0")
+    assert found.seen[0].touched == sum(share > 0 for share in shares)
+    assert found.seen[0].mostly == sum(share > 0.5 for share in shares)
+    assert "by the places of the tiles" in report(found)
+    assert found.copies, "tiles of the plain half are copies, but of other ground"
+
+
+def test_cld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_fake("cld", tmp_path, n=52)
+    grouped, random = (audit("cld", split, tmp_path) for split in ("grouped-0", "random-0"))
+    for found in (grouped, random):
+        assert (found.kind, found.quadrants, len(found.ground), found.copies, found.near) == ("synthetic", 8, 4, (), ())
+        assert {pair.pixels for pair in found.ground} == {512 * 256}
+        assert sum(pair.differing for pair in found.ground) == 0
+    assert grouped.quadrants_across == 0
+    assert [seen.touched for seen in grouped.seen] == [0, 0, 0]
+    across = [pair for pair in random.ground if pair.across]
+    assert 0 < len(across) == random.quadrants_across / 2
+    seen = {(seen.part, seen.before): seen.share * seen.images for seen in random.seen}
+    assert sum(seen.values()) == pytest.approx(len(across) / 2)
+    assert main(["data", "audit", "cld", str(tmp_path), "--split", "random-0"]) == 0
+    assert capsys.readouterr().out == report(random) + "\n"
+    assert report(random).startswith("cld, split random-0: 52 generated images\n")
+
+
+def test_a_report_lists_the_first_ten() -> None:
+    pairs = tuple(Ground((f"a{n}", f"b{n}"), ("train", "test"), 100 - n, 0) for n in range(12))
+    text = report(Audit("bijie", "real", "0", (), (), (), 0, 0, pairs, False, ()))
+    assert "a9 (train), b9 (test): 91 px, masks agree\n  ... and 2 more\n" in text
+    assert "a10" not in text
+
+
+def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DatasetNotFoundError):
+        audit("bijie", 0, tmp_path)
+    with pytest.raises(DatasetError, match="no data set 'x'"):
+        audit("x")
+    audited(tmp_path, {p: (p, picture(n), empty(picture(n))) for n, p in enumerate(("train", "val", "test"))})
+    (tmp_path / FOLDER / "landslide" / "image" / "val.png").write_bytes(b"damaged")
+    assert main(["data", "audit", "bijie", str(tmp_path), "--split", str(tmp_path / "split.csv")]) == 2
+    assert "val.png cannot be decoded" in capsys.readouterr().err
