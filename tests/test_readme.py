@@ -20,6 +20,10 @@ HERE = {
     "scgcnet data check bijie": (DATA, r"^bijie: no faults$"),
     "scgcnet data audit bijie --split 0": (DATA, r"^bijie, split 0: 60 generated images$"),
     """python -c "from scgcnet.data import data_sha256; print(data_sha256('bijie'))\"""": (DATA, r"^[0-9a-f]{64}$"),
+    "scgcnet data fake cld fakes": ("", r"^wrote 60 synthetic images in the layout of cld below fakes$"),
+    "scgcnet data check cld fakes": ("", r"^cld: no faults$"),
+    "scgcnet data audit cld fakes": ("", r"^cld, split 0: 60 generated images$"),
+    "scgcnet bench data cld fakes": ("", r"limits; in one process the images take \d+% of a later epoch$"),
     "scgcnet study status": ("", r"^Profiles of study\.yml"),
     "scgcnet study claims": ("", r"^bijie_iou\tresult\tunresolved\tscaled down\tbijie-scgcnet-tiny-cpu-s0-"),
     "make trials PROFILE=cpu": ("", r"^Trials: all there"),
@@ -43,7 +47,7 @@ ELSEWHERE = {
     "pip install -e '.[peers]'": ("pyproject.toml", r"^peers = \["),
     "scgcnet data check gvlm": ("tests/data/test_gvlm.py", r"main\(\[\"data\", \"check\", \"gvlm\""),
     "scgcnet data check folder mine": ("tests/data/test_folder.py", r"main\(\[\"data\", \"check\", \"folder\""),
-    "pip install -e '.[raster]'": ("pyproject.toml", r"^raster = \["),
+    "pip install -e '.[data]'": ("pyproject.toml", r"^data = \["),
     # Experimental, says the README: it needs a compiler for CUDA.
     "pip install -e '.[cuda]'": ("pyproject.toml", r"^cuda = \["),
 }

@@ -29,7 +29,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
-from scgcnet.study.plan import Chapter, Plan, Run, project_root
+from scgcnet.study.plan import Chapter, Plan, Run, at_home, project_root
 from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS, TRIAL_FOLDERS
 
@@ -115,7 +115,7 @@ def runs_shown(plan: Plan, chapter: Chapter, profile: str) -> list[Run]:
         return []
     runs = plan.select(profile)
     if "dataset" in values and plan.profile(profile).data == "real":
-        runs = [run for run in runs if run.dataset == values["dataset"]]
+        runs = [run for run in runs if run.dataset == values["dataset"] and at_home(run.config)]
     return runs
 
 

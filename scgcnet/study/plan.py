@@ -135,6 +135,11 @@ class Run:
         return config_id(self.config)
 
 
+def at_home(config: Mapping[str, Any]) -> bool:
+    """Tell whether a run of this configuration is trained and tested on one and the same data set."""
+    return config["train_datasets"] == [config["dataset"]] and "increment" not in config
+
+
 def config_id(config: Mapping[str, Any]) -> str:
     """The run id that belongs to a configuration: the same in every process and on every machine."""
     canonical = json.dumps(_floats(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -221,7 +226,9 @@ class Plan:
         planned = [
             run.settings
             for run in self.runs
-            if (run.dataset, run.model, run.size, run.profile) == (dataset, model, size, profile) and not run.overrides
+            if (run.dataset, run.model, run.size, run.profile) == (dataset, model, size, profile)
+            and not run.overrides
+            and at_home(run.config)
         ]
         return usual if usual in planned or not planned else planned[0]
 

@@ -18,7 +18,7 @@ from scgcnet.study.fingerprint import changed_since_start, code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look, note_look
 from scgcnet.study.material import Material, datasets_of, open_domains, open_material, open_test
-from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
+from scgcnet.study.plan import Plan, PlanError, Run, at_home, load_plan, project_root
 from scgcnet.study.replays import Replay, note_replay
 from scgcnet.study.store import (
     Record,
@@ -416,6 +416,7 @@ def chapter_runs(
             for r in plan.select(profile)
             if (r.dataset, r.model, r.split) == (dataset, model, split)
             and not r.overrides
+            and at_home(r.config)
             and r.settings == plan.settings(dataset, model, r.size, profile)
         ]
         for preset in [size] if size else list(dict.fromkeys(r.size for r in planned)) or ["tiny"]:

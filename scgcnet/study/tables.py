@@ -17,7 +17,7 @@ import pandas as pd
 
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.paper import read_paper
-from scgcnet.study.plan import Plan, Run, project_root
+from scgcnet.study.plan import Plan, Run, at_home, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
 from scgcnet.study.store import Record, Trial, is_stale
@@ -153,11 +153,13 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
     """
-    _refuse_synthetic(records)
+    refuse_synthetic(records)
     tables, missing = [], []
-    for planned in _configurations(run for run in plan.runs if (run.dataset, run.model) == (dataset, model)):
+    for planned in _configurations(
+        run for run in plan.runs if (run.dataset, run.model) == (dataset, model) and at_home(run.config)
+    ):
         stored = [record for record in records if _configuration(record) == _configuration(planned)]
-        what = f"{planned.model} {planned.size}, profile {planned.profile}{_changes(planned, plan)}"
+        what = f"{planned.model} {planned.size}, profile {planned.profile}{changes(planned, plan)}"
         paper = paper_scores(dataset, planned.model)
         how = condition(planned, plan)
         if not stored:
@@ -174,16 +176,23 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
     return tables
 
 
-def _changes(run: Run, plan: Plan) -> str:
+def changes(run: Run, plan: Plan) -> str:
     """What a run changes in its profile and its network, in words."""
     usual = plan.profile(run.profile).settings
-    changed = {key: value for key, value in run.settings.items() if value != usual[key]} | dict(run.overrides)
-    return "".join(
-        f", {key} {value:g}" if isinstance(value, float) else f", {key} {value}" for key, value in changed.items()
-    )
+    changed = {key: value for key, value in run.settings.items() if value != usual.get(key)}
+    if "augment" in changed:
+        changed |= {key: value for key, value in changed.pop("augment").items() if value != usual["augment"].get(key)}
+    return "".join(f", {key} {_in_words(value)}" for key, value in (changed | dict(run.overrides)).items())
 
 
-def _refuse_synthetic(records: Iterable[Record]) -> None:
+def _in_words(value: object) -> str:
+    if isinstance(value, list):
+        return " to ".join(map(_in_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def refuse_synthetic(records: Iterable[Record]) -> None:
+    """Raises ValueError for a record on synthetic data."""
     if synthetic := [record.run_id for record in records if record.data_kind != "real"]:
         raise ValueError(f"{synthetic[0]} ran on synthetic data: it cannot stand beside the paper's numbers")
 
@@ -258,7 +267,8 @@ def repeats(records: Sequence[Record]) -> dict[str, list[Record]]:
         return {}
     made_alike: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        made_alike.setdefault((record.code_sha256, record.data_sha256), []).append(record)
+        code = record.code_sha256 if is_stale(record) else "present"
+        made_alike.setdefault((code, record.data_sha256), []).append(record)
     records = max(made_alike.values(), key=lambda group: (not is_stale(group[0]), len(group)))
     ordered = sorted(records, key=lambda record: (record.split, record.seed))
     by_split = _by(ordered, "split")
@@ -365,7 +375,7 @@ def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
     """
-    _refuse_synthetic(records)
+    refuse_synthetic(records)
     stored = {record.run_id: record for record in records}
     planned = compared(dataset, plan, trials, profile)
     ranked = sorted(planned, key=lambda r: -stored[r.run_id].metrics["resized"]["iou"] if r.run_id in stored else 1.0)

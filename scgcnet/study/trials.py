@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.store import Trial
 
 
@@ -60,6 +60,7 @@ def choices(plan: Plan, trials: Sequence[Trial]) -> list[Choice]:
             for run in plan.select(profile)
             if (run.dataset, run.model, run.size) == (dataset, model, size)
             and (run.split, run.seed, run.overrides) == (tried[0].split, tried[0].seed, {})
+            and at_home(run.config)
         ]
         best = _best(scores)
         run = next((run for run in candidates if run.settings["lr"] == best), candidates[0])

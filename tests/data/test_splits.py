@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scgcnet.data import PARTS, DatasetError
 from scgcnet.data.splits import (
     committed_split,
+    grouped_split,
     random_split,
     read_split,
     split_hash,
@@ -133,3 +134,29 @@ def test_hash_ignores_line_endings_and_order(tmp_path: Path) -> None:
     write_split(c, {"x": "train", "y": "test", "z": "val"})
     first, second, third = (split_hash(read_split(path)) for path in (a, b, c))
     assert first == second != third
+
+
+@given(st.lists(st.integers(0, 8), min_size=12, max_size=80), st.integers(0, 5))
+def test_a_grouped_split_divides_no_group(numbers: list[int], seed: int) -> None:
+    names, groups = [f"x{i}" for i in range(len(numbers))], [f"g{n}" for n in numbers]
+    if len(set(groups)) < 3:
+        with pytest.raises(DatasetError, match="at least 3 of them"):
+            grouped_split(names, groups, seed)
+        return
+    split = grouped_split(names, groups, seed)
+    assert list(split) == names
+    assert set(split.values()) == set(PARTS)
+    assert len({(group, split[name]) for name, group in zip(names, groups, strict=True)}) == len(set(groups))
+    assert grouped_split(names, groups, seed) == split
+
+
+def test_a_grouped_split_of_small_groups_is_near_5_3_2() -> None:
+    names = [f"x{i}" for i in range(400)]
+    counts = Counter(grouped_split(names, [f"g{i // 4}" for i in range(400)], 0).values())
+    assert [counts[part] for part in PARTS] == pytest.approx([200, 120, 80], abs=4)
+
+
+def test_an_unused_sample_is_in_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    write_split(path, {"a": "train", "b": "val", "c": "test", "d": "unused"})
+    assert split_indices(["a", "b", "c", "d"], read_split(path), str(path)) == {"train": [0], "val": [1], "test": [2]}

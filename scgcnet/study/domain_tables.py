@@ -1,0 +1,204 @@
+"""Tables of what carries over between data: leaks between parts, a domain left out, increments of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from scgcnet.study.plan import Plan, Run, at_home
+from scgcnet.study.show import NONE, Link, Table
+from scgcnet.study.store import Record, is_stale
+from scgcnet.study.tables import NOT_RUN, changes, refuse_synthetic
+
+#: How a tile belongs to a part, by the kind of split: scgcnet/data/amunet.py.
+LEAKS = {
+    "random": "tiles at random: neighbours share pixels across the parts",
+    "block": "blocks of tiles at random: tiles on both sides of an edge share pixels",
+    "buffer": "blocks, and no tile that shares pixels with another part",
+    "scene": "the other scene",
+}
+
+
+def leak_table(dataset: str, plan: Plan, records: Sequence[Record]) -> Table:
+    """The same training under four ways of splitting overlapping tiles, one row each.
+
+    Args:
+        dataset: name of the data set that is split so.
+        plan: the study; splits without a run are listed as not run.
+        records: stored runs on real data.
+
+    Raises:
+        ValueError: a record is synthetic.
+    """
+    refuse_synthetic(records)
+    stored = {record.run_id: record for record in records}
+    rows = []
+    for kind, meaning in LEAKS.items():
+        planned = [run for run in plan.runs if run.dataset == dataset and str(run.split).startswith(f"{kind}-")]
+        found = [stored[run.run_id] for run in planned if run.run_id in stored]
+        row: dict[str, object] = {"Test part": kind, "What it is": meaning}
+        for number, run in enumerate(planned):
+            row[f"Test IoU, draw {number}"] = _score(stored.get(run.run_id))
+        row["Mean"] = f"{sum(map(_iou, found)) / len(found):.1f}" if found else NOT_RUN
+        row["Validation IoU, mean"] = (
+            f"{100 * sum(record.val_iou for record in found) / len(found):.1f}" if found else NOT_RUN
+        )
+        rows.append(row)
+    return Table(pd.DataFrame(rows), f"One recipe on {dataset}, four ways of splitting it (%)")
+
+
+def left_out_table(plan: Plan, records: Sequence[Record], profile: str) -> Table:
+    """IoU on data sets that a training never saw, one column each, one row for each recipe.
+
+    All images of the data set left out are counted, at the network's input size.
+
+    Args:
+        plan: the study; recipes without a run are listed as not run.
+        records: stored runs on real data.
+        profile: name in study.yml of the runs to show.
+
+    Raises:
+        ValueError: a record is synthetic.
+    """
+    refuse_synthetic(records)
+    stored = {record.run_id: record for record in records}
+    recipes = left_out_runs(plan, profile)
+    targets = list(dict.fromkeys(target for runs in recipes.values() for target in runs))
+    rows: list[dict[str, object]] = []
+    for recipe, runs in recipes.items():
+        row: dict[str, object] = {"Trained on": recipe}
+        found = {target: stored[run.run_id] for target, run in runs.items() if run.run_id in stored}
+        for target in targets:
+            row[f"{target} left out"] = _unseen(found[target]) if target in found else NOT_RUN
+        complete = len(found) == len(targets)
+        row["Mean"] = f"{sum(unseen_iou(record) for record in found.values()) / len(found):.1f}" if complete else NONE
+        row["At home, mean"] = (
+            f"{100 * sum(record.val_iou for record in found.values()) / len(found):.1f}" if complete else NONE
+        )
+        rows.append(row)
+    if chosen := chosen_on_others({r: runs for r, runs in recipes.items() if not r.endswith("alone")}, stored):
+        last: dict[str, object] = {"Trained on": "all others, with the recipe that the other three columns choose"}
+        last |= {f"{target} left out": _unseen(record) for target, record in chosen.items()}
+        last["Mean"] = f"{sum(map(unseen_iou, chosen.values())) / len(chosen):.1f}"
+        rows.append(last | {"At home, mean": NONE})
+    caption = "IoU on a data set never seen, all its images; at home: the validation parts of those trained on (%)"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def left_out_runs(plan: Plan, profile: str) -> dict[str, dict[str, Run]]:
+    """The planned runs of a profile that are tested on another data set than those trained on, by recipe and target."""
+    recipes: dict[str, dict[str, Run]] = {}
+    for run in plan.select(profile):
+        if run.dataset not in run.config["train_datasets"]:
+            what = "one other alone" if len(run.train) == 1 else f"all others{changes(run, plan)}"
+            recipes.setdefault(what, {})[run.dataset] = run
+    return recipes
+
+
+def chosen_on_others(
+    recipes: Mapping[str, Mapping[str, Run]], stored: Mapping[str, Record]
+) -> dict[str, Record] | None:
+    """For each data set left out, the run of the recipe that does best on the others left out; None if a run lacks.
+
+    So no data set has a say in the recipe that it is reported with.
+    """
+    if not recipes or any(run.run_id not in stored for runs in recipes.values() for run in runs.values()):
+        return None
+    scores = {
+        recipe: {target: unseen_iou(stored[run.run_id]) for target, run in runs.items()}
+        for recipe, runs in recipes.items()
+    }
+    chosen = {}
+    for target in next(iter(scores.values())):
+        best = max(scores, key=lambda recipe: sum(iou for other, iou in scores[recipe].items() if other != target))
+        chosen[target] = stored[recipes[best][target].run_id]
+    return chosen
+
+
+def domain_table(record: Record) -> Table:
+    """Scores of a run trained on several data sets, by data set and part."""
+    rows = [
+        {
+            "Data set": name,
+            "Part": part,
+            "Images": counts["n"],
+            "Seen in training": "its training part" if name in record.train_datasets else "no",
+            "IoU (%)": f"{counts_iou(counts):.2f}",
+            "Precision (%)": f"{100 * counts['tp'] / max(counts['tp'] + counts['fp'], 1):.2f}",
+            "Recall (%)": f"{100 * counts['tp'] / max(counts['tp'] + counts['fn'], 1):.2f}",
+        }
+        for name, parts in record.domains.items()
+        for part, counts in parts.items()
+    ]
+    return Table(pd.DataFrame(rows), f"{record.model} {record.size}, trained on {', '.join(record.train_datasets)}")
+
+
+def increment_table(plan: Plan, records: Sequence[Record]) -> list[Table]:
+    """Scores on a new domain by how much of it was trained on, a table for each pair of domains and network.
+
+    Args:
+        plan: the study; increments without a run are listed as not run.
+        records: stored runs on real data.
+
+    Raises:
+        ValueError: a record is synthetic.
+    """
+    refuse_synthetic(records)
+    stored = {record.run_id: record for record in records}
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in plan.runs:
+        if run.increment is not None:
+            key = (run.dataset, "+".join(run.train), run.model, run.size, run.profile, run.increment.by)
+            groups.setdefault((*key, str(run.split), str(run.seed)), []).append(run)
+    tables = []
+    for (target, source, model, size, profile, by, split, seed), runs in groups.items():
+        rows = []
+        for run in sorted(runs, key=lambda run: run.increment.percent if run.increment else 0):
+            assert run.increment is not None
+            record = stored.get(run.run_id)
+            scores = record.metrics["resized"] if record else None
+            row: dict[str, object] = {"Increment": f"{run.increment.percent:g} %", "IoU (%)": _score(record)}
+            for score in ("precision", "recall", "f1"):
+                row[f"{score.capitalize()} (%)"] = f"{100 * scores[score]:.2f}" if scores else NOT_RUN
+            home = [parts["test"] for parts in record.domains.values()] if record else []
+            row[f"IoU on the test part of {source} (%)"] = (
+                ", ".join(f"{counts_iou(counts):.2f}" for counts in home) if home else NOT_RUN
+            )
+            rows.append(row)
+        caption = f"From {source} to {target}: {model} {size}, {profile}, pool by {by}, split {split}, seed {seed}"
+        tables.append(Table(pd.DataFrame(rows), caption))
+    return tables
+
+
+def unseen_iou(record: Record) -> float:
+    """IoU in percent over all images of the data set that a run is tested on and was not trained on.
+
+    Raises:
+        ValueError: it was trained on it.
+    """
+    if at_home(record.config) or record.dataset in record.train_datasets:
+        raise ValueError(f"{record.run_id} was trained on {record.dataset}")
+    parts = record.domains[record.dataset].values()
+    return counts_iou({key: sum(counts[key] for counts in parts) for key in ("tp", "fp", "fn")})
+
+
+def counts_iou(counts: Mapping[str, int]) -> float:
+    """IoU in percent from pixel counts."""
+    return 100 * counts["tp"] / max(counts["tp"] + counts["fp"] + counts["fn"], 1)
+
+
+def _iou(record: Record) -> float:
+    return 100 * float(record.metrics["resized"]["iou"])
+
+
+def _score(record: Record | None) -> object:
+    return Link(f"{_iou(record):.1f}{_mark(record)}", record.file) if record else NOT_RUN
+
+
+def _unseen(record: Record) -> Link:
+    return Link(f"{unseen_iou(record):.1f}{_mark(record)}", record.file)
+
+
+def _mark(record: Record) -> str:
+    return " (stale)" * is_stale(record)
