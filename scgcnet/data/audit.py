@@ -214,7 +214,7 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         near=tuple(near for near in _near(whole, parts, looks) if near.names not in known),
         quadrants=len(quads),
         quadrants_across=sum(len(places - {UNUSED}) > 1 for places in quads),
-        ground=tuple(sorted(ground, key=lambda pair: -pair.pixels)),
+        ground=tuple(sorted(ground, key=lambda pair: (-pair.pixels, pair.names))),
         known_places=bool(boxes),
         seen=_sum_up(parts, looks, seen),
     )

@@ -135,8 +135,8 @@ def test_crops_of_one_scene(tmp_path: Path) -> None:
     scene, marked = render(5, 0, (200, 200))
     boxes = {
         "a": ("train", 0, 0, 100, 100),
-        "b": ("train", 60, 50, 160, 150),
-        "t": ("test", 50, 50, 150, 150),
+        "b": ("train", 60, 40, 160, 140),
+        "t": ("test", 50, 50, 170, 160),
         "v": ("val", 100, 100, 200, 200),
     }
     images = {}
@@ -147,23 +147,23 @@ def test_crops_of_one_scene(tmp_path: Path) -> None:
         images[name] = (part, scene[top:bottom, left:right], mask)
     found = audited(tmp_path, images)
     areas = {
-        ("a", "b"): (40 * 50, 0),
+        ("a", "b"): (40 * 60, 0),
         ("a", "t"): (50 * 50, 50 * 50),
         ("a", "v"): (0, 0),
-        ("b", "t"): (90 * 100, 90 * 100),
-        ("b", "v"): (60 * 50, 0),
-        ("t", "v"): (50 * 50, 50 * 50),
+        ("b", "t"): (100 * 90, 100 * 90),
+        ("b", "v"): (60 * 40, 0),
+        ("t", "v"): (70 * 60, 70 * 60),
     }
     assert {pair.names: (pair.pixels, pair.differing) for pair in found.ground} == {
         names: area for names, area in areas.items() if area[0]
     }
     assert found.ground[0].names == ("b", "t")
     assert found.seen == (
-        Seen("test", "train", 1, 1, 1, 0.95),  # b has 90 of the 100 rows, a half of the ten above
-        Seen("test", "val", 1, 1, 0, 0.25),
-        Seen("val", "train", 1, 1, 0, 0.3),
+        Seen("test", "train", 1, 1, 1, (100 * 90 + 10 * 50) / (120 * 110)),  # a has some of the rows above b
+        Seen("test", "val", 1, 1, 0, 70 * 60 / (120 * 110)),
+        Seen("val", "train", 1, 1, 0, 0.24),
     )
-    assert (found.copies, found.quadrants, found.quadrants_across) == ((), 2, 2)
+    assert (found.copies, found.quadrants, found.quadrants_across) == ((), 0, 0)
     text = report(found)
     assert "at any shift: 5 pairs of images, 4 of them across parts." in text
     assert "b (train), t (test): 9000 px, masks differ on 100.00% of the pixels" in text
@@ -200,7 +200,9 @@ def write_scenes(root: Path, side: int = 768) -> Path:
         valid = np.ones((side, side), np.uint8)
         valid[:200, :200] = 0
         image[valid == 0] = 0
-        for kind, array in (("image", image), ("mask", valid * 0), ("valid", valid)):
+        mask = valid.copy()
+        mask[: side // 2] = 0
+        for kind, array in (("image", image), ("mask", mask), ("valid", valid)):
             Image.fromarray(array).save(root / amunet_module.FOLDER / f"{scene}_{kind}.png")
     return root
 
@@ -228,6 +230,10 @@ def test_known_places_give_the_exact_share(tmp_path: Path, split: str, monkeypat
     assert found.seen[0].touched == sum(share > 0 for share in shares)
     assert found.seen[0].mostly == sum(share > 0.5 for share in shares)
     assert "by the places of the tiles" in report(found)
+    masks = [sample.mask for sample in data if parts[sample.name] == "test"]
+    known = sum(int((mask != 255).sum()) for mask in masks)
+    assert found.parts[2].landslide == sum(int((mask == 1).sum()) for mask in masks) / known
+    assert found.parts[2].pixels == sum(mask.size for mask in masks)
     assert found.copies, "tiles of the plain half are copies, but of other ground"
 
 
