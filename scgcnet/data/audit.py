@@ -297,6 +297,21 @@ def _sum_up(parts: Sequence[Place], looks: Sequence[_Look], seen: Mapping[tuple[
     return tuple(found)
 
 
+def ground_groups(whole: WholeDataset, found: Audit) -> list[str]:
+    """A name for each sample of a data set, the same for those that share ground, directly or by others between them."""
+    group = {name: name for name in whole.names}
+
+    def first(name: str) -> str:
+        while group[name] != name:
+            name = group[name]
+        return name
+
+    for pair in found.ground:
+        one, other = sorted(map(first, pair.names))
+        group[other] = one
+    return [first(name) for name in whole.names]
+
+
 SHOWN = 10  # pairs of a kind that a report lists
 
 

@@ -39,7 +39,11 @@ class Bijie(PairDataset):
         return self.pairs[0].image.parents[2]
 
     def split(self, which: str) -> Split:
-        """A committed split, "0" to "2"; for generated images one of those beside them."""
+        """A committed split; for generated images one of those beside them.
+
+        "0" to "2" are drawn over images, as in the paper as far as it says. Many images are crops of one scene and
+        show some of the same ground; "grouped-0" is drawn over groups of such (`audit.ground_groups`).
+        """
         return read_split(_split_path(self.folder, which))
 
 

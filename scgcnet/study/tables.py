@@ -159,7 +159,9 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
         run for run in plan.runs if (run.dataset, run.model) == (dataset, model) and at_home(run.config)
     ):
         stored = [record for record in records if _configuration(record) == _configuration(planned)]
+        kind = _kind_of_split(planned)
         what = f"{planned.model} {planned.size}, profile {planned.profile}{changes(planned, plan)}"
+        what += f", split over groups ({kind})" if kind else ""
         paper = paper_scores(dataset, planned.model)
         how = condition(planned, plan)
         if not stored:
@@ -249,7 +251,13 @@ def run_links(records: Sequence[Record]) -> Links:
 
 
 def _configuration(run: Run | Record) -> str:
-    return json.dumps({k: v for k, v in run.config.items() if k not in ("split", "seed")}, sort_keys=True)
+    """What repeats have in common; splits of another kind, such as over groups, are another protocol."""
+    common = {k: v for k, v in run.config.items() if k not in ("split", "seed")}
+    return json.dumps({**common, "split": _kind_of_split(run)}, sort_keys=True)
+
+
+def _kind_of_split(run: Run | Record) -> str:
+    return str(run.split).rpartition("-")[0]
 
 
 def _configurations(runs: Iterable[Run]) -> list[Run]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scgcnet.cli import main
-from scgcnet.data import DatasetError, DatasetNotFoundError, open_whole, write_fake
+from scgcnet.data import DatasetError, DatasetNotFoundError, dataset_available, open_whole, write_fake
 from scgcnet.data import amunet as amunet_module
 from scgcnet.data.amunet import SCENES
-from scgcnet.data.audit import Audit, Copies, Ground, PartCount, Seen, audit, report
+from scgcnet.data.audit import Audit, Copies, Ground, PartCount, Seen, audit, ground_groups, report
 from scgcnet.data.bijie import FOLDER
-from scgcnet.data.splits import write_split
+from scgcnet.data.splits import grouped_split, write_split
 from scgcnet.data.synthetic import render
 
 Array = NDArray[np.uint8]
@@ -271,3 +273,25 @@ def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / FOLDER / "landslide" / "image" / "val.png").write_bytes(b"damaged")
     assert main(["data", "audit", "bijie", str(tmp_path), "--split", str(tmp_path / "split.csv")]) == 2
     assert "val.png cannot be decoded" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("SCGCNET_DATA" not in os.environ, reason="SCGCNET_DATA does not name the real data")
+def test_the_committed_groups_of_bijie_are_those_found() -> None:
+    if not dataset_available("bijie") or open_whole("bijie").kind != "real":
+        pytest.skip("the real Bijie is not in SCGCNET_DATA")
+    whole, found = open_whole("bijie"), audit("bijie", "grouped-0")
+    assert [seen.share for seen in found.seen] == [0, 0, 0]
+    assert len(found.ground) == 158
+    assert {part.part: part.images for part in found.parts} == {"train": 385, "val": 231, "test": 154}
+    assert whole.split("grouped-0") == grouped_split(whole.names, ground_groups(whole, found), 0)
+
+
+def test_groups_join_what_is_joined_by_others() -> None:
+    class Three:
+        names = ("a", "b", "c", "d")
+
+    def ground(*names: str) -> Ground:
+        return Ground((names[0], names[1]), ("train", "train"), 1, 0)
+
+    found = SimpleNamespace(ground=(ground("c", "d"), ground("a", "c")))
+    assert ground_groups(Three(), found) == ["a", "b", "a", "a"]  # type: ignore[arg-type]
