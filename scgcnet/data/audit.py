@@ -298,7 +298,7 @@ def _sum_up(parts: Sequence[Place], looks: Sequence[_Look], seen: Mapping[tuple[
 
 
 def ground_groups(whole: WholeDataset, found: Audit) -> list[str]:
-    """A name for each sample of a data set, the same for those that share ground, directly or by others between them."""
+    """A name for each sample of a data set, the same for those that share ground, directly or through others."""
     group = {name: name for name in whole.names}
 
     def first(name: str) -> str:
