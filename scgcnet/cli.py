@@ -207,10 +207,10 @@ def _study_run(options: argparse.Namespace) -> None:
 
 
 def _study_trials(options: argparse.Namespace) -> None:
+    from scgcnet.study.comparison_tables import rate_table
     from scgcnet.study.plan import PlanError, load_plan
     from scgcnet.study.runner import run_trial
     from scgcnet.study.store import load_trials
-    from scgcnet.study.tables import rate_table
 
     plan = load_plan()
     if options.run_id and options.profile:

@@ -2,8 +2,10 @@
 
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import read_looks
+from scgcnet.study.material import data_parts
 from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
-from scgcnet.study.runner import chapter_runs, data_parts, run, weights_for
+from scgcnet.study.runner import run, weights_for
+from scgcnet.study.selection import chapter_runs
 from scgcnet.study.store import Record, Trial, load_all, load_trials
 
 __all__ = [

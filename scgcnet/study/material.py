@@ -90,6 +90,19 @@ def open_domains(spec: Run) -> Iterator[tuple[str, Part, LandslideDataset]]:
             yield name, part, open_dataset(name, spec.split, part)
 
 
+def data_parts(spec: Run) -> dict[str, LandslideDataset]:
+    """The parts train, val and test of a run's data; empty where the data set is not at hand.
+
+    Raises:
+        DatasetError: the data set is damaged.
+    """
+    from scgcnet.data import PARTS, dataset_available, open_dataset
+
+    if not dataset_available(spec.dataset):
+        return {}
+    return {part: open_dataset(spec.dataset, spec.split, part) for part in PARTS}
+
+
 def _increment_split(spec: Run) -> Split:
     from scgcnet.data import DatasetError, open_whole
     from scgcnet.data.increments import increment_split

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from scgcnet.study.fingerprint import changed_since_start, code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look, note_look
 from scgcnet.study.material import Material, datasets_of, open_domains, open_material, open_test
-from scgcnet.study.plan import Plan, PlanError, Run, at_home, load_plan, project_root
+from scgcnet.study.plan import PlanError, Run, load_plan, project_root
 from scgcnet.study.replays import Replay, note_replay
 from scgcnet.study.store import (
     Record,
@@ -36,7 +35,6 @@ from scgcnet.study.store import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from scgcnet.data import LandslideDataset
     from scgcnet.train import TrainConfig
 
 WEIGHTS_FOLDER = "build/weights"  # of every run computed here, not committed
@@ -352,76 +350,3 @@ def weights_for(record: Record) -> Path | None:
         if (metadata.get("run_id"), metadata.get("finished_utc")) == (record.run_id, record.finished_utc):
             return path
     return None
-
-
-def data_parts(spec: Run) -> dict[str, LandslideDataset]:
-    """The parts train, val and test of a run's data; empty where the data set is not at hand.
-
-    Raises:
-        DatasetError: the data set is damaged.
-    """
-    from scgcnet.data import PARTS, dataset_available, open_dataset
-
-    if not dataset_available(spec.dataset):
-        return {}
-    return {part: open_dataset(spec.dataset, spec.split, part) for part in PARTS}
-
-
-def chapter_runs(
-    plan: Plan,
-    dataset: str,
-    models: Sequence[str],
-    size: str | None,
-    profile: str,
-    seeds: Sequence[int] | None,
-    split: int,
-    *,
-    epochs: int | None = None,
-    image_size: int | None = None,
-    batch_size: int | None = None,
-) -> list[Run]:
-    """The runs that a chapter's parameters ask for, seeds within networks.
-
-    Args:
-        plan: the study.
-        dataset: name of the data set.
-        models: names for `create_model`.
-        size: preset of the networks; None for those that study.yml plans for the profile and the data, else tiny.
-        profile: name in study.yml, or "auto": `cpu` where the data set is there, else `smoke`. A profile on
-            synthetic data replaces the data set.
-        seeds: one run each; None for those that study.yml plans for the same network, data and split, else 0.
-        split: number of the committed split.
-        epochs: replaces the profile's unless None.
-        image_size: likewise, in pixels.
-        batch_size: likewise, in images.
-
-    Raises:
-        PlanError: no network, no seed, an unknown profile or a value out of range.
-        DatasetError: there is no such data set.
-    """
-    from scgcnet.data import dataset_available
-
-    if not models or (seeds is not None and not seeds):
-        raise PlanError("models and seeds must each name at least one")
-    if profile == "auto":
-        profile = "cpu" if dataset_available(dataset) else "smoke"
-    if plan.profile(profile).data == "synthetic":
-        dataset, split = "synthetic", 0
-    asked = {"epochs": epochs, "image_size": image_size, "batch_size": batch_size}
-    changes = {key: value for key, value in asked.items() if value is not None}
-    made = []
-    for model in models:
-        planned = [
-            r
-            for r in plan.select(profile)
-            if (r.dataset, r.model, r.split) == (dataset, model, split)
-            and not r.overrides
-            and at_home(r.config)
-            and r.settings == plan.settings(dataset, model, r.size, profile)
-        ]
-        for preset in [size] if size else list(dict.fromkeys(r.size for r in planned)) or ["tiny"]:
-            # A recipe changed by hand is somebody's trial, for which one seed does.
-            repeats = [] if changes else [r.seed for r in planned if r.size == preset]
-            for seed in (repeats or [0]) if seeds is None else seeds:
-                made.append(plan.make_run(dataset, model, preset, profile, split=split, seed=seed, changes=changes))
-    return made

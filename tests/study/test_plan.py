@@ -102,7 +102,7 @@ def test_made_run_that_is_planned_keeps_its_claims():
 def test_find_takes_a_unique_beginning():
     plan = load_plan()
     assert plan.find("synthetic").dataset == "synthetic"
-    with pytest.raises(PlanError, match=r"6 runs .* like 'bijie-scgcnet-tiny-cpu'"):
+    with pytest.raises(PlanError, match=r"7 runs .* like 'bijie-scgcnet-tiny-cpu'"):
         plan.find("bijie-scgcnet-tiny-cpu")
     with pytest.raises(PlanError, match=r"no run .* like 'nope'"):
         plan.find("nope")
@@ -164,7 +164,7 @@ def test_changes_are_checked_like_the_file():
         plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epoch": 5})
     with pytest.raises(PlanError, match=r"image_size: 16 is less than the minimum of 32"):
         plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"image_size": 16})
-    with pytest.raises(PlanError, match="no profile 'warp': choose one of smoke, cpu, gpu, paper"):
+    with pytest.raises(PlanError, match="no profile 'warp': choose one of smoke, cpu, domains, gpu, paper"):
         plan.make_run("bijie", "scgcnet", "tiny", "warp")
 
 

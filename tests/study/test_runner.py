@@ -17,8 +17,10 @@ from scgcnet.study.cases import pick_cases
 from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import looks_file, read_looks
+from scgcnet.study.material import data_parts
 from scgcnet.study.plan import PlanError, load_plan
-from scgcnet.study.runner import chapter_runs, data_parts, run, run_trial, weights_for
+from scgcnet.study.runner import run, run_trial, weights_for
+from scgcnet.study.selection import chapter_runs
 from scgcnet.study.store import load_all, load_trials, save
 from scgcnet.train import FitResult, TrainConfig
 

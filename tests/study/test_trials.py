@@ -12,6 +12,7 @@ import pytest
 import yaml
 from table_rows import rows
 
+from scgcnet.study.comparison_tables import rate_table
 from scgcnet.study.plan import Plan, PlanError, load_plan
 from scgcnet.study.store import (
     Record,
@@ -22,7 +23,6 @@ from scgcnet.study.store import (
     load_trials,
     save,
 )
-from scgcnet.study.tables import rate_table
 from scgcnet.study.trials import choices
 
 
