@@ -38,7 +38,7 @@ def test_list_and_status(project, capsys):
     assert main(["study", "list", "--profile", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(load_plan().select("cpu"))
-    assert all(re.match(r"bijie-[a-z0-9]+-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
+    assert all(re.match(r"[a-z0-9]+-[a-z0-9]+-tiny-cpu-s\d-[0-9a-f]{10} +not run ", line) for line in lines)
     assert main(["study", "list", "--trials"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 18 * 4
