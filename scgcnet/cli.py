@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | claims | run | trials | replay | chapter | reference | book"
+        required=True, metavar="list | status | claims | run | trials | replay | publish | chapter | reference | book"
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
@@ -94,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("run_id", nargs="*", help="ids of runs or trials (default: all that are stale)")
     replay.add_argument("--epochs", type=int, default=1, help="how many to compare (default: %(default)s)")
     replay.set_defaults(command=_study_replay)
+    publish = study.add_parser("publish", help="put a run's weights into results/weights, with a model card")
+    publish.add_argument("run_id", help="id of a stored run whose weights are at hand")
+    publish.add_argument("name", help="what the weights are called: by what they saw, such as tiny-bijie")
+    publish.set_defaults(command=_study_publish)
     chapter = study.add_parser("chapter", help="execute one chapter")
     chapter.add_argument("name", help="a chapter of study.yml")
     chapter.add_argument("--profile", help="a profile of study.yml (default: what the chapter says)")
@@ -241,6 +245,12 @@ def _study_replay(options: argparse.Namespace) -> int:
         tqdm.write(f"{record.run_id}: {difference or 'the same'}")
     print(f"{len(wanted)} replayed, {different or 'none'} different", file=sys.stderr)
     return int(different > 0)
+
+
+def _study_publish(options: argparse.Namespace) -> None:
+    from scgcnet.study.publish import publish
+
+    print(publish(options.run_id, options.name))
 
 
 def _study_chapter(options: argparse.Namespace) -> None:

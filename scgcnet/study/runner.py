@@ -140,7 +140,7 @@ def _count_domains(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[st
 
     found: dict[str, dict[str, dict[str, int]]] = {}
     for name, part, dataset in open_domains(spec):
-        counted = count(network, dataset, spec.settings["image_size"])
+        (counted,) = count(network, dataset, spec.settings["image_size"])
         found.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
     return found
 

@@ -305,12 +305,30 @@ def evaluate(
     }
 
 
-def count(model: nn.Module, dataset: LandslideDataset, image_size: int, batch_size: int = 8) -> Confusion:
-    """Pixel counts of a network over a data set at the network's input size: those behind `resized` of `evaluate`."""
+def count(
+    model: nn.Module,
+    dataset: LandslideDataset,
+    image_size: int,
+    thresholds: Sequence[float] = (0.5,),
+    batch_size: int = 8,
+) -> list[Confusion]:
+    """Pixel counts of a network over a data set at the network's input size, as those behind `resized` of `evaluate`.
+
+    Args:
+        model: A network with two classes.
+        dataset: Images and masks.
+        image_size: Side of the square network input, pixels.
+        thresholds: Probabilities above which a pixel is called landslide, each from 0 to 1.
+        batch_size: Images at a time.
+
+    Returns:
+        One for each threshold.
+    """
     transform = EvalTransform(image_size)
-    counted = Confusion()
+    counted = [Confusion()] * len(thresholds)
     for sample, logits in _logits(model, dataset, range(len(dataset)), image_size, batch_size):
-        counted += Confusion.of(_landslide(logits).numpy() > 0.5, transform(sample)[1].numpy())
+        probability, mask = _landslide(logits).numpy(), transform(sample)[1].numpy()
+        counted = [so_far + Confusion.of(probability > t, mask) for so_far, t in zip(counted, thresholds, strict=True)]
     return counted
 
 

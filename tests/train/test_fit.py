@@ -305,7 +305,8 @@ def test_validation_of_several_data_sets_is_their_mean(tmp_path: Path) -> None:
         assert row["val_iou"] == pytest.approx((row["val_iou_blobs"] + row["val_iou_few"]) / 2)
     best = result.history[result.best_epoch]
     for name, part in (("blobs", first), ("few", second)):
-        assert count(result.model, part, 32).scores()["iou"] == pytest.approx(best[f"val_iou_{name}"], abs=1e-6)
+        (counted,) = count(result.model, part, 32)
+        assert counted.scores()["iou"] == pytest.approx(best[f"val_iou_{name}"], abs=1e-6)
 
 
 def test_a_training_cut_short_has_the_epochs_of_the_whole(tmp_path: Path) -> None:
@@ -367,7 +368,7 @@ def test_what_nobody_knows_is_not_scored() -> None:
 
     known = evaluate(ByBrightness(), Unknown(), 8)
     assert sum(known["confusion"].values()) == 2 * 8 * 6
-    counted = count(ByBrightness(), Unknown(), 8)
+    (counted,) = count(ByBrightness(), Unknown(), 8)
     assert (counted.tp, counted.fp, counted.fn, counted.tn) == tuple(known["confusion"].values())
     assert counted.scores() == known["resized"]
 
@@ -400,3 +401,10 @@ def test_scoring_leaves_the_mode_as_it_was() -> None:
 def test_bad_recipes_are_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainConfig(**values)  # type: ignore[arg-type]
+
+
+def test_counts_at_several_thresholds() -> None:
+    none, half, every = count(ByBrightness(), Exact(), 8, (1.0, 0.5, -0.1))
+    assert (none.tp, none.fp) == (0, 0)
+    assert half.scores() == evaluate(ByBrightness(), Exact(), 8)["resized"]
+    assert (every.tp, every.fp, every.fn, every.tn) == (32, 96, 0, 0)

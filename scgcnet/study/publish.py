@@ -1,0 +1,133 @@
+"""Weights that go with the repository: the threshold best on validation, and a card that says what they are for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from scgcnet import files, zoo
+from scgcnet.study.ledger import StoreError
+from scgcnet.study.material import open_material
+from scgcnet.study.plan import load_plan, project_root
+from scgcnet.study.runner import PUBLISHED_FOLDER, weights_for
+from scgcnet.study.store import Record, find
+
+#: What was read, with its sensor, ground resolution and licence; data/README.md has the references.
+SOURCES = {
+    "bijie": "Bijie (TripleSat, 0.8 m): no licence stated",
+    "bijie_negatives": "the landslide-free images of Bijie (TripleSat, 0.8 m): no licence stated",
+    "landslide4sense": "Landslide4Sense as RGB pictures (Sentinel-2, 10 m): no licence stated",
+    "cld": "tiles of the CAS Landslide Dataset: CC BY-NC 4.0",
+    "amunet": "the reservoir mosaics of AMU-Net (airborne): no licence stated",
+}
+THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
+
+
+def publish(run_id: str, name: str) -> Path:
+    """Write a stored run's weights and their card to `results/weights`.
+
+    The threshold is the one of the highest validation IoU at the network's input size; of several data sets the mean
+    counts. No test part is opened.
+
+    Args:
+        run_id: of a planned run on real data.
+        name: of the two files.
+
+    Returns:
+        The weights' file; it also has the run, the sources and the threshold.
+
+    Raises:
+        PlanError: study.yml does not plan the run.
+        StoreError: it is not stored, or its weights are not at hand.
+        DatasetError: its data are not there.
+        WriteError: a file cannot be written.
+    """
+    from scgcnet.data import Merged
+    from scgcnet.train import count
+
+    root = project_root()
+    spec = load_plan().find(run_id)
+    record = find(spec.run_id, "real", root)
+    if record is None:
+        raise StoreError(f"{spec.run_id} is not stored: run it first")
+    weights = weights_for(record)
+    if weights is None:
+        raise StoreError(f"the weights of {spec.run_id} are not at hand: run it again with --force")
+    network = zoo.load_model(weights)
+    val = open_material(spec).val
+    parts = val.datasets if isinstance(val, Merged) else (val,)
+    ious = np.array(
+        [
+            [counted.scores()["iou"] for counted in count(network, part, spec.settings["image_size"], THRESHOLDS)]
+            for part in parts
+        ]
+    ).mean(axis=0)
+    threshold = THRESHOLDS[int(ious.argmax())]
+    metadata = {
+        "run_id": record.run_id,
+        "finished_utc": record.finished_utc,
+        "threshold": f"{threshold:g}",
+        "sources": ", ".join(record.train_datasets),
+    }
+    path = root / PUBLISHED_FOLDER / f"{name}.safetensors"
+    zoo.save_model(network, path, metadata)
+    files.write_text(path.with_suffix(".md"), card(name, record, threshold, float(ious.max())))
+    return path
+
+
+def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
+    """The model card, in Markdown.
+
+    Args:
+        name: of the weights.
+        record: the run that made them.
+        threshold: best on validation.
+        val_iou: the validation IoU with that threshold, as a fraction of 1.
+    """
+    size = record.config["settings"]["image_size"]
+    cost = f"{record.params / 1e6:.2f} M parameters, {record.gmac:.2f} GMAC for an image of {size} x {size}"
+    sources = "\n".join(f"  - {SOURCES.get(source, source)}" for source in record.train_datasets)
+    where = "one district and one sensor" if len(record.train_datasets) == 1 else "few places and sensors"
+    return f"""# {name}
+
+{record.model}, size `{record.size}` ({cost}).
+`scgcnet.zoo.load_model("{PUBLISHED_FOLDER}/{name}.safetensors")` gives it back; the configuration is in the file.
+
+- **For:** showing what the study's networks learn, a first map of a scene, a start for fine-tuning. Not for decisions
+  about hazard: it has seen {where}.
+- **Trained on** the training parts (split {record.split}) of
+{sources}
+- **Licence:** as these; so use the weights for non-commercial research alone.
+- **Training:** run [`{record.run_id}`](../runs/{record.run_id}.json), profile `{record.profile}` of `study.yml`,
+  seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
+  Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
+- **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on images resized to
+  {size} x {size}.
+- **Threshold best on validation:** {threshold:g} (also in the file's metadata), with a validation IoU of
+  {100 * val_iou:.2f} %; the scores below are at 0.5.
+
+Scores in percent, over pixels at {size} x {size} unless it says otherwise:
+
+| counted over | precision | recall | F1 | IoU |
+|---|---|---|---|---|
+{_score_rows(record)}
+"""
+
+
+def _score_rows(record: Record) -> str:
+    from scgcnet.train import Confusion
+
+    found = {
+        f"test part of {record.dataset}": record.metrics["resized"],
+        f"test part of {record.dataset}, native size": record.metrics["pooled"],
+    }
+    for source, parts in record.domains.items():
+        never = "" if source in record.train_datasets else " (never trained on)"
+        for part, counts in parts.items():
+            scores = Confusion(*(counts[key] for key in ("tp", "fp", "fn", "tn"))).scores()
+            found.setdefault(f"{part} part of {source}{never}", scores)
+    return "\n".join(
+        f"| {what} | {' | '.join(f'{100 * scores[key]:.2f}' for key in ('precision', 'recall', 'f1', 'iou'))} |"
+        for what, scores in found.items()
+    )
