@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = _parser().parse_args(arguments)
     try:
-        return int(parsed.command(parsed) or 0)
+        status = int(parsed.command(parsed) or 0)
+        sys.stdout.flush()  # here, where a closed pipe can be told from an error
+        return status
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         print("scgcnet: interrupted; a training goes on from its last whole epoch when started again", file=sys.stderr)
         return 1

@@ -1,15 +1,20 @@
-"""How pytest-xdist shares out the tests, and the summary by file at the end."""
+"""How pytest-xdist shares out the tests, the summary by file at the end, and no test that fails for being slow."""
 
 from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 try:
     from xdist.scheduler import LoadScopeScheduling
 except ImportError:  # without it the tests run one by one
     LoadScopeScheduling = object
 
+
+# A busy machine is no fault of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 #: Folders and files whose tests share something that takes a minute to make: a book, a copy of the project.
 TOGETHER = ("tests/book/", "tests/test_readme.py", "tests/test_contributing.py")

@@ -155,3 +155,16 @@ def test_trials_are_shown_in_a_table_of_rates(project, capsys):
     out = capsys.readouterr().out
     assert out.startswith("Learning rates tried")
     assert re.search(r"^ +vmamba tiny +bijie, cpu( +not run){5}", out, re.MULTILINE)
+
+
+def test_a_reader_that_has_enough_is_no_error(project):
+    """Such as head, which closes the pipe."""
+    command = [
+        sys.executable,
+        "-c",
+        "from scgcnet.cli import main; raise SystemExit(main(['study', 'list', '--trials']))",
+    ]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -7,6 +7,7 @@ import pytest
 
 from scgcnet import zoo
 from scgcnet.data.splits import committed_split, read_split, split_hash
+from scgcnet.peers.catalogue import ENTRIES
 from scgcnet.study import store
 from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import load_plan
@@ -46,6 +47,17 @@ def test_the_readme_tells_what_is_stored() -> None:
         assert found.n == 3
         assert f"{found.mean:.2f} %" in readme
         assert f"{found.low:.2f} to {found.high:.2f}" in readme
+
+
+def test_the_readme_tells_who_leads_the_comparison() -> None:
+    runs = {choice.model: choice.run for choice in choices(load_plan(REPOSITORY / "study.yml"), TRIALS)}
+    ious = {model: 100 * RECORDS[run.run_id].metrics["resized"]["iou"] for model, run in runs.items()}
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    first, *others = sorted(ious.values(), reverse=True)
+    leader = ENTRIES[max(ious, key=lambda model: ious[model])].title
+    assert f"{leader} leads it with {first:.1f} %, the first four within {first - others[2]:.1f}." in readme
+    own = next(r for r in RECORDS.values() if "bijie_iou" in r.claims and (r.split, r.seed) == (0, 0))
+    assert f"it comes to {ious['scgcnet']:.1f} %, with its own to {100 * own.metrics['resized']['iou']:.1f} %" in readme
 
 
 def test_all_runs_on_a_data_set_saw_the_same_images() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import Plan, Run, project_root
-from scgcnet.study.show import NONE, Link, Links, Table
+from scgcnet.study.plan import Plan, Run, at_home, project_root
+from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.store import Record, Trial, is_stale
 from scgcnet.study.tables import NOT_RUN, SCORES, condition, paper_scores, refuse_synthetic, run_links
 from scgcnet.study.trials import choices
@@ -71,6 +71,50 @@ def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
         rows.append({"Network": f"study.yml plans no comparison on {dataset} with the profile {profile}"})
     caption = f"All networks on {dataset}, profile {profile}, one training each, beside the paper's Table I (%)"
     return Table(pd.DataFrame(rows), caption)
+
+
+def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str) -> Note:
+    """How far the order of `scoreboard` can be trusted, from the stored trials and runs.
+
+    Args:
+        dataset: our name of the data set.
+        plan: the study.
+        records: stored runs on real data.
+        trials: stored trials on real data.
+        profile: name in study.yml.
+    """
+    of_page = [choice for choice in choices(plan, trials) if (choice.dataset, choice.profile) == (dataset, profile)]
+    found = [choice for choice in of_page if choice.best is not None]
+    if not found:
+        return Note("No order yet", f"The trials on {dataset} with the profile {profile} are not complete.")
+    at_end = sum(choice.best == max(choice.found) for choice in found)
+    sentences = [
+        "The order is provisional: it is one training each.",
+        f"{at_end} of the {len(found)} winning rates are the highest of the list.",
+    ]
+    stored = {record.run_id: record for record in records}
+    for choice in found:
+        first = choice.run
+        same = [
+            stored[run.run_id]
+            for run in plan.select(profile)
+            if (run.dataset, run.model, run.size, run.overrides) == (dataset, first.model, first.size, {})
+            and at_home(run.config)
+            and run.run_id in stored
+        ]
+        own = [record for record in same if record.config["settings"] == plan.profile(profile).settings]
+        seeds = [100 * record.metrics["resized"]["iou"] for record in own if record.split == first.split]
+        if len(seeds) > 1:
+            spread = max(seeds) - min(seeds)
+            sentences.append(f"{len(seeds)} seeds of {first.model} differ by {spread:.1f} points of test IoU.")
+        others = [r for r in same if (r.split, r.seed) == (first.split, first.seed) and r.run_id != first.run_id]
+        if others and first.run_id in stored:
+            gain = 100 * (max(record.val_iou for record in others) - stored[first.run_id].val_iou)
+            sentences.append(
+                f"Where another rate was tried in full, for {first.model}, its validation IoU is {abs(gain):.1f} "
+                f"points {'higher' if gain > 0 else 'lower'} than that of the winner of the short trials."
+            )
+    return Note("How far to trust this order", " ".join(sentences))
 
 
 def rate_table(plan: Plan, trials: Sequence[Trial], dataset: str | None = None) -> Table:

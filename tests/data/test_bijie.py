@@ -223,7 +223,7 @@ def test_a_crafted_image_is_one_error(write_bijie: Write, content: bytes, messag
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of what it can read all the same
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_gives_an_image_of_its_kind_or_one_error(tmp_path: Path, kind: str, data: st.DataObject) -> None:
     """Cut or with some bits changed: never another exception than ours."""
     buffer = io.BytesIO()

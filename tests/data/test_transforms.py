@@ -67,7 +67,7 @@ def test_eval_resizes_to_a_square_and_averages() -> None:
     assert y.min() == 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(height=st.integers(20, 90), width=st.integers(20, 90), seed=st.integers(0, 10**6))
 def test_image_and_mask_stay_aligned(height: int, width: int, seed: int) -> None:
     transform = TrainTransform(32, no_colour(vflip=0.5, rot90=True))

@@ -61,7 +61,7 @@ def test_values_and_gradients(shape: tuple[int, int, int, int, int], backend: st
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=12, derandomize=True, database=None)
 @given(
     batch=st.integers(1, 4),
     height=st.integers(1, 12),

@@ -11,7 +11,7 @@ from scgcnet import cli, peers
 from scgcnet.peers import catalogue
 from scgcnet.peers.catalogue import ENTRIES, allowed
 from scgcnet.study import competitors
-from scgcnet.study.competitors import Check, check, check_all, cost_frame, reference_table, who_is_who
+from scgcnet.study.competitors import Check, check, check_all, cost_frame, origins, reference_table, who_is_who
 
 
 def test_everyone_is_in_the_catalogue() -> None:
@@ -90,3 +90,9 @@ def test_who_is_who_has_a_row_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["Network"] for row in rows(table)] == ["U-Net", "SCGC-Net"]
     assert ours["Check"] == "agrees"
     assert catalogue.PARAMS_TOLERANCE == 0.005 and catalogue.GMAC_TOLERANCE == 0.03
+
+
+def test_origins_name_code_and_licence_of_each() -> None:
+    frame = origins().frame
+    assert frame["Network"].tolist() == [entry.title for entry in ENTRIES.values()]
+    assert all(frame["Built from"]) and all(frame["Licence of the source"])

@@ -49,7 +49,8 @@ def spec(project: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def killed_when(project: Path, pattern: str, count: int) -> None:
     """Start the run in a process of its own and kill it when `count` files of a pattern were seen below build/.
 
-    A file that is replaced is another one: it has another inode.
+    A file that is replaced is another one: it has another time. (Inodes are used again.) A temporary one has a name of
+    its own, and is seen while it grows.
     """
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, "60"], cwd=project)
     try:
@@ -58,7 +59,7 @@ def killed_when(project: Path, pattern: str, count: int) -> None:
             assert process.poll() is None, "the training ended before it could be killed"
             for path in (project / "build").rglob(pattern):
                 with suppress(FileNotFoundError):  # renamed meanwhile
-                    seen.add((path.name, path.stat().st_ino))
+                    seen.add((path.name, 0 if path.suffix == ".part" else path.stat().st_mtime_ns))
             time.sleep(0.002)
     finally:
         kill_study.kill(process)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
@@ -71,7 +71,6 @@ def template(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_what_passes_arrives_as_itself(template: Path, data: st.DataObject) -> None:
     declared = declared_parameters(template)
@@ -84,7 +83,6 @@ def test_what_passes_arrives_as_itself(template: Path, data: st.DataObject) -> N
     assert exactly(injected(template, checked)) == exactly(checked) == exactly(values)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_plain_values_pass_and_arrive(template: Path, data: st.DataObject) -> None:
     kinds = {type(None): plain, str: texts, bool: st.booleans(), int: numbers}

@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scgcnet.study.schema import read_yaml
@@ -44,7 +44,6 @@ def test_refuses(text: str, message: str) -> None:
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
-@settings(deadline=None)
 @given(st.text() | st.text(alphabet="[]{}:,-?!&*<>|'\"%@`# \n.0123456789aexonyt=_"))
 def test_any_text_is_a_value_or_one_error(text: str) -> None:
     try:

@@ -144,7 +144,7 @@ def test_nothing_to_learn_from_is_zero() -> None:
     assert not logits.grad.any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(scale=st.sampled_from([1.0, 30.0, 1e4]), seed=st.integers(0, 1000))
 def test_finite_for_any_confidence(scale: float, seed: int) -> None:
     logits, mask = case(seed)
