@@ -44,7 +44,7 @@ def publish(run_id: str, name: str) -> Path:
         WriteError: a file cannot be written.
     """
     from scgcnet.data import Merged
-    from scgcnet.train import count
+    from scgcnet.train import count, mean_over_sources
 
     root = project_root()
     spec = load_plan().find(run_id)
@@ -57,12 +57,9 @@ def publish(run_id: str, name: str) -> Path:
     network = zoo.load_model(weights)
     val = open_material(spec).val
     parts = val.datasets if isinstance(val, Merged) else (val,)
-    ious = np.array(
-        [
-            [counted.scores()["iou"] for counted in count(network, part, spec.settings["image_size"], THRESHOLDS)]
-            for part in parts
-        ]
-    ).mean(axis=0)
+    size = spec.settings["image_size"]
+    by_source = [count(network, part, size, THRESHOLDS) for part in parts]
+    ious = np.array([mean_over_sources(counts)["iou"] for counts in zip(*by_source, strict=True)])
     threshold = THRESHOLDS[int(ious.argmax())]
     metadata = {
         "run_id": record.run_id,

@@ -4,7 +4,7 @@ from scgcnet import torchvision_ops  # noqa: F401  # before lightning, which imp
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.fit import FitResult, count, distributed, evaluate, fit, new_network, predict
 from scgcnet.train.losses import LossWeights, composite_loss
-from scgcnet.train.metrics import SCORES, Confusion, mean_scores
+from scgcnet.train.metrics import SCORES, Confusion, mean_over_sources, mean_scores
 from scgcnet.train.task import TrainingError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "distributed",
     "evaluate",
     "fit",
+    "mean_over_sources",
     "mean_scores",
     "new_network",
     "predict",

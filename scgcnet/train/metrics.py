@@ -5,7 +5,7 @@ Eq. 24 prints IoU = TP / (TP + TN + FP); the paper's tables follow TP / (TP + FP
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +64,22 @@ class Confusion:
 
 
 def mean_scores(confusions: Iterable[Confusion]) -> dict[str, float]:
-    """Each score averaged over images, every image weighing the same.
+    """Each score averaged over counts such as those of single images, each weighing the same.
 
     Raises:
-        ValueError: There is no image.
+        ValueError: There are none.
     """
     rows = [c.scores() for c in confusions]
     if not rows:
-        raise ValueError("no image to average over")
+        raise ValueError("no counts to average over")
     return {name: float(np.mean([row[name] for row in rows])) for name in SCORES}
+
+
+def mean_over_sources(counts: Sequence[Confusion]) -> dict[str, float]:
+    """Scores of several data sets averaged, so that a large one does not decide alone.
+
+    A data set without landslides is left out, unless none has any: its IoU is 1 if nothing is called landslide, else
+    0, and the network that calls nothing so would be chosen.
+    """
+    with_landslides = [counted for counted in counts if counted.tp + counted.fn]
+    return mean_scores(with_landslides or counts)

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from scgcnet.data import IGNORE_INDEX
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.losses import boundary_mask, composite_loss
-from scgcnet.train.metrics import SCORES, Confusion
+from scgcnet.train.metrics import Confusion, mean_over_sources
 
 
 class TrainingError(RuntimeError):
@@ -107,15 +107,15 @@ class SegmentationTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Writes one row of `history`; counts are summed, losses averaged, over devices.
 
-        Scores of several data sets are averaged, so that a large one does not decide alone.
+        Scores of several data sets are averaged by `mean_over_sources`.
 
         Raises:
             TrainingError: The loss is no number; the last checkpoint is of the epoch before.
         """
         strategy = self.trainer.strategy
         counts = strategy.reduce(self._counts, reduce_op="sum")
-        each = [Confusion(*counted).scores() for counted in counts.tolist()]
-        scores = {name: sum(found[name] for found in each) / len(each) for name in SCORES}
+        each = [Confusion(*counted) for counted in counts.tolist()]
+        scores = mean_over_sources(each)
         row = {
             "epoch": self.current_epoch,
             "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
@@ -124,7 +124,7 @@ class SegmentationTask(L.LightningModule):
             **{f"val_{name}": value for name, value in scores.items()},
         }
         if len(each) > 1:
-            row |= {f"val_iou_{name}": found["iou"] for name, found in zip(self.sources, each, strict=True)}
+            row |= {f"val_iou_{name}": found.scores()["iou"] for name, found in zip(self.sources, each, strict=True)}
         if not math.isfinite(row["loss"]):
             raise TrainingError(f"the loss of epoch {self.current_epoch} is no number: lower the learning rate")
         self.history.append(row)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scgcnet.train.metrics import SCORES, Confusion, mean_scores
+from scgcnet.train.metrics import SCORES, Confusion, mean_over_sources, mean_scores
 
 
 def test_counts() -> None:
@@ -61,6 +61,16 @@ def test_shapes_must_agree() -> None:
         Confusion.of(np.zeros((2, 2), bool), np.zeros((2, 3), np.uint8))
 
 
-def test_no_image() -> None:
-    with pytest.raises(ValueError, match="no image"):
+def test_no_counts() -> None:
+    with pytest.raises(ValueError, match="no counts"):
         mean_scores([])
+
+
+def test_a_source_without_landslides_has_no_say():
+    half, most, nothing = Confusion(1, 1, 0, 2), Confusion(8, 0, 2, 0), Confusion(0, 0, 0, 4)
+    assert mean_over_sources([half, most])["iou"] == pytest.approx((0.5 + 0.8) / 2)
+    for without in (nothing, Confusion(0, 3, 0, 1)):  # no false alarm would be an IoU of 1, one of them 0
+        assert mean_over_sources([half, most, without]) == mean_over_sources([half, most])
+    assert mean_over_sources([nothing])["iou"] == 1.0
+    with pytest.raises(ValueError, match="no counts"):
+        mean_over_sources([])
