@@ -198,8 +198,9 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         groups[look.digest].append(index)
     copies = [group for group in groups.values() if len(group) > 1]
     boxes = getattr(whole, "boxes", None)
-    if boxes:
-        shifts = shifts_of_boxes(boxes)
+    if boxes:  # they tell all but whether a picture was put in two places; a plain one, such as no data, was not
+        copied = [group for group in copies if any(looks[group[0]].quadrants.digests)]
+        shifts = list({*shifts_of_boxes(boxes), *_shifts_of_copies(copied, parts)})
     else:
         shifts = list({*find_shifts([look.windows for look in looks]), *_shifts_of_copies(copies, parts)})
     ground, seen = _compare(whole, parts, shifts)

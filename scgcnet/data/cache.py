@@ -175,5 +175,6 @@ def _make_room(newest: Path) -> None:
     total = sum(size for _, size, _ in entries)
     for _, size, entry in sorted(entries):
         if total > LIMIT and entry not in in_use:
-            entry.unlink(missing_ok=True)
-            total -= size
+            with contextlib.suppress(OSError):  # somebody else's
+                entry.unlink(missing_ok=True)
+                total -= size

@@ -149,8 +149,8 @@ class Cld(PairDataset):
                     split |= self._grouped_split(indices, own)
             except DatasetError as error:
                 raise DatasetError(
-                    f"{home} cannot be divided so: {error} Complete its download, take its folder away, or name a CSV "
-                    "file of your own."
+                    f"{home} cannot be divided so: {error} Else complete its download, take its folder away, or name a "
+                    "CSV file of your own."
                 ) from error
         return split
 
@@ -161,6 +161,12 @@ class Cld(PairDataset):
             group, box = self.overlap.groups[index], self.overlap.boxes[index]
             cut = sizes[group] > max(MOST * len(indices), LEAST - 1)
             # All tiles of a group that stays whole are put in one place, so that they are in one block.
+            if cut and box is None:
+                one, other = (self.names[tile] for tile in self.overlap.conflicts[group])
+                raise DatasetError(
+                    f"{sizes[group]} tiles hang together, and what they share puts some in two places: {one} and "
+                    f"{other} have a quadrant in common that cannot be one place. Remove one of the two."
+                )
             boxes.append(box if cut and box else Box(f"group {group}", 0, 0, TILE, TILE))
         block = STRIDE * max(2, round(math.sqrt(BLOCK * len(indices))))
         return blocked_split([self.names[index] for index in indices], boxes, seed, block, buffer=True)

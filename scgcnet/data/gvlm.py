@@ -17,6 +17,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -273,17 +274,20 @@ def _size_fault(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> st
 
 def _opened_png(path: Path) -> Image.Image:
     """The file with its head read."""
-    with decoding(path):
-        file = Image.open(path, formats=[*LOSSLESS, *LOSSY])
+    with decoding(path), ExitStack() as stack:
+        file = stack.enter_context(Image.open(path, formats=[*LOSSLESS, *LOSSY]))
         if file.format != "PNG":
             raise DatasetError(f"{path}: the content is {file.format}, not PNG. Copy the file again from the download.")
         if min(file.size) < 2:
             raise DatasetError(f"{path} has {file.width}x{file.height} px. Copy the file again from the download.")
+        stack.pop_all()
     return file
 
 
 def _rows(path: Path, modes: tuple[str, ...], wanted: str) -> Iterator[NDArray[np.uint8]]:
     """The pixels from top to bottom; Pillow holds the whole picture meanwhile, 4 bytes a pixel of RGB."""
+    with _opened_png(path) as file, decoding(path):
+        file.verify()  # the checksums, which decoding does not look at
     with _opened_png(path) as file:
         with decoding(path):
             if file.mode not in modes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from scgcnet.data.sample import DatasetError, Kind, Sample, WholeDataset
 LOSSLESS = {"PNG": (".png",), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp",)}
 LOSSY = {"JPEG": (".jpg", ".jpeg")}
 AGAIN = "Copy the file again from the download."
+PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
 
 
 @dataclass(frozen=True)
@@ -219,18 +221,36 @@ def _size_fault(image_path: Path, image: tuple[int, ...], mask_path: Path, mask:
     )
 
 
+def verified(path: Path) -> BytesIO:
+    """A file's bytes. A PNG's are held against its checksums, which Pillow's decoder does not look at.
+
+    TIFF, WebP and BMP have none: a flipped bit in them may go unnoticed.
+
+    Raises:
+        OSError, SyntaxError: the file cannot be read, or a checksum is wrong; and whatever else Pillow makes of damage.
+    """
+    content = BytesIO(path.read_bytes())
+    if content.getvalue()[: len(PNG)] == PNG:
+        with Image.open(content, formats=("PNG",)) as file:
+            file.verify()
+        content.seek(0)
+    return content
+
+
 def _decode(path: Path, formats: Collection[str]) -> tuple[NDArray[np.uint8], str]:
     try:
         with warnings.catch_warnings():
             # Pillow only warns between its limit and twice that; no image of the data sets comes near.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Named formats: Pillow would else try all that it knows, and hand PostScript to Ghostscript.
-            with Image.open(path, formats=[*LOSSLESS, *LOSSY]) as file:
+            with Image.open(verified(path), formats=[*LOSSLESS, *LOSSY]) as file:
                 if file.format not in formats:
                     raise DatasetError(
                         f"{path}: the content is {file.format}, whatever the name says, which changes pixels when "
                         f"it is saved; here only {', '.join(formats)} are read. {AGAIN}"
                     )
+                if min(file.size) < 2:  # a placeholder, which would be stretched to the network's size
+                    raise DatasetError(f"{path} has {file.width}x{file.height} px, which shows nothing. {AGAIN}")
                 array = np.array(file, dtype=np.uint8)
                 mode = file.mode
     except DatasetError:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from scgcnet.data.sample import DatasetError, Part, Split, WholeDataset
+from scgcnet.data.sample import PARTS, DatasetError, Part, Split, WholeDataset
 
 POOL = 20  # percent
 PERCENTS = (0, 1, 5, 10, 20)
@@ -38,7 +38,7 @@ def increment_split(whole: WholeDataset, percent: float, seed: int, by: By = "pa
     pools = _pools_by_site(whole, rng) if by == "site" else _pools_by_patch(whole, rng)
     parts: dict[str, Part | Literal["unused"]] = dict.fromkeys(whole.names, "test")
     for pool in pools:
-        taken = round(len(pool) * percent / POOL)
+        taken = min(len(pool), round(len(pool) * percent / POOL if by == "patch" else len(whole) * percent / 100))
         for rank, index in enumerate(pool):
             parts[whole.names[index]] = "train" if rank < taken else "unused"
     if "test" not in parts.values():
@@ -59,7 +59,7 @@ def _pools_by_patch(whole: WholeDataset, rng: np.random.Generator) -> list[list[
 def _pools_by_site(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
     """Indices of the pool, in its order, from the first sites of a random order that hold enough samples."""
     sites = sorted(set(whole.sites))
-    if len(sites) < 2:
+    if len(sites) < 2 or set(sites) <= set(PARTS):
         raise DatasetError(f"{whole.dataset} has no sites to choose among; draw the increments by patch.")
     pool: list[int] = []
     for number in rng.permutation(len(sites)):

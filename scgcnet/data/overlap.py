@@ -24,6 +24,7 @@ from scgcnet.data.images import Pair, read_image, stamp
 from scgcnet.data.splits import Box
 from scgcnet.files import WriteError, write_text
 
+LEAST_COLOURS = 16
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # where the quadrants begin, row and column in half sides
 
 
@@ -33,8 +34,8 @@ class Quadrants:
 
     Attributes:
         half: height and width of a quadrant, pixels.
-        digests: of the pixels, in the order of `CORNERS`; empty where a quadrant has a single colour, such as the black
-            of no data, which does not tell where it is.
+        digests: of the pixels, in the order of `CORNERS`; empty where a quadrant has fewer than `LEAST_COLOURS`, such
+            as the black of no data, which does not tell where it is.
     """
 
     half: tuple[int, int]
@@ -51,7 +52,8 @@ def quadrants(image: NDArray[np.uint8]) -> Quadrants:
 
 
 def _digest(part: NDArray[np.uint8]) -> str:
-    if (part == part[:1, :1]).all():
+    colours = part.reshape(-1, part.shape[2]).astype(np.uint32) @ (1 << 8 * np.arange(part.shape[2], dtype=np.uint32))
+    if len(np.unique(colours)) < LEAST_COLOURS:
         return ""
     return hashlib.blake2b(part.tobytes(), digest_size=16, key=repr(part.shape).encode()).hexdigest()
 
@@ -74,15 +76,12 @@ class Overlap:
         groups: of each tile, counted from 0: tiles of one group hang together, directly or over others.
         boxes: the pixels that each tile covers, from the top left of its group, which is the scene; None in a group
             that contradicts itself: its quadrants put a tile in two places, as a repeated pattern does.
+        conflicts: of each such group, by its number, two tiles that share a quadrant and do not lie so.
     """
 
     groups: tuple[int, ...]
     boxes: tuple[Box | None, ...]
-
-    @property
-    def contradictory(self) -> tuple[int, ...]:
-        """The groups without positions."""
-        return tuple(sorted({group for group, box in zip(self.groups, self.boxes, strict=True) if box is None}))
+    conflicts: Mapping[int, tuple[int, int]]
 
 
 Step = tuple[int, int]  # down and right, in half sides
@@ -98,26 +97,29 @@ def find_overlap(tiles: Sequence[Quadrants]) -> Overlap:
             links[tile].append((first, (-down, -right)))
     groups: dict[int, int] = {}
     boxes: list[Box | None] = [None] * len(tiles)
+    conflicts: dict[int, tuple[int, int]] = {}
     number = -1
     for start in range(len(tiles)):
         if start in groups:
             continue
         number += 1
-        places, agree = _walk(start, links)
+        places, conflict = _walk(start, links)
         groups.update(dict.fromkeys(places, number))
-        if agree:
+        if conflict:
+            conflicts[number] = conflict
+        else:
             top, left = (min(place[axis] for place in places.values()) for axis in (0, 1))
             for tile, (row, column) in places.items():
                 height, width = tiles[tile].half
                 y, x = (row - top) * height, (column - left) * width
                 boxes[tile] = Box(f"group {number}", y, x, y + 2 * height, x + 2 * width)
-    return Overlap(tuple(groups[tile] for tile in range(len(tiles))), tuple(boxes))
+    return Overlap(tuple(groups[tile] for tile in range(len(tiles))), tuple(boxes), conflicts)
 
 
-def _walk(start: int, links: Sequence[Sequence[tuple[int, Step]]]) -> tuple[dict[int, Step], bool]:
-    """All tiles that hang together with one, where they lie from it, and whether every link agrees to that."""
+def _walk(start: int, links: Sequence[Sequence[tuple[int, Step]]]) -> tuple[dict[int, Step], tuple[int, int] | None]:
+    """All tiles that hang together with one, where they lie from it, and two whose link does not agree to that."""
     places = {start: (0, 0)}
-    agree = True
+    conflict = None
     waiting = deque([start])
     while waiting:
         tile = waiting.popleft()
@@ -127,8 +129,9 @@ def _walk(start: int, links: Sequence[Sequence[tuple[int, Step]]]) -> tuple[dict
             if other not in places:
                 places[other] = place
                 waiting.append(other)
-            agree &= places[other] == place
-    return places, agree
+            if places[other] != place:
+                conflict = conflict or (tile, other)
+    return places, conflict
 
 
 def quadrants_of_files(files: Sequence[Path], folder: Path) -> list[Quadrants]:

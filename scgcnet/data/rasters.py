@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scgcnet.data.images import read_mask
+from scgcnet.data.images import PNG, read_mask, verified
 from scgcnet.data.sample import DatasetError
 
 PERCENTILES = (2, 98)  # become 0 and 255
@@ -36,7 +36,6 @@ TOLERANCE = 0.01  # pixels by which the corners of an image and its mask may dif
 
 _ORIENTATION = 0x0112  # Exif's tag
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PNG = b"\x89PNG\r\n\x1a\n"
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
@@ -88,9 +87,9 @@ def read_any_image(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Pl
     """Decode an image.
 
     Returns:
-        The image, uint8 (H, W, 3), 0 where nothing is known; where something is known, bool (H, W), from the no-data
-        value, the mask band or the alpha channel (0 is unknown), and where all bands are finite; and where it lies. The
-        first is read-only.
+        The image, uint8 (H, W, 3), 0 where a band is unknown; where all are known, bool (H, W), from the no-data value,
+        the mask band or the alpha channel (0 is unknown), and from values that are finite; and where it lies. The first
+        is read-only.
 
     Raises:
         DatasetError: damaged, too large for Pillow's limit, smaller than 16 px, without a valid pixel, two bands,
@@ -104,7 +103,7 @@ def read_any_image(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Pl
         with decoding(path), _raster(path, driver) as source:
             bands = _rgb(path, source)
             values = source.read(bands)  # (1 or 3, H, W)
-            valid = source.read_masks(bands).any(axis=0) & _finite(values).all(axis=0)
+            valid = source.read_masks(bands).all(axis=0) & _finite(values).all(axis=0)
             image = np.stack(list(_to_8_bits(values, valid)) * (3 // len(bands)), axis=-1)
             place = _place(source)
     height, width = valid.shape
@@ -165,11 +164,11 @@ def _driver(path: Path) -> str | None:
         raise DatasetError(f"{path} cannot be read ({error.strerror}). Copy it again.") from error
     if head[:4] in _TIFF:
         return "GTiff"
-    return "PNG" if head[:8] == _PNG and head[24:] == b"\x10" else None  # the header's bit depth
+    return "PNG" if head[:8] == PNG and head[24:] == b"\x10" else None  # the header's bit depth
 
 
 def _by_pillow(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    with decoding(path), Image.open(path, formats=("PNG", "JPEG", "WEBP")) as file:
+    with decoding(path), Image.open(verified(path), formats=("PNG", "JPEG", "WEBP")) as file:
         if file.mode not in _MODES:
             raise DatasetError(f"{path}: an image must be grey or RGB, this one is {file.mode}. Save it as RGB.")
         if file.getexif().get(_ORIENTATION, 1) != 1:

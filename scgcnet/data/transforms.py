@@ -254,7 +254,8 @@ class TrainingView(Dataset[Pair]):
     """The training part as torch sees it, indexed by (epoch, index): the pair depends on these and the seed alone.
 
     The epoch travels with the index, so what is drawn does not depend on order, on loader processes that fetch ahead
-    or outlive an epoch, or on interruptions.
+    or outlive an epoch, or on interruptions. A third number tells apart the draws of a sample that an epoch takes more
+    than once: none for the first, then 1, 2, ...
     """
 
     def __init__(self, dataset: LandslideDataset, transform: Transform, seed: int) -> None:
@@ -263,7 +264,6 @@ class TrainingView(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: tuple[int, int]) -> Pair:
+    def __getitem__(self, key: tuple[int, ...]) -> Pair:
         """Return (image float32 (3, S, S), mask int64 (S, S)) of sample `index` in `epoch`, both counted from 0."""
-        epoch, index = key
-        return self.transform(self.dataset[index], np.random.default_rng([self.seed, epoch, index]))
+        return self.transform(self.dataset[key[1]], np.random.default_rng([self.seed, *key]))

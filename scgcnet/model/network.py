@@ -51,7 +51,7 @@ class SCGCNet(nn.Module):
             )
         height, width = images.shape[2:]
         if self.config.standardise:
-            images = F.instance_norm(images)
+            images = standardise(images)
         pad = (0, -width % STRIDE, 0, -height % STRIDE)
         if any(pad):
             images = F.pad(images, pad, mode="replicate")
@@ -62,6 +62,18 @@ class SCGCNet(nn.Module):
         logits = self.head(self.decoder(maps))  # (B, num_classes, H/4, W/4)
         logits = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
         return logits[:, :, :height, :width]
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Each band of each image (B, C, H, W) to mean 0 and deviation 1 over its picture.
+
+    Pixels that are 0 in all bands are no part of the picture, and stay 0: the canvas around a shrunken training image.
+    """
+    picture = (images != 0).any(dim=1, keepdim=True)
+    count = picture.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    centred = torch.where(picture, images - images.sum(dim=(2, 3), keepdim=True) / count, 0.0)
+    variance = centred.square().sum(dim=(2, 3), keepdim=True) / count
+    return centred * torch.rsqrt(variance + 1e-5)
 
 
 def _cam_levels(config: SCGCNetConfig) -> tuple[int, ...]:

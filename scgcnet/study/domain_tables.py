@@ -92,6 +92,7 @@ def left_out_runs(plan: Plan, profile: str) -> dict[str, dict[str, Run]]:
     for run in plan.select(profile):
         if run.dataset not in run.config["train_datasets"]:
             what = "one other alone" if len(run.train) == 1 else f"all others{changes(run, plan)}"
+            what += f", seed {run.seed}" * (run.seed != 0)
             recipes.setdefault(what, {})[run.dataset] = run
     return recipes
 
@@ -101,7 +102,7 @@ def chosen_on_others(
 ) -> dict[str, Record] | None:
     """For each data set left out, the run of the recipe that does best on the others left out; None if a run lacks.
 
-    So no data set has a say in the recipe that it is reported with.
+    So what a data set scores when it is left out has no say in the recipe that it is reported with.
     """
     if not recipes or any(run.run_id not in stored for runs in recipes.values() for run in runs.values()):
         return None

@@ -44,7 +44,7 @@ def read_lines(path: Path, kind: type[T], parse: Callable[..., T]) -> list[T]:
 
 def _read(path: Path, kind: type[T], parse: Callable[..., T]) -> list[T]:
     with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file, strict=True) or [[]]
+        header, *rows = [*csv.reader(file, strict=True)] or [[]]
     if header != (columns := [field.name for field in fields(kind)]):
         raise ValueError(f"line 1: the columns must be {','.join(columns)}")
     found = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scgcnet.study.plan import Run
 
 if TYPE_CHECKING:
-    from scgcnet.data import LandslideDataset, Part, Split
+    from scgcnet.data import Kind, LandslideDataset, Part, Split
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class Material:
     Attributes:
         train: the training parts, merged where there are several data sets, and with the increment of a new domain.
         val: the validation parts of the data sets trained on, merged likewise.
+        kind: "synthetic" if the images of all data sets are made up, "real" if none are.
         data_sha256: hash of all images and masks of the data sets trained and tested on.
         split_sha256: hash of how they are split.
     """
 
     train: LandslideDataset
     val: LandslideDataset
+    kind: Kind
     data_sha256: str
     split_sha256: str
 
@@ -40,13 +42,17 @@ def open_material(spec: Run) -> Material:
 
     Raises:
         DatasetNotFoundError: a data set is not there.
-        DatasetError: it is damaged, or has no such split.
+        DatasetError: it is damaged, or has no such split; or some data sets are real and others made up.
     """
-    from scgcnet.data import Merged, Subset, data_sha256, open_dataset, open_whole, split_sha256
+    from scgcnet.data import DatasetError, Merged, Subset, data_sha256, open_dataset, open_whole, split_sha256
     from scgcnet.data.splits import split_hash
 
     names = spec.config["train_datasets"]
     train, val = ([open_dataset(name, spec.split, part) for name in names] for part in ("train", "val"))
+    kinds = {name: open_whole(name).kind for name in datasets_of(spec)}
+    if len(set(kinds.values())) > 1:
+        made_up = ", ".join(name for name, kind in kinds.items() if kind == "synthetic")
+        raise DatasetError(f"{spec.run_id}: of its data sets {made_up} is made up and others are not: get it, too")
     splits = {name: split_sha256(name, spec.split) for name in datasets_of(spec)}
     if spec.increment is not None:
         whole, split = open_whole(spec.dataset), _increment_split(spec)
@@ -55,7 +61,7 @@ def open_material(spec: Run) -> Material:
             train.append(Subset(whole, added))
     data = {name: data_sha256(name) for name in datasets_of(spec)}
     seen, chosen = (parts[0] if len(parts) == 1 else Merged(parts) for parts in (train, val))
-    return Material(seen, chosen, _joint(data), _joint(splits))
+    return Material(seen, chosen, kinds[spec.dataset], _joint(data), _joint(splits))
 
 
 def open_test(spec: Run) -> LandslideDataset:

@@ -293,7 +293,10 @@ def load_plan(path: Path | None = None) -> Plan:
         if block["profile"] not in profiles:
             raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
         _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
-        runs += _expand(block, profiles[block["profile"]])
+        try:
+            runs += _expand(block, profiles[block["profile"]])
+        except ValueError as error:
+            raise PlanError(f"{path}: runs.{index}.{error}") from None
     trials: list[Run] = []
     for index, block in enumerate(tree.get("trials", [])):
         trials += _trials(block, runs, profiles, f"{path}: trials.{index}")
@@ -346,6 +349,8 @@ def _increments(block: Mapping[str, Any], base: Run, profile: Profile) -> list[R
     if "increments" not in block:
         return [base]
     plan = block["increments"]
+    if not base.train or base.dataset in base.train:
+        raise ValueError(f"train: increments of {base.dataset} need other data sets to start from, and not itself")
     first = replace(base, increment=Increment(0, plan["by"]))
     settings = profile.changed({**block.get("settings", {}), **plan["settings"]})
     return [

@@ -13,6 +13,7 @@ _COUNT = {"type": "integer", "minimum": 1}
 _WHOLE = {"type": "integer", "minimum": 0}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_OF_POOL = {**_POSITIVE, "maximum": 20}  # percent: scgcnet/data/increments.py
 _NOT_NEGATIVE = {"type": "number", "minimum": 0}
 _CLAIMS = {"type": "array", "items": _NAME, "uniqueItems": True}
 
@@ -65,7 +66,12 @@ _RUN = closed(
         "increments": closed(
             {
                 "by": {"enum": ["patch", "site"]},
-                "percents": {"type": "array", "items": _POSITIVE, "minItems": 1, "uniqueItems": True},
+                "percents": {
+                    "type": "array",
+                    "items": _OF_POOL,
+                    "minItems": 1,
+                    "uniqueItems": True,
+                },
                 "settings": {"type": "object"},
             }
         ),

@@ -39,7 +39,7 @@ def publish(run_id: str, name: str) -> Path:
 
     Raises:
         PlanError: study.yml does not plan the run.
-        StoreError: it is not stored, or its weights are not at hand.
+        StoreError: it is not stored, its weights are not at hand, or the images are others than it was trained with.
         DatasetError: its data are not there.
         WriteError: a file cannot be written.
     """
@@ -55,7 +55,10 @@ def publish(run_id: str, name: str) -> Path:
     if weights is None:
         raise StoreError(f"the weights of {spec.run_id} are not at hand: run it again with --force")
     network = zoo.load_model(weights)
-    val = open_material(spec).val
+    material = open_material(spec)
+    if (material.data_sha256, material.split_sha256) != (record.data_sha256, record.split_sha256):
+        raise StoreError(f"{spec.run_id}: the images at hand, or their split, are not those that it was trained with")
+    val = material.val
     parts = val.datasets if isinstance(val, Merged) else (val,)
     size = spec.settings["image_size"]
     by_source = [count(network, part, size, THRESHOLDS) for part in parts]

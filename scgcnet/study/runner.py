@@ -70,7 +70,7 @@ def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
     from scgcnet.train import distributed
 
     material = open_material(spec)
-    kind = material.train.kind
+    kind = material.kind
 
     def current() -> Record | None:
         found = find(spec.run_id, kind, root)
@@ -103,7 +103,7 @@ def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
     from scgcnet import zoo
     from scgcnet.train import distributed, evaluate
 
-    root, kind = project_root(), material.train.kind
+    root, kind = project_root(), material.kind
     trained = _train(spec, material, progress=progress)
     rank, world = distributed()
     if rank > 0:  # the first process scores and stores; the others read what it stored
@@ -171,7 +171,7 @@ def run_trial(spec: Run, *, progress: bool = True) -> Trial:
         raise PlanError(f"trial {spec.run_id}: trials are small; start one process, not torchrun")
     material = open_material(spec)
     with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
-        stored = find_trial(spec.run_id, material.train.kind, root)
+        stored = find_trial(spec.run_id, material.kind, root)
         if stored and not is_stale(stored) and stored.data_sha256 == material.data_sha256:
             return stored
         trained = _train(spec, material, progress=progress)
@@ -216,7 +216,7 @@ def _train(spec: Run, material: Material, *, progress: bool) -> _Trained:
     fields = {
         "run_id": spec.run_id,
         "dataset": spec.dataset,
-        "data_kind": material.train.kind,
+        "data_kind": material.kind,
         "train_datasets": spec.config["train_datasets"],
         "split": spec.split,
         "split_sha256": material.split_sha256,
@@ -272,7 +272,7 @@ def replay(record: Training, epochs: int, *, progress: bool = True) -> str | Non
 
     Where every number is the same to the last digit, the present code trains as that which made the record: this is
     noted in the ledger of replays, and the record is not stale. It takes the processor, the number of threads and the
-    library versions that the record names.
+    library versions that the record names. How the test part was scored it cannot tell: that the tests hold to values.
 
     Args:
         record: the stored run or trial.
@@ -283,11 +283,13 @@ def replay(record: Training, epochs: int, *, progress: bool = True) -> str | Non
         The first difference, in words; None where there is none.
 
     Raises:
-        PlanError: study.yml does not plan it any more.
+        PlanError: study.yml does not plan it any more, or fewer than one epoch is asked for.
         DatasetError, StoreError, WriteError, TrainingError: as for `run`.
     """
     from scgcnet.train import fit
 
+    if epochs < 1:
+        raise PlanError(f"{epochs} epochs cannot be replayed: 1 or more")
     _refuse_changed_code()
     plan, root = load_plan(), project_root()
     spec = plan.find_trial(record.run_id) if isinstance(record, Trial) else plan.find(record.run_id)
@@ -296,9 +298,10 @@ def replay(record: Training, epochs: int, *, progress: bool = True) -> str | Non
         return "the images or their split are others"
     model, config = _network(spec, material, progress=progress)
     folder = root / TRAINING_FOLDER / f"{spec.run_id}.replay"
-    files.remove_folder(folder)
-    history = fit(model, material.train, material.val, config, spec.seed, folder, progress, epochs).history
-    files.remove_folder(folder)
+    with files.lock(folder.with_suffix(".replay.lock")):
+        files.remove_folder(folder)
+        history = fit(model, material.train, material.val, config, spec.seed, folder, progress, epochs).history
+        files.remove_folder(folder)
     for found, stored in zip(without_nan(history), record.history, strict=False):
         for key, value in stored.items():
             if found.get(key) != value:

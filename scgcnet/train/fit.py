@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,11 +49,8 @@ class FitResult:
     best_epoch: int
 
 
-class _EpochSampler(Sampler[tuple[int, int]]):
-    """Pairs (epoch, index) in an order that is a function of seed and epoch alone; every rank takes its share.
-
-    The epoch travels with the index because a loader may fetch ahead, or in other processes, or after a restart.
-    """
+class _EpochSampler(Sampler[tuple[int, ...]]):
+    """Keys of `TrainingView` in an order that is a function of seed and epoch alone; every rank takes its share."""
 
     def __init__(
         self, sizes: Sequence[int], config: TrainConfig, seed: int, epoch: Callable[[], int], rank: int, world: int
@@ -60,10 +58,15 @@ class _EpochSampler(Sampler[tuple[int, int]]):
         self.sizes, self.counts = sizes, epoch_counts(sizes, config)
         self.seed, self.epoch, self.rank, self.world = seed, epoch, rank, world
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         epoch = self.epoch()
         order = epoch_order(self.sizes, self.counts, np.random.default_rng([self.seed, epoch]))
-        return iter([(epoch, int(i)) for i in order[self.rank :: self.world][: len(self)]])
+        drawn: Counter[int] = Counter()
+        keys = []
+        for index in map(int, order):
+            keys.append((epoch, index, drawn[index]) if drawn[index] else (epoch, index))
+            drawn[index] += 1
+        return iter(keys[self.rank :: self.world][: len(self)])
 
     def __len__(self) -> int:
         return sum(self.counts) // self.world  # equal shares: a rank with one batch more would wait for ever
@@ -228,9 +231,10 @@ def fit(
     """
     if not len(train) or not len(val):
         raise TrainingError("the training or the validation part is empty: check the split file")
-    if config.batch_size > len(train):
+    sizes = [size for _, size in train.sources]
+    if config.batch_size > (images := sum(epoch_counts(sizes, config))):
         raise TrainingError(
-            f"batch_size={config.batch_size} is more than the {len(train)} training images: choose a smaller one"
+            f"batch_size={config.batch_size} is more than the {images} images of an epoch: choose a smaller one"
         )
     _quiet()
     rank, world = distributed()
@@ -257,7 +261,6 @@ def fit(
     )
     batch = max(config.batch_size // world, 1)
     view = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
-    sizes = [size for _, size in train.sources]
     sampler = _EpochSampler(sizes, config, seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}

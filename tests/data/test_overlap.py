@@ -66,7 +66,7 @@ def test_positions_in_a_group() -> None:
     places = [(box.top, box.left, box.bottom, box.right) for box in found.boxes if box]
     assert places == [(8, 8, 24, 24), (0, 0, 16, 16), (0, 0, 16, 16), (16, 16, 32, 32), (16, 24, 32, 40)]
     assert [box.scene for box in found.boxes if box] == ["group 0", "group 1", "group 0", "group 0", "group 0"]
-    assert found.contradictory == ()
+    assert found.conflicts == {}
     # The tile at (1, 1) shares its top left with (0, 0), its bottom right with (2, 2); that one a side with (2, 3).
     assert len(shared_quadrants([quadrants(image) for image in tiles])) == 4
 
@@ -98,7 +98,7 @@ def test_a_repeated_pattern_leaves_a_group_without_positions() -> None:
     found = find_overlap(tiles)
     assert found.groups == (0, 0, 0, 1)
     assert found.boxes == (None, None, None, Box("group 1", 0, 0, 16, 16))
-    assert found.contradictory == (0,)
+    assert found.conflicts == {0: (0, 1)}
     # A pattern inside one tile alone links nothing, and takes no position away.
     alone = find_overlap([Quadrants((8, 8), ("a", "a", "a", "a"))])
     assert alone.boxes == (Box("group 0", 0, 0, 16, 16),)
