@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `scgcnet --help` answers a
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when it did what was asked, 1 when a check found faults or the user interrupted, 2 when it could not
         run; then one line on standard error says why.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of another code page cannot show every folder's name
+            stream.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     try:
         status = int(parsed.command(parsed) or 0)
@@ -63,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     fake.add_argument("name", help="whose layout, such as bijie")
     fake.add_argument("dir", type=Path, help="folder to write into; use it as SCGCNET_DATA")
     fake.add_argument("-n", type=int, default=60, help="number of images (default: %(default)s)")
-    fake.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    fake.add_argument("--seed", type=_whole, default=0, help="default: %(default)s")
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
@@ -139,14 +143,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
 def _data_check(options: argparse.Namespace) -> int:
-    from scgcnet.data import check_dataset, dataset_notes
+    from scgcnet.data import DatasetError, check_dataset, dataset_notes, split_sha256
 
     faults = check_dataset(options.name, options.dir)
     for fault in faults:
         print(fault)
     for note in dataset_notes(options.name, options.dir):
         print(f"note: {note}")
+    if not faults:
+        try:
+            split_sha256(options.name, 0, options.dir)
+        except DatasetError as error:
+            print(f"note: the split 0 cannot be made: {error}")
     print(f"{options.name}: {len(faults) or 'no'} fault{'s' * (len(faults) != 1)}", file=sys.stderr)
     return int(bool(faults))
 

@@ -17,11 +17,15 @@ from scgcnet.data.bijie_negatives import check_bijie_negatives, open_bijie_negat
 from scgcnet.data.cld import check_cld, notes_cld, open_cld
 from scgcnet.data.cld_fake import write_fake_cld
 from scgcnet.data.fake_tiles import write_fake_hrgldd, write_fake_landslide4sense, write_fake_landslide4sense_h5
-from scgcnet.data.folder import check_folder, open_folder, write_fake_folder
+from scgcnet.data.folder import check_folder, notes_folder, open_folder, write_fake_folder
 from scgcnet.data.gvlm import check_gvlm, notes_gvlm, open_gvlm, write_fake_gvlm
 from scgcnet.data.hrgldd import check_hrgldd, notes_hrgldd, open_hrgldd
 from scgcnet.data.landslide4sense import check_landslide4sense, notes_landslide4sense, open_landslide4sense
-from scgcnet.data.landslide4sense_h5 import check_landslide4sense_h5, open_landslide4sense_h5
+from scgcnet.data.landslide4sense_h5 import (
+    check_landslide4sense_h5,
+    notes_landslide4sense_h5,
+    open_landslide4sense_h5,
+)
 from scgcnet.data.sample import (
     PARTS,
     DatasetError,
@@ -101,9 +105,11 @@ SOURCES = {
     "landslide4sense": Source(
         open_landslide4sense, check_landslide4sense, write_fake_landslide4sense, notes_landslide4sense
     ),
-    "landslide4sense_h5": Source(open_landslide4sense_h5, check_landslide4sense_h5, write_fake_landslide4sense_h5),
+    "landslide4sense_h5": Source(
+        open_landslide4sense_h5, check_landslide4sense_h5, write_fake_landslide4sense_h5, notes_landslide4sense_h5
+    ),
     "amunet": Source(open_amunet, check_amunet),
-    "folder": Source(open_folder, check_folder, write_fake_folder),
+    "folder": Source(open_folder, check_folder, write_fake_folder, notes_folder),
     "synthetic": Source(open_synthetic, check_synthetic),
 }
 

@@ -325,7 +325,7 @@ def report(found: Audit) -> str:
         lines.append(f"{part.part:<8}{part.images:>8}{part.pixels / 1e6:>12.1f}{part.landslide:>11.2%}")
 
     count = len(found.copies)
-    lines += ["", f"Exact copies: {f'{count} groups of images have the same pixels' if count else 'none'}."]
+    lines += ["", f"Exact copies: {f'{_groups(count)} of images with the same pixels' if count else 'none'}."]
     if any(len(set(group.parts) - {UNUSED}) > 1 for group in found.copies):
         lines.append("  NOTE: copies of one image lie in different parts.")
     lines += _some([(group.names, group.parts, _differ(group.differing)) for group in found.copies])
@@ -344,7 +344,7 @@ def report(found: Audit) -> str:
     count = len(found.ground)
     across = [pair for pair in found.ground if pair.across]
     text = f"{count} pairs of images, {len(across) or 'none'} of them across parts" if count else "none"
-    how = "by the places of the tiles" if found.known_places else "at any shift"
+    how = "by the places of the tiles, or of whole copies" if found.known_places else "at any shift"
     lines += ["", f"Ground shared pixel by pixel, {how}: {text}."]
     if count:
         pixels, differing = (sum(getattr(pair, kind) for pair in found.ground) for kind in ("pixels", "differing"))
@@ -357,7 +357,13 @@ def report(found: Audit) -> str:
     for seen in found.seen:
         touched = f"{seen.touched} of {seen.images}"
         lines.append(f"{seen.part:<8}{seen.before:<9}{seen.share:>14.2%}{touched:>20}{seen.mostly:>20}")
+    if near_across := sum(len(set(near.parts) - {UNUSED}) > 1 for near in found.near):
+        lines.append(f"Near copies are not counted here; of those pairs {near_across} lie across parts.")
     return "\n".join(lines)
+
+
+def _groups(count: int) -> str:
+    return f"{count} group{'s' * (count != 1)}"
 
 
 def _some(found: Sequence[tuple[Sequence[str], Sequence[Place], str]]) -> list[str]:

@@ -21,7 +21,7 @@ import os
 import re
 import unicodedata
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from typing import Any
 from tqdm import tqdm
 
 from scgcnet.data.bijie import SUFFIXES
-from scgcnet.data.images import Pair, PairDataset, faults_of, list_files, match_stems, require_no_faults, stamp
+from scgcnet.data.images import Pair, PairDataset, list_files, look_at, match_stems, require_no_faults, stamp
 from scgcnet.data.overlap import Overlap, find_overlap, quadrants_of_files
 from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Split, data_root, kind_of
 from scgcnet.data.splits import Box, blocked_split, random_split, seeded
@@ -149,7 +149,7 @@ class Cld(PairDataset):
                     split |= self._grouped_split(indices, own)
             except DatasetError as error:
                 raise DatasetError(
-                    f"{home} cannot be divided so: {error} Else complete its download, take its folder away, or name a "
+                    f"{home} cannot be divided so: {error} Or complete its download, take its folder away, or name a "
                     "CSV file of your own."
                 ) from error
         return split
@@ -194,8 +194,18 @@ def check_cld(root: Path | None = None) -> list[str]:
         pairs, faults = _pairs(_require_folder(root))
     except DatasetNotFoundError as error:
         return [str(error)]
+    landslide: dict[str, list[float]] = defaultdict(list)
     for pair in tqdm(pairs, desc="checking", unit="tile", disable=None):
-        faults += faults_of(pair)
+        found, mask = look_at(pair)
+        faults += found
+        if mask is not None:
+            landslide[pair.site].append(float(mask.mean()))
+    for site, shares in landslide.items():
+        if (share := sum(shares) / len(shares)) > 0.5:
+            faults.append(
+                f"{site}: the masks call {share:.0%} of the pixels landslide. The pictures in `label` show landslides "
+                "black, so they are no masks; copy the folder `mask` of the archive."
+            )
     return faults
 
 
@@ -281,8 +291,13 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
 
 def _folders(folder: Path) -> Iterator[tuple[Path, bool]]:
     """The folders in which to look, and whether each holds `img`; below one that does there is nothing to look for."""
+    seen: set[str] = set()
     for path, below, _ in os.walk(folder, followlinks=True):
         place = Path(path)
+        if (real := os.path.realpath(path)) in seen:  # a link to what was looked at already, perhaps in a circle
+            below.clear()
+            continue
+        seen.add(real)
         has_images = "img" in below
         yield place, has_images
         deep = len(place.relative_to(folder).parts) >= DEPTH or (has_images and place != folder)

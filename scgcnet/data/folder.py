@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Folder(PairDataset):
     def split(self, which: str) -> Split:
         """The split in `split.csv` as "0"; else, and without that file, one drawn 5:3:2, "random-SEED" or "SEED"."""
         path = self.folder / SPLIT_FILE
-        if which == "0" and path.exists():
+        if which == "0" and os.path.lexists(path):
             return read_split(path)
         return random_split(self.names, seeded(which, ("random",), self.dataset)[1])
 
@@ -96,23 +97,30 @@ def check_folder(root: Path | None = None) -> list[str]:
     except DatasetNotFoundError as error:
         return [str(error)]
     pairs, faults = _find_pairs(folder)
-    values: list[set[int]] = []
     for pair in pairs:
-        more, of_mask = _check(pair)
-        faults += more
-        values.append(of_mask)
-    hiding = sum(255 in of_mask for of_mask in values)
-    if hiding and not any(1 in of_mask for of_mask in values):
-        faults.append(
-            f"{pairs[0].mask.parent}: no mask has a landslide, but {hiding} have no-data. If the no-data value of a "
-            "file is that of landslides, take it off: rio edit-info --unset-nodata FILE."
-        )
-    if pairs and (folder / SPLIT_FILE).exists():
+        faults += _check(pair)
+    if pairs and os.path.lexists(folder / SPLIT_FILE):
         try:
             split_indices([pair.name for pair in pairs], read_split(folder / SPLIT_FILE), str(folder / SPLIT_FILE))
         except DatasetError as error:
             faults.append(str(error))
     return faults
+
+
+def notes_folder(root: Path | None = None) -> list[str]:
+    """Return what is no fault but should be known: masks whose no-data may be landslides."""
+    hiding = []
+    for pair in _find_pairs(_require_folder(root))[0]:
+        with contextlib.suppress(DatasetError):  # a fault
+            mask = read_any_mask(pair.mask)[0]
+            if 255 in mask and 1 not in mask:
+                hiding.append(pair.mask.name)
+    if not hiding:
+        return []
+    return [
+        f"folder: {len(hiding)} masks have no-data and no landslide, such as {hiding[0]}. If 255 stands for landslides "
+        "there, take the no-data value off: rio edit-info --unset-nodata FILE."
+    ]
 
 
 def write_fake_folder(root: Path, n: int, seed: int) -> Path:
@@ -185,8 +193,8 @@ def _joined(
     return Sample(pair.name, pixels, truth, of_image.resolution if of_image else None)
 
 
-def _check(pair: Pair) -> tuple[list[str], set[int]]:
-    """What is wrong with a pair, both files whatever the first one says; and the values of its mask."""
+def _check(pair: Pair) -> list[str]:
+    """What is wrong with a pair, both files whatever the first one says."""
     faults: list[str] = []
     decoded: list[Any] = []
     for read, file in ((read_any_image, pair.image), (read_any_mask, pair.mask)):
@@ -194,10 +202,9 @@ def _check(pair: Pair) -> tuple[list[str], set[int]]:
             decoded.append(read(file))
         except DatasetError as error:
             faults.append(str(error))
-    if faults:
-        return faults, set()
-    try:
-        _joined(pair, *decoded)
-    except DatasetError as error:
-        faults.append(str(error))
-    return faults, set(np.unique(decoded[1][0]).tolist())
+    if not faults:
+        try:
+            _joined(pair, *decoded)
+        except DatasetError as error:
+            faults.append(str(error))
+    return faults

@@ -26,7 +26,7 @@ from PIL import Image
 
 from scgcnet.data.cache import decoded
 from scgcnet.data.generated import write_folder
-from scgcnet.data.images import LOSSLESS, LOSSY, Pair, Stamp, binary_mask, require_no_faults, stamp
+from scgcnet.data.images import AGAIN, LOSSLESS, LOSSY, Pair, Stamp, binary_mask, require_no_faults, stamp
 from scgcnet.data.rasters import decoding
 from scgcnet.data.sample import (
     DatasetError,
@@ -136,7 +136,9 @@ def check_gvlm(root: Path | None = None) -> list[str]:
         for file, read in ((pair.image, _picture), (pair.mask, _truth)):
             try:
                 shapes.append(_shape(file))
-                read(file, shapes[-1])
+                pixels = read(file, shapes[-1])
+                if read is _truth and not pixels.any():
+                    faults.append(f"{file}: the mask is empty, but every site of GVLM has landslides. {AGAIN}")
             except DatasetError as error:
                 faults.append(str(error))
         if len(set(shapes)) == 2:
@@ -204,9 +206,12 @@ def write_fake_gvlm(root: Path, n: int, seed: int) -> Path:
 
 def _require_folder(root: Path | None) -> Path:
     place = (data_root() if root is None else Path(root)).absolute()
-    for name in FILES:
-        if (place / name).is_dir():
-            return place / name
+    folders = [place / name for name in FILES if (place / name).is_dir()]
+    for folder in folders:
+        if any(folder.iterdir()):
+            return folder
+    if folders:
+        return folders[0]
     raise DatasetNotFoundError(
         f"GVLM 1.0 (this, or {CHANGE_FOLDER})",
         place / FOLDER,
@@ -221,7 +226,9 @@ def _find_pairs(folder: Path) -> tuple[tuple[Pair, ...], list[str]]:
     pairs: dict[str, Pair] = {}
     faults: list[str] = []
     try:
-        found = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and (p.is_dir() or p.is_symlink()))
+        found = sorted(
+            p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")) and (p.is_dir() or p.is_symlink())
+        )
     except OSError as error:
         return (), [f"{folder} cannot be read ({error.strerror}); unpack the download again."]
     for place in found:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scgcnet.data.arrays import require_bands, to_8_bits, zero_one_mask
-from scgcnet.data.images import AGAIN, Pair, Stamp, require_no_faults, stamp
+from scgcnet.data.images import AGAIN, Pair, Stamp, require_file, require_no_faults, stamp
 from scgcnet.data.sample import (
     PARTS,
     DatasetError,
@@ -170,6 +170,8 @@ def _mapped(file: Path) -> Mapped:
     Raises:
         DatasetError: the file is missing, damaged, or of another shape or type.
     """
+    if file.exists():
+        require_file(file)
     try:
         # Pickled objects could run anything when they are loaded, so they never are.
         array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -185,6 +187,8 @@ def _mapped(file: Path) -> Mapped:
     if not isinstance(array, np.memmap) or array.ndim != 4 or array.shape[1:] != shape or not len(array):
         found = array.shape if isinstance(array, np.memmap) else "an archive of arrays"
         raise DatasetError(f"{file}: the shape must be (N, {', '.join(map(str, shape))}), found {found}. {AGAIN}")
+    if array.offset + array.nbytes != file.stat().st_size:  # a damaged head moves every pixel
+        raise DatasetError(f"{file}: its head and its size disagree, it is damaged. {AGAIN}")
     if array.dtype.kind not in kinds:
         wanted = "floating-point numbers" if of_images else "numbers or truth values"
         raise DatasetError(f"{file}: there must be {wanted} in it, not {array.dtype}. {AGAIN}")
@@ -193,7 +197,12 @@ def _mapped(file: Path) -> Mapped:
 
 def _image(images: Mapped, index: int, bands: Sequence[int] = RGB) -> NDArray[np.uint8]:
     """One image in 8 bits, (128, 128, C)."""
-    return to_8_bits(np.array(images[index]), WHITE, bands, f"{images.filename}, tile {index}")
+    values, name = np.array(images[index]), f"{images.filename}, tile {index}"
+    if not 0 <= np.nan_to_num(np.median(values)) <= 1:
+        raise DatasetError(
+            f"{name}: half of its values are not between 0 and 1, so they are not scaled as published. {AGAIN}"
+        )
+    return to_8_bits(values, WHITE, bands, name)
 
 
 def _mask(masks: Mapped, index: int) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from scgcnet.data.sample import DatasetError, Kind, Sample, WholeDataset
 
@@ -18,6 +18,7 @@ from scgcnet.data.sample import DatasetError, Kind, Sample, WholeDataset
 LOSSLESS = {"PNG": (".png",), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp",)}
 LOSSY = {"JPEG": (".jpg", ".jpeg")}
 AGAIN = "Copy the file again from the download."
+ORIENTATION = 0x0112  # the tag by which a camera says how it was held
 PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
 
 
@@ -129,16 +130,21 @@ def read_pair(pair: Pair) -> Sample:
 
 def faults_of(pair: Pair) -> list[str]:
     """What is wrong with an image and its mask: both are looked at, whatever the first one says."""
+    return look_at(pair)[0]
+
+
+def look_at(pair: Pair) -> tuple[list[str], NDArray[np.uint8] | None]:
+    """The same, and the mask where it can be read."""
     faults: list[str] = []
-    shapes: list[tuple[int, ...]] = []
+    found: dict[Path, NDArray[np.uint8]] = {}
     for read, file in ((read_image, pair.image), (read_mask, pair.mask)):
         try:
-            shapes.append(read(file).shape[:2])
+            found[file] = read(file)
         except DatasetError as error:
             faults.append(str(error))
-    if len(set(shapes)) == 2:
-        faults.append(_size_fault(pair.image, shapes[0], pair.mask, shapes[1]))
-    return faults
+    if len(found) == 2 and found[pair.image].shape[:2] != found[pair.mask].shape:
+        faults.append(_size_fault(pair.image, found[pair.image].shape, pair.mask, found[pair.mask].shape))
+    return faults, found.get(pair.mask)
 
 
 def read_image(path: Path, formats: Collection[str] = tuple(LOSSLESS)) -> NDArray[np.uint8]:
@@ -221,15 +227,26 @@ def _size_fault(image_path: Path, image: tuple[int, ...], mask_path: Path, mask:
     )
 
 
+def require_file(path: Path) -> None:
+    """Raises DatasetError for what is no file, or a link that leads to none: a pipe would keep a reader waiting."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is not a file, or leads to none; put the file of the download there.")
+
+
 def verified(path: Path) -> BytesIO:
     """A file's bytes. A PNG's are held against its checksums, which Pillow's decoder does not look at.
 
     TIFF, WebP and BMP have none: a flipped bit in them may go unnoticed.
 
     Raises:
-        OSError, SyntaxError: the file cannot be read, or a checksum is wrong; and whatever else Pillow makes of damage.
+        DatasetError: it is no file, or cannot be read.
+        SyntaxError: a checksum is wrong; and whatever else Pillow makes of damage.
     """
-    content = BytesIO(path.read_bytes())
+    require_file(path)
+    try:
+        content = BytesIO(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}). {AGAIN}") from error
     if content.getvalue()[: len(PNG)] == PNG:
         with Image.open(content, formats=("PNG",)) as file:
             file.verify()
@@ -251,10 +268,17 @@ def _decode(path: Path, formats: Collection[str]) -> tuple[NDArray[np.uint8], st
                     )
                 if min(file.size) < 2:  # a placeholder, which would be stretched to the network's size
                     raise DatasetError(f"{path} has {file.width}x{file.height} px, which shows nothing. {AGAIN}")
+                if file.getexif().get(ORIENTATION, 1) != 1:
+                    raise DatasetError(
+                        f"{path}: the file says that it is to be turned when shown, so nobody can tell which way its "
+                        f"partner lies. {AGAIN}"
+                    )
                 array = np.array(file, dtype=np.uint8)
                 mode = file.mode
     except DatasetError:
         raise
+    except UnidentifiedImageError:  # whose message names an object in memory
+        raise DatasetError(f"{path} cannot be decoded, it is damaged or no picture. {AGAIN}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DatasetError(
             f"{path}: the file claims more than {Image.MAX_IMAGE_PIXELS} pixels, which Pillow refuses as a "

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scgcnet.data.arrays import require_bands, to_8_bits, zero_one_mask
-from scgcnet.data.images import AGAIN, Pair, PairDataset, Stamp, list_files, require_no_faults, stamp
+from scgcnet.data.images import AGAIN, Pair, PairDataset, Stamp, list_files, require_file, require_no_faults, stamp
 from scgcnet.data.sample import (
     PARTS,
     UNUSED,
@@ -195,6 +195,9 @@ def _mask(file: Path) -> NDArray[np.uint8]:
     return zero_one_mask(_read(file, "mask", (SIZE, SIZE), "fbui"), str(file))
 
 
+_KINDS = {"f": "floating-point numbers", "fbui": "numbers or truth values"}
+
+
 def _read(file: Path, key: str, shape: tuple[int, ...], kinds: str) -> NDArray[Any]:
     """Read one array of an HDF5 file.
 
@@ -202,6 +205,7 @@ def _read(file: Path, key: str, shape: tuple[int, ...], kinds: str) -> NDArray[A
         DatasetError: the file is damaged, or has no array of that name, shape and type.
     """
     h5py = require_h5py()
+    require_file(file)
     try:
         with h5py.File(file, "r") as content:
             array = content.get(key)
@@ -210,7 +214,7 @@ def _read(file: Path, key: str, shape: tuple[int, ...], kinds: str) -> NDArray[A
             # Looked at before it is read: damage can make the array claim any size.
             if array.shape != shape or array.dtype.kind not in kinds:
                 raise DatasetError(
-                    f"{file}: {key!r} must hold numbers of the shape {shape}, found {array.dtype} of the shape "
+                    f"{file}: {key!r} must hold {_KINDS[kinds]} of the shape {shape}, found {array.dtype} of the shape "
                     f"{array.shape}. {AGAIN}"
                 )
             return np.asarray(array[()])

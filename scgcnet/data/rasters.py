@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from scgcnet.data.images import PNG, read_mask, verified
+from scgcnet.data.images import ORIENTATION, PNG, read_mask, require_file, verified
 from scgcnet.data.sample import DatasetError
 
 PERCENTILES = (2, 98)  # become 0 and 255
@@ -34,7 +34,6 @@ LEAST_SIDE = 16  # pixels; a smaller picture shows nothing to map, and is more l
 HUGE = 1e30  # floating-point values from here on stand for no data, such as an undeclared -3.4e38
 TOLERANCE = 0.01  # pixels by which the corners of an image and its mask may differ on the ground
 
-_ORIENTATION = 0x0112  # Exif's tag
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
@@ -79,6 +78,8 @@ def decoding(path: Path) -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
+    except UnidentifiedImageError:  # whose message names an object in memory
+        raise DatasetError(f"{path} cannot be decoded, it is damaged or no picture. Copy it again.") from None
     except Exception as error:  # damage leads the libraries into errors of any kind, TypeError among them
         raise DatasetError(f"{path} cannot be decoded, it is truncated or damaged ({error}). Copy it again.") from error
 
@@ -123,7 +124,7 @@ def read_any_mask(path: Path) -> tuple[NDArray[np.uint8], Place | None]:
     value of 0, which many programs write by themselves, is taken for "no landslide".
 
     Raises:
-        DatasetError: as `images.read_mask`; or rasterio is needed and not there.
+        DatasetError: as `images.read_mask`; the no-data value is 1; or rasterio is needed and not there.
     """
     driver = _driver(path)
     if driver is None:
@@ -134,6 +135,8 @@ def read_any_mask(path: Path) -> tuple[NDArray[np.uint8], Place | None]:
         values = source.read(1)
         known = np.ones(values.shape, bool) if source.nodata == 0 else source.read_masks(1) > 0
         known &= ~np.isnan(values)
+        if source.nodata == 1:
+            raise DatasetError(f"{path}: its no-data value is 1, that of landslides: rio edit-info --unset-nodata FILE")
         mask = _binary(path, values, known)
         place = _place(source)
     mask.setflags(write=False)
@@ -155,8 +158,7 @@ def _binary(path: Path, values: NDArray[Any], known: NDArray[np.bool_]) -> NDArr
 
 def _driver(path: Path) -> str | None:
     """GDAL's name of the format where rasterio is to read the file, None where Pillow is."""
-    if not path.is_file():  # a pipe would keep us waiting
-        raise DatasetError(f"{path} is not a file; remove it, or put the picture there.")
+    require_file(path)
     try:
         with path.open("rb") as file:
             head = file.read(25)
@@ -171,7 +173,7 @@ def _by_pillow(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     with decoding(path), Image.open(verified(path), formats=("PNG", "JPEG", "WEBP")) as file:
         if file.mode not in _MODES:
             raise DatasetError(f"{path}: an image must be grey or RGB, this one is {file.mode}. Save it as RGB.")
-        if file.getexif().get(_ORIENTATION, 1) != 1:
+        if file.getexif().get(ORIENTATION, 1) != 1:
             raise DatasetError(
                 f"{path}: its Exif data says that it is to be turned when shown, so nobody can tell which way its mask "
                 "lies. Save the image as it is shown, without that entry."

@@ -47,7 +47,7 @@ def read_split(path: Path) -> Split:
     if not path.is_file():
         raise DatasetError(f"{path}: no such split file; it is a CSV file with the columns name,part.")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             if reader.fieldnames != ["name", "part"]:
                 raise DatasetError(f"{path}: the columns must be name,part, not {reader.fieldnames}.")

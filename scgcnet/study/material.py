@@ -47,12 +47,12 @@ def open_material(spec: Run) -> Material:
     from scgcnet.data import DatasetError, Merged, Subset, data_sha256, open_dataset, open_whole, split_sha256
     from scgcnet.data.splits import split_hash
 
-    names = spec.config["train_datasets"]
-    train, val = ([open_dataset(name, spec.split, part) for name in names] for part in ("train", "val"))
     kinds = {name: open_whole(name).kind for name in datasets_of(spec)}
     if len(set(kinds.values())) > 1:
         made_up = ", ".join(name for name, kind in kinds.items() if kind == "synthetic")
         raise DatasetError(f"{spec.run_id}: of its data sets {made_up} is made up and others are not: get it, too")
+    names = spec.config["train_datasets"]
+    train, val = ([open_dataset(name, spec.split, part) for name in names] for part in ("train", "val"))
     splits = {name: split_sha256(name, spec.split) for name in datasets_of(spec)}
     if spec.increment is not None:
         whole, split = open_whole(spec.dataset), _increment_split(spec)

@@ -103,7 +103,7 @@ def test_exact_copies_and_masks_that_disagree(tmp_path: Path) -> None:
     assert found.seen[0] == Seen("test", "train", 2, 1, 1, 0.5)
     assert (found.quadrants, found.quadrants_across) == (4, 4)
     text = report(found)
-    assert "Exact copies: 2 groups of images have the same pixels." in text
+    assert "Exact copies: 2 groups of images with the same pixels." in text
     assert "NOTE: copies of one image lie in different parts." in text
     assert "a (train), b (test): masks differ on 25.00% of the pixels" in text
     assert "c (val), d (val): masks agree" in text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -241,3 +242,42 @@ def test_a_damaged_file_gives_an_image_of_its_kind_or_one_error(tmp_path: Path, 
             assert str(path) in str(error)
         else:
             assert array.dtype == np.uint8 and array.ndim == shape
+
+
+def test_no_flipped_bit_of_a_png_goes_unnoticed(write_bijie: Write) -> None:
+    root = write_bijie(NAMES)
+    file = mask_file(root, "df003")
+    content, truth = file.read_bytes(), open_bijie(root)[0].mask
+    errors = 0
+    for place in range(8, len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        try:
+            np.testing.assert_array_equal(read_mask(file), truth)
+        except DatasetError as error:
+            assert str(file) in str(error)
+            errors += 1
+    assert errors >= len(content) - 20  # all but the signature, which the range leaves out, and the closing chunk
+
+
+def test_a_pipe_is_not_waited_for(write_bijie: Write) -> None:
+    root = write_bijie(NAMES)
+    mask_file(root, "df003").unlink()
+    os.mkfifo(mask_file(root, "df003"))
+    assert "df003.png is not a file, or leads to none" in the_error(root)
+
+
+def test_a_placeholder_of_one_pixel(write_bijie: Write) -> None:
+    root = write_bijie(NAMES)
+    Image.new("RGB", (1, 1)).save(image_file(root, "df003"))
+    Image.new("L", (1, 1)).save(mask_file(root, "df003"))
+    assert "df003.png has 1x1 px, which shows nothing" in the_error(root)
+
+
+def test_a_mask_that_is_to_be_turned(write_bijie: Write) -> None:
+    root = write_bijie(NAMES)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(picture(0)[1]).save(mask_file(root, "df003"), exif=exif)
+    assert "df003.png: the file says that it is to be turned when shown" in the_error(root)

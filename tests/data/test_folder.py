@@ -23,6 +23,7 @@ from scgcnet.data import (
     check_dataset,
     data_root,
     dataset_available,
+    dataset_notes,
     open_dataset,
     write_fake,
 )
@@ -208,13 +209,15 @@ def test_landslides_that_a_no_data_value_hides(tmp_path: Path) -> None:
         image, mask = picture(index, H, W)
         Image.fromarray(image).save(tmp_path / "images" / f"{name}.png")
         write_raster(tmp_path / "masks" / f"{name}.tif", mask * np.uint8(255), nodata=255 if name != "b" else None)
-    assert check_folder(tmp_path) == []  # b has its landslide
-    write_raster(tmp_path / "masks/b.tif", np.zeros((H, W), np.uint8))
-    (fault,) = check_folder(tmp_path)
-    assert "masks: no mask has a landslide, but 2 have no-data" in fault
+    assert check_folder(tmp_path) == []
+    (note,) = dataset_notes("folder", tmp_path)
+    assert "2 masks have no-data and no landslide, such as a.tif." in note
     for name in "ac":
         write_raster(tmp_path / "masks" / f"{name}.tif", np.zeros((H, W), np.uint8))
-    assert check_folder(tmp_path) == []  # landslide-free images, to count false alarms
+    assert dataset_notes("folder", tmp_path) == []  # landslide-free images, to count false alarms
+    write_raster(tmp_path / "masks/a.tif", np.eye(H, W, dtype=np.uint8), nodata=1)
+    (fault,) = check_folder(tmp_path)
+    assert "a.tif: its no-data value is 1, that of landslides" in fault
 
 
 def test_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:

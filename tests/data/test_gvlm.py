@@ -57,6 +57,9 @@ def site(name: str, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, n
     return rng.integers(0, 256, (*shape, 3), dtype=np.uint8), mask
 
 
+EMPTY = "Big Sur_United States/ref.png"  # of the sites below, this one has no landslide
+
+
 def save(pixels: np.ndarray, path: Path) -> None:
     Image.fromarray(pixels).save(path, compress_level=1)
 
@@ -108,7 +111,8 @@ def test_windows_make_up_the_sites(tmp_path: Path, layout: str, scale: int) -> N
     # Every pixel of a site counts once, and nothing else counts.
     counted = sum(int((sample.mask != 255).sum()) for sample in data)
     assert counted == sum(height * width for height, width in PLACES.values())
-    assert check_dataset("gvlm", tmp_path) == []
+    (fault,) = check_dataset("gvlm", tmp_path)
+    assert fault.startswith(f"{tmp_path / layout / EMPTY}: the mask is empty, but every site of GVLM has landslides")
 
 
 def test_beyond_the_picture_is_nothing(tmp_path: Path) -> None:
@@ -195,7 +199,7 @@ def test_a_full_disk_is_no_fault(
 
     monkeypatch.setattr("os.fsync", full)
     np.testing.assert_array_equal(open_gvlm(tmp_path)[0].image, site("A Luoi_Vietnam")[0][:512, :512])
-    assert check_gvlm(tmp_path) == []
+    assert [EMPTY in fault for fault in check_gvlm(tmp_path)] == [True]
     assert "kept in memory" in capsys.readouterr().err
     assert not list((tmp_path / "cache").glob("*.npy"))
 
@@ -212,7 +216,8 @@ def test_a_folder_that_is_no_site_and_one_site_twice(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / FOLDER / ".git").mkdir()
     (tmp_path / FOLDER / "readme.txt").touch()
-    assert check_gvlm(tmp_path) == []
+    (tmp_path / FOLDER / "__MACOSX").mkdir()
+    assert [EMPTY in fault for fault in check_gvlm(tmp_path)] == [True]
     (tmp_path / FOLDER / "Wenchuan_China").mkdir()
     assert f"{tmp_path / FOLDER / 'Wenchuan_China'} is none of the sites of GVLM" in the_error(tmp_path)
     (tmp_path / FOLDER / "Wenchuan_China").rmdir()
@@ -241,7 +246,7 @@ def test_missing_folder_and_missing_files(tmp_path: Path) -> None:
 def test_sites_that_are_not_there_are_told_but_no_fault(tmp_path: Path) -> None:
     (note,) = notes_gvlm(write(tmp_path))
     assert note.startswith("gvlm: 14 of 17 sites are not there: Asakura_Japan, Askja_Iceland, ")
-    assert "Kaikoura" not in note and check_gvlm(tmp_path) == []
+    assert "Kaikoura" not in note and len(check_gvlm(tmp_path)) == 1
     for folder in SITES.values():
         if not (tmp_path / FOLDER / folder).exists():
             (tmp_path / FOLDER / folder).symlink_to(tmp_path / FOLDER / "Big Sur_United States")
@@ -312,7 +317,7 @@ def test_check_lists_every_fault(tmp_path: Path) -> None:
     (root / FOLDER / "Osh").mkdir()
     (root / FOLDER / IMAGE).write_bytes(b"")
     save(np.full((600, 1100), 3, np.uint8), root / FOLDER / MASK)
-    save(np.zeros((9, 9), np.uint8), root / FOLDER / "Big Sur_United States" / "ref.png")
+    save(np.ones((9, 9), np.uint8), root / FOLDER / "Big Sur_United States" / "ref.png")
     faults = check_gvlm(root)
     expected = ["Nowhere_Atlantis is none", "Osh has no im.png", "im.png cannot be decoded", "found 3", "is 9x9 px"]
     for words in expected:
@@ -390,3 +395,9 @@ def test_a_damaged_file_gives_a_sample_or_one_error(tmp_path: Path, which: str, 
     else:
         assert sample.image.shape == (512, 512, 3) and sample.mask.shape == (512, 512)
         assert set(np.unique(sample.mask)) <= {0, 1, 255}
+
+
+def test_an_empty_layout_does_not_hide_the_other(tmp_path: Path) -> None:
+    write(tmp_path, CHANGE_FOLDER)
+    (tmp_path / FOLDER).mkdir()
+    assert len(open_gvlm(tmp_path)) == 9

@@ -250,3 +250,22 @@ def test_notes_tell_other_counts(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert notes_hrgldd(root) == []
     with pytest.raises(DatasetNotFoundError):
         notes_hrgldd(root / "none")
+
+
+def test_a_head_that_does_not_fit_the_size(root: Path) -> None:
+    file = path(root, "trainX")
+    content = file.read_bytes()
+    file.write_bytes(content + bytes(999))
+    with pytest.raises(DatasetError, match=r"trainX\.npy: its head and its size disagree"):
+        open_hrgldd(root)
+    moved = bytearray(content)
+    moved[8] ^= 16  # the length of the head, so every pixel moves
+    file.write_bytes(moved)
+    with pytest.raises(DatasetError, match=r"trainX\.npy"):
+        open_hrgldd(root)
+
+
+def test_values_that_are_not_scaled(root: Path) -> None:
+    save(root, "trainX", np.load(path(root, "trainX")) * 10000)
+    assert all("not scaled as published" in fault for fault in check_dataset("hrgldd", root))
+    assert check_dataset("hrgldd", root)

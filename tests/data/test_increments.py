@@ -49,8 +49,11 @@ def test_increments_are_nested_and_the_test_part_is_fixed(slides: int, empty: in
     assert drawn(splits[0], "train") == set()
     for smaller, larger in pairwise(splits):
         assert drawn(smaller, "train") <= drawn(larger, "train")
-    assert drawn(splits[-1], "unused") == set()  # the largest increment is the pool
-    assert drawn(splits[-1], "train") | tests[0] == set(whole.names)
+    if by == "patch":  # the largest increment is the pool
+        assert drawn(splits[-1], "unused") == set()
+    else:  # whole sites are in the pool, which may hold more than a fifth
+        assert [len(drawn(split, "train")) for split in splits] == [round(len(whole) * p / 100) for p in PERCENTS]
+    assert drawn(splits[-1], "train") | drawn(splits[-1], "unused") | tests[0] == set(whole.names)
     if by == "site":
         site = dict(zip(whole.names, whole.sites, strict=True))
         assert not {site[name] for name in drawn(splits[-1], "train")} & {site[name] for name in tests[0]}
@@ -70,3 +73,10 @@ def test_what_cannot_be_drawn() -> None:
         increment_split(Tiles(10, 10), 21, 0)
     with pytest.raises(DatasetError, match="tiles has no sites to choose among"):
         increment_split(Tiles(10, 10), 5, 0, "site")
+
+
+def test_parts_are_no_sites() -> None:
+    whole = Tiles(10, 10, sites=True)
+    whole.sites = ("train", "test") * 10
+    with pytest.raises(DatasetError, match="has no sites to choose among; draw the increments by patch"):
+        increment_split(whole, 5, 0, "site")

@@ -158,7 +158,11 @@ def test_wrong_arrays(root: Path) -> None:
     image, mask = tile(1)
     for key, array, words in (
         ("image", image, "has no array 'img', only image."),
-        ("img", image[..., :3], "'img' must hold numbers of the shape (128, 128, 14), found float64 of the shape"),
+        (
+            "img",
+            image[..., :3],
+            "'img' must hold floating-point numbers of the shape (128, 128, 14), found float64 of the shape",
+        ),
         ("img", image.astype(np.uint16), "found uint16 of the shape (128, 128, 14)"),
         ("img", image.astype(np.complex128), "found complex128"),
         ("img", image.astype("S3"), "found |S3"),

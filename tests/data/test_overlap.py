@@ -44,8 +44,9 @@ def test_quadrants_are_told_apart_by_every_pixel() -> None:
     changed[15, 19, 2] ^= 1
     assert [a == b for a, b in zip(quadrants(changed).digests, found.digests, strict=True)] == [True, True, True, False]
     # The same bytes in another shape are other pixels.
-    square, flat = noise(4, 4), noise(2, 8, 1)
-    flat[0, :4] = square[:2, :2].reshape(4, 3)
+    square, flat = noise(8, 8), noise(4, 16, 1)
+    flat[:2, :8] = square[:4, :4].reshape(2, 8, 3)
+    assert all(quadrants(square).digests + quadrants(flat).digests)
     assert not set(quadrants(square).digests) & set(quadrants(flat).digests)
 
 

@@ -148,7 +148,8 @@ def test_no_data(tmp_path: Path, how: str) -> None:
     expected = np.where(valid[..., None], eight, 0)
     if how == "nodata":
         eight[~valid] = 0
-        eight[10, 10] = expected[10, 10] = (0, 5, 0)  # dark, not missing
+        eight[10, 10] = (9, 0, 9)  # what lacks one band is no picture
+        valid[10, 10], expected[10, 10] = False, 0
         write_raster(path, eight, nodata=0)
     elif how == "mask band":
         write_raster(path, eight, valid=valid)

@@ -230,6 +230,8 @@ def test_view_is_a_function_of_seed_epoch_and_index() -> None:
     again = TrainingView(Few(), TrainTransform(16), seed=1)
     for i in (3, 1, 0, 2):  # in any order
         assert torch.equal(again[1, i][0], second[i])
+    # A sample that is drawn again in an epoch looks different each time.
+    assert len({tuple(view[key][0].flatten().tolist()) for key in ((0, 1), (0, 1, 1), (0, 1, 2))}) == 3
     other = epoch_of(TrainingView(Few(), TrainTransform(16), seed=2), 0)
     assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 

@@ -11,6 +11,7 @@ from networks import NetworkTests
 from scgcnet import efficiency, zoo
 from scgcnet.model import ABLATIONS, CHOICES, DILATIONS, SCGCNetConfig
 from scgcnet.model.hmie import MSLE, SCFE
+from scgcnet.model.network import standardise
 
 
 class TestTiny(NetworkTests):
@@ -204,3 +205,17 @@ def test_a_standardised_input_does_not_depend_on_light() -> None:
         assert (network(images[:1]) - network(images)[:1]).abs().max() < 1e-4  # of its own alone
         plain = zoo.create_model("scgcnet", "tiny").eval()
         assert (plain(light) - plain(images)).abs().max() > 1e-2
+
+
+def test_standardising_leaves_the_canvas_out() -> None:
+    torch.manual_seed(0)
+    picture = torch.randn(1, 3, 20, 24) * torch.tensor([2.0, 0.1, 1.0])[:, None, None] + 3
+    canvas = torch.zeros(1, 3, 64, 64)
+    canvas[:, :, 5:25, 30:54] = picture
+    found = standardise(canvas)
+    torch.testing.assert_close(found[:, :, 5:25, 30:54], standardise(picture))
+    assert found.count_nonzero() == picture.numel()
+    torch.testing.assert_close(standardise(picture).mean(dim=(2, 3)), torch.zeros(1, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(standardise(picture).var(dim=(2, 3), correction=0), torch.ones(1, 3), rtol=2e-3, atol=0)
+    assert torch.equal(standardise(torch.zeros(2, 3, 4, 4)), torch.zeros(2, 3, 4, 4))
+    assert standardise(torch.full((1, 3, 4, 4), 5.0)).abs().max() < 1e-2

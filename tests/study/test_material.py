@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scgcnet.data import data_sha256, open_dataset, open_whole, split_sha256, write_fake
+from scgcnet.data import DatasetError, data_sha256, open_dataset, open_whole, split_sha256, write_fake
 from scgcnet.study.material import datasets_of, open_domains, open_material, open_test
 from scgcnet.study.plan import Increment, Run, load_plan
 from scgcnet.study.runner import run
@@ -89,3 +89,12 @@ def test_an_increment_goes_on_from_the_weights_of_the_first(project, spec):
     assert stored.domains["bijie"] != {}
     counts = stored.metrics["per_image"]["n"]
     assert counts == len(open_test(base))
+
+
+def test_made_up_images_beside_real_ones_are_refused(spec, fakes):
+    both = replace(spec, train=("bijie", "landslide4sense"))
+    assert open_material(both).kind == open_material(spec).kind == "synthetic"
+    (fakes / "Bijie-landslide-dataset" / "synthetic.json").unlink()  # what marks them
+    with pytest.raises(DatasetError, match="landslide4sense is made up and others are not: get it, too"):
+        open_material(replace(spec, train=("bijie",)))
+    assert open_material(spec).kind == "synthetic"

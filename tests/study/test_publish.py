@@ -38,6 +38,11 @@ def test_weights_are_published_with_their_threshold_and_card(project, tmp_path, 
     assert f"](../runs/{record.run_id}.json)" in text
     assert "- Landslide4Sense as RGB pictures" in text
     assert text.count("\n| ") == 1 + 2 + 3  # head, two ways of counting, three other parts
+    write_fake("bijie", tmp_path / "others", n=12, seed=5)
+    write_fake("landslide4sense", tmp_path / "others", n=15, seed=1)
+    monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "others"))
+    with pytest.raises(StoreError, match="the images at hand, or their split, are not those that it was trained with"):
+        publish(spec.run_id, "tiny-two")
     (project / "build" / "weights" / f"{spec.run_id}.safetensors").unlink()
     path.unlink()
     with pytest.raises(StoreError, match="are not at hand: run it again with --force"):

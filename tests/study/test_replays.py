@@ -7,7 +7,7 @@ import pytest
 from scgcnet.data import write_fake
 from scgcnet.study import store
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan import PlanError, load_plan
 from scgcnet.study.replays import REPLAYS, Replay, read_replays
 from scgcnet.study.runner import replay, run
 
@@ -42,6 +42,8 @@ def test_other_numbers_are_told_and_nothing_is_noted(project, stored):
     assert replay(other, 1, progress=False).startswith(f"epoch 0, loss: {first['loss']} for ")
     # An epoch that is not trained is not compared.
     assert replay(replace(stored, history=[first, {**others[0], "loss": 0.0}]), 1, progress=False) is None
+    with pytest.raises(PlanError, match="-1 epochs cannot be replayed"):
+        replay(stored, -1, progress=False)
     assert replay(replace(stored, data_sha256="2" * 64), 1, progress=False) == "the images or their split are others"
     assert len(read_replays(project)) == 1
 

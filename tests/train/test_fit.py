@@ -90,7 +90,7 @@ def test_auxiliary_heads_learn_under_the_same_loss_with_their_weight() -> None:
     torch.testing.assert_close(task.training_step((images, mask), 0), expected)
     task.eval()
     task.on_validation_epoch_start()
-    task.validation_step((images, mask), 0)
+    task.validation_step((images, mask, torch.zeros(len(images), dtype=torch.int64)), 0)
     torch.testing.assert_close(task._val_losses[0], composite_loss(logits, mask))
 
 
@@ -297,6 +297,23 @@ def test_what_an_epoch_draws_from_several_data_sets(
     np.testing.assert_array_equal(order, epoch_order(sizes, counts, np.random.default_rng(3)))
 
 
+def test_a_sample_that_is_drawn_again_is_seen_otherwise(tmp_path: Path) -> None:
+    class Noted(Blobs):
+        def __getitem__(self, index: int) -> Sample:
+            drawn.append(index)
+            return super().__getitem__(index)
+
+    drawn: list[int] = []
+    config = replace(CONFIG, epochs=1, epoch_images=8)
+    sampler = _EpochSampler([3], config, 0, lambda: 0, 0, 1)
+    keys = list(sampler)
+    assert len(keys) == len(set(keys)) == 8
+    assert Counter(len(key) for key in keys) == {2: 3, 3: 5}
+    assert {key[2:] for key in keys} == {(), (1,), (2,)}
+    fit(tiny(), Noted(3), Blobs(2), config, 0, tmp_path, False)
+    assert drawn == [key[1] for key in keys]
+
+
 def test_validation_of_several_data_sets_is_their_mean(tmp_path: Path) -> None:
     first, second = Blobs(4), Blobs(2)
     second.dataset = "few"
@@ -320,6 +337,11 @@ def test_a_training_cut_short_has_the_epochs_of_the_whole(tmp_path: Path) -> Non
 def test_parts_that_cannot_train(train: int, val: int, message: str, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=message):
         fit(tiny(), Blobs(train), Blobs(val), CONFIG, 0, tmp_path, False)
+
+
+def test_an_epoch_smaller_than_a_batch_cannot_train(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="batch_size=2 is more than the 1 images of an epoch"):
+        fit(tiny(), Blobs(6), Blobs(2), replace(CONFIG, epoch_images=1), 0, tmp_path, False)
 
 
 class ByBrightness(nn.Module):
