@@ -161,7 +161,7 @@ def test_wrong_arrays(root: Path) -> None:
         (
             "img",
             image[..., :3],
-            "'img' must hold floating-point numbers of the shape (128, 128, 14), found float64 of the shape",
+            "'img' must hold floating-point numbers of the shape (128, 128, 14), found float64",
         ),
         ("img", image.astype(np.uint16), "found uint16 of the shape (128, 128, 14)"),
         ("img", image.astype(np.complex128), "found complex128"),
@@ -178,7 +178,7 @@ def test_wrong_arrays(root: Path) -> None:
     assert "has no array 'img', only nothing." in the_error(root)
     save(image_file(root, 1), "img", image)
     save(mask_file(root, 1), "mask", mask[..., None])
-    assert "'mask' must hold numbers of the shape (128, 128), found uint8" in the_error(root)
+    assert "'mask' must hold numbers or truth values of the shape (128, 128), found uint8" in the_error(root)
 
 
 def test_values_that_are_wrong(root: Path) -> None:
