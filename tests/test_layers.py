@@ -23,8 +23,10 @@ ROOMS = {
     "study": {"zoo", "data", "train", "efficiency", "peers"},
     "explain": {"zoo", "data", "train", "model", "efficiency"},
     "plots": {"study"},
+    "pretrained": {"zoo"},
     "bench": {"scan"},
-    "cli": {"data", "study", "peers", "bench"},
+    "bench_data": {"data", "train"},
+    "cli": {"data", "study", "peers", "bench", "bench_data"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from scgcnet.cli import main
 from scgcnet.data import write_fake
 from scgcnet.study import store
 from scgcnet.study.ledger import StoreError
@@ -46,6 +47,21 @@ def test_other_numbers_are_told_and_nothing_is_noted(project, stored):
         replay(stored, -1, progress=False)
     assert replay(replace(stored, data_sha256="2" * 64), 1, progress=False) == "the images or their split are others"
     assert len(read_replays(project)) == 1
+
+
+def test_the_command_replays_what_is_stale(project, stored, monkeypatch, capsys):
+    assert main(["study", "replay"]) == 0  # nothing real is stored
+    assert "0 replayed, none different" in capsys.readouterr().err
+    assert main(["study", "replay", "mars"]) == 2
+    assert "nothing is stored under 'mars'" in capsys.readouterr().err
+    monkeypatch.setattr(store, "load_all", lambda kind: [stored])
+    assert main(["study", "replay"]) == 0
+    captured = capsys.readouterr()
+    assert f"{stored.run_id}: the same" in captured.out + captured.err
+    assert "1 replayed, none different" in captured.err
+    other = replace(stored, history=[{**stored.history[0], "loss": 0.0}, *stored.history[1:]])
+    monkeypatch.setattr(store, "load_all", lambda kind: [other])
+    assert main(["study", "replay", stored.run_id]) == 1
 
 
 def test_a_damaged_ledger_is_one_error(project):
