@@ -9,7 +9,7 @@ import pandas as pd
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Table
 from scgcnet.study.store import Record, is_stale
-from scgcnet.study.tables import NOT_RUN, changes, refuse_synthetic
+from scgcnet.study.tables import NOT_RUN, SCORES, changes, refuse_synthetic
 
 #: How a tile belongs to a part, by the kind of split: scgcnet/data/amunet.py.
 LEAKS = {
@@ -118,21 +118,29 @@ def chosen_on_others(
 
 
 def domain_table(record: Record) -> Table:
-    """Scores of a run trained on several data sets, by data set and part."""
-    rows = [
-        {
-            "Data set": name,
-            "Part": part,
-            "Images": counts["n"],
-            "Seen in training": "its training part" if name in record.train_datasets else "no",
-            "IoU (%)": f"{counts_iou(counts):.2f}",
-            "Precision (%)": f"{100 * counts['tp'] / max(counts['tp'] + counts['fp'], 1):.2f}",
-            "Recall (%)": f"{100 * counts['tp'] / max(counts['tp'] + counts['fn'], 1):.2f}",
-        }
-        for name, parts in record.domains.items()
-        for part, counts in parts.items()
-    ]
-    return Table(pd.DataFrame(rows), f"{record.model} {record.size}, trained on {', '.join(record.train_datasets)}")
+    """Scores of a run on several data sets, by data set and part; without landslides, false alarms are all there is."""
+    from scgcnet.train import Confusion
+
+    rows = []
+    for name, parts in record.domains.items():
+        for part, counts in parts.items():
+            scores = Confusion(*(counts[key] for key in ("tp", "fp", "fn", "tn"))).scores()
+            shown = counts["tp"] + counts["fn"] > 0
+            rows.append(
+                {
+                    "Data set": name,
+                    "Part": part,
+                    "Images": counts["n"],
+                    "Seen in training": "its training part" if name in record.train_datasets else "no",
+                    **{
+                        SCORES[score][0]: f"{100 * scores[score]:.2f}" if shown else NONE
+                        for score in ("iou", "precision", "recall")
+                    },
+                    "False alarms": f"{100 * counts['fp'] / max(counts['fp'] + counts['tn'], 1):.2f}",
+                }
+            )
+    caption = f"{record.model} {record.size}, trained on {', '.join(record.train_datasets)}: scores, and the share of "
+    return Table(pd.DataFrame(rows), caption + "landslide-free pixels that it calls landslide (%)")
 
 
 def increment_table(plan: Plan, records: Sequence[Record]) -> list[Table]:

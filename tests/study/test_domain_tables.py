@@ -98,7 +98,15 @@ def test_domains_of_a_run(plan, unseen):
         "cld": "no",
         **dict.fromkeys(run.train, "its training part"),
     }
-    assert next(row for row in table if row["Data set"] == "bijie")["IoU (%)"] == "50.00"
+    bijie = next(row for row in table if row["Data set"] == "bijie")
+    assert (bijie["IoU"], bijie["Precision"], bijie["Recall"], bijie["False alarms"]) == (
+        "50.00", "50.00", "100.00", "33.33",
+    )  # fmt: skip
+    record = replace(
+        unseen(run, 20), domains={"bijie_negatives": {"test": {"n": 1, "tp": 0, "fp": 1, "fn": 0, "tn": 3}}}
+    )
+    (empty,) = rows(domain_table(record))
+    assert (empty["IoU"], empty["Recall"], empty["False alarms"]) == ("-", "-", "25.00")
 
 
 def test_increments_stand_in_their_order(plan, make_record):
