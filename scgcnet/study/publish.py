@@ -122,12 +122,19 @@ def _score_rows(record: Record) -> str:
         f"test part of {record.dataset}": record.metrics["resized"],
         f"test part of {record.dataset}, native size": record.metrics["pooled"],
     }
+    without = []
     for source, parts in record.domains.items():
         never = "" if source in record.train_datasets else " (never trained on)"
         for part, counts in parts.items():
-            scores = Confusion(*(counts[key] for key in ("tp", "fp", "fn", "tn"))).scores()
-            found.setdefault(f"{part} part of {source}{never}", scores)
-    return "\n".join(
+            what = f"{part} part of {source}{never}"
+            if counts["tp"] + counts["fn"]:
+                scores = Confusion(*(counts[key] for key in ("tp", "fp", "fn", "tn"))).scores()
+                found.setdefault(what, scores)
+            else:
+                share = counts["fp"] / (counts["fp"] + counts["tn"])
+                without.append(f"\nThe {what} has no landslides; {100 * share:.2f} % of its pixels are called so.")
+    rows = [
         f"| {what} | {' | '.join(f'{100 * scores[key]:.2f}' for key in ('precision', 'recall', 'f1', 'iou'))} |"
         for what, scores in found.items()
-    )
+    ]
+    return "\n".join([*rows, *without])

@@ -51,7 +51,10 @@ def test_weights_are_published_with_their_threshold_and_card(project, tmp_path, 
 
 def test_a_card_tells_what_was_never_seen(make_record):
     record = make_record(domains={"cld": {"test": {"n": 3, "tp": 1, "fp": 1, "fn": 2, "tn": 0}}})
+    record.domains["empty"] = {"val": {"n": 2, "tp": 0, "fp": 1, "fn": 0, "tn": 3}}
     text = card("tiny-x", record, 0.45, 0.7)
+    assert "\nThe val part of empty (never trained on) has no landslides; 25.00 % of its pixels are called so." in text
+    assert "| val part of empty" not in text
     assert "| test part of cld (never trained on) | 50.00 | 33.33 | 40.00 | 25.00 |" in text
     assert "**Threshold best on validation:** 0.45" in text
     assert "it has seen one district and one sensor" in text
