@@ -10,6 +10,7 @@ from scgcnet import zoo
 from scgcnet.data.splits import committed_split, read_split, split_hash
 from scgcnet.peers.catalogue import ENTRIES
 from scgcnet.study import store
+from scgcnet.study.domain_tables import left_out_runs, unseen_iou
 from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import load_plan
 from scgcnet.study.statistics import summarize
@@ -60,6 +61,23 @@ def test_the_readme_tells_who_leads_the_comparison() -> None:
     assert f"{leader} leads it with {first:.1f} %, the first four within {first - others[2]:.1f}." in readme
     own = next(r for r in RECORDS.values() if "bijie_iou" in r.claims and (r.split, r.seed) == (0, 0))
     assert f"it comes to {ious['scgcnet']:.1f} %, with its own to {100 * own.metrics['resized']['iou']:.1f} %" in readme
+
+
+def test_the_readme_tells_what_carries_over() -> None:
+    plan = load_plan(REPOSITORY / "study.yml")
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    new = [RECORDS[run.run_id] for run in plan.select("cpu") if run.dataset == "landslide4sense"]
+    home = next(record for record in new if "increment" not in record.config)
+    by_percent = {r.config["increment"]["percent"]: r for r in new if "increment" in r.config}
+    ious = [100 * record.metrics["resized"]["iou"] for record in (home, by_percent[0], by_percent[20])]
+    told = "comes to {:.1f} % when trained there, to {:.1f} % when trained on Bijie alone, and to {:.1f} % once a fifth"
+    assert told.format(*ious) in readme
+    recipes = left_out_runs(plan, "domains")
+    (colour,) = (runs for recipe, runs in recipes.items() if "tint" in recipe and "standardise" not in recipe)
+    unseen = [unseen_iou(RECORDS[run.run_id]) for run in colour.values()]
+    assert f"it comes to {min(unseen):.1f} to {max(unseen):.1f} % on the one left out" in readme
+    (multi,) = (record for record in RECORDS.values() if len(record.train_datasets) == 5)
+    assert f"gives up much at home for it: {100 * multi.metrics['resized']['iou']:.1f} % on Bijie" in readme
 
 
 def test_all_runs_on_the_same_data_saw_the_same_images_and_parts() -> None:
