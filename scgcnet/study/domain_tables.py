@@ -90,7 +90,7 @@ def left_out_runs(plan: Plan, profile: str) -> dict[str, dict[str, Run]]:
     """The planned runs of a profile that are tested on another data set than those trained on, by recipe and target."""
     recipes: dict[str, dict[str, Run]] = {}
     for run in plan.select(profile):
-        if run.dataset not in run.config["train_datasets"]:
+        if run.dataset not in run.config["train_datasets"] and run.increment is None:
             what = "one other alone" if len(run.train) == 1 else f"all others{changes(run, plan)}"
             what += f", seed {run.seed}" * (run.seed != 0)
             recipes.setdefault(what, {})[run.dataset] = run

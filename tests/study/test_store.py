@@ -168,7 +168,7 @@ def test_run_files_can_be_read_by_others(project, make_record):
     assert stat.S_IMODE(save(make_record()).stat().st_mode) == 0o644
 
 
-def test_stale_is_what_other_code_made(make_record):
+def test_stale_is_what_other_code_made(project, make_record):  # in which nothing was replayed
     assert not is_stale(make_record())
     assert is_stale(make_record(code_sha256="1" * 64))
 
