@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | claims | run | trials | replay | publish | chapter | reference | book"
+        required=True, metavar="list | status | claims | run | details | trials | replay | publish | chapter | reference | book"
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")
@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="compute again what is stored")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_study_run)
+    details = study.add_parser("details", help="count stored runs image by image, where that is missing")
+    details.add_argument("run_id", nargs="*", help="ids of stored runs (default: all whose weights are at hand)")
+    details.set_defaults(command=_study_details)
     trials = study.add_parser(
         "trials", help="show which learning rates won; with ids or a profile, try what is missing"
     )
@@ -226,6 +229,21 @@ def _study_run(options: argparse.Namespace) -> None:
     for spec in runs:
         record = run(spec, force=options.force, progress=not options.quiet)
         print(f"{record.file}  IoU {100 * record.metrics['resized']['iou']:.2f} %")
+
+
+def _study_details(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from scgcnet.study.details import find_details
+    from scgcnet.study.plan import load_plan
+    from scgcnet.study.runner import details_of, weights_for
+    from scgcnet.study.store import load_all
+
+    plan = load_plan()
+    missing = {record.run_id for record in load_all("real") if not find_details(record) and weights_for(record)}
+    wanted = [plan.find(name) for name in options.run_id] or [run for run in plan.runs if run.run_id in missing]
+    for spec in tqdm(wanted, desc="details", unit="run", disable=not wanted):
+        tqdm.write(details_of(spec).file)
 
 
 def _study_trials(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from scgcnet.data import open_dataset, open_whole
 from scgcnet.data.near import near_pairs, thumbnail
 from scgcnet.data.overlap import Quadrants, quadrants, shared_quadrants
-from scgcnet.data.sample import PARTS, UNUSED, Kind, Part, Sample, WholeDataset
+from scgcnet.data.sample import PARTS, UNUSED, Kind, Part, Sample, Subset, WholeDataset
 from scgcnet.data.shared import Shift, Windows, find_shifts, shifts_of_boxes, windows
 
 Place = Part | Literal["unused"]
@@ -203,7 +203,7 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         shifts = list({*shifts_of_boxes(boxes), *_shifts_of_copies(copied, parts)})
     else:
         shifts = list({*find_shifts([look.windows for look in looks]), *_shifts_of_copies(copies, parts)})
-    ground, seen = _compare(whole, parts, shifts)
+    ground, seen = _compare(whole.names, whole.read, parts, shifts)
     known = {pair.names for pair in ground}
     quads = [{parts[tile] for tile, _ in places} for places in shared_quadrants([look.quadrants for look in looks])]
     return Audit(
@@ -256,10 +256,10 @@ def _shifts_of_copies(copies: Sequence[Sequence[int]], parts: Sequence[Place]) -
 
 
 def _compare(
-    whole: WholeDataset, parts: Sequence[Place], shifts: Collection[Shift]
+    names: Sequence[str], read: Callable[[int], Sample], parts: Sequence[Place], shifts: Collection[Shift]
 ) -> tuple[list[Ground], dict[tuple[int, Place], int]]:
     """The pairs that share pixels, and of each image how many of its pixels are in an image of each other part."""
-    read = functools.lru_cache(maxsize=AT_HAND)(whole.read)
+    read = functools.lru_cache(maxsize=AT_HAND)(read)
     partners: dict[int, list[Shift]] = defaultdict(list)
     for shift in shifts:
         partners[shift.first].append(shift)
@@ -280,8 +280,8 @@ def _compare(
             if own == shift.first:
                 masks = [one.mask[area] for one, area in zip(both, areas, strict=True)]
                 differing = equal & (masks[0] != masks[1]) & (masks[0] != 255) & (masks[1] != 255)
-                names, places = (whole.names[own], whole.names[other]), (parts[own], parts[other])
-                ground.append(Ground(names, places, int(equal.sum()), int(differing.sum())))
+                pair, places = (names[own], names[other]), (parts[own], parts[other])
+                ground.append(Ground(pair, places, int(equal.sum()), int(differing.sum())))
         seen |= {(own, place): int(pixels.sum()) for place, pixels in covered.items()}
     return ground, seen
 
@@ -300,17 +300,36 @@ def _sum_up(parts: Sequence[Place], looks: Sequence[_Look], seen: Mapping[tuple[
 
 def ground_groups(whole: WholeDataset, found: Audit) -> list[str]:
     """A name for each sample of a data set, the same for those that share ground, directly or through others."""
-    group = {name: name for name in whole.names}
+    return _joined(whole.names, found.ground)
+
+
+def shared_ground(part: Subset) -> list[str]:
+    """The same for the samples of one part, without an audit of the whole.
+
+    Raises:
+        DatasetError: a file is damaged.
+    """
+    boxes = getattr(part.whole, "boxes", None)
+    if boxes:
+        shifts = shifts_of_boxes([boxes[index] for index in part.indices])
+    else:
+        shifts = find_shifts([windows(sample.image) for sample in part])
+    ground, _ = _compare(part.names, part.__getitem__, [UNUSED] * len(part), shifts)
+    return _joined(part.names, ground)
+
+
+def _joined(names: Sequence[str], ground: Sequence[Ground]) -> list[str]:
+    group = {name: name for name in names}
 
     def first(name: str) -> str:
         while group[name] != name:
             name = group[name]
         return name
 
-    for pair in found.ground:
+    for pair in ground:
         one, other = sorted(map(first, pair.names))
         group[other] = one
-    return [first(name) for name in whole.names]
+    return [first(name) for name in names]
 
 
 SHOWN = 10  # pairs of a kind that a report lists

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scgcnet.study.plan import Run
 
 if TYPE_CHECKING:
-    from scgcnet.data import Kind, LandslideDataset, Part, Split
+    from scgcnet.data import Kind, LandslideDataset, Part, Split, Subset
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def open_material(spec: Run) -> Material:
     return Material(seen, chosen, kinds[spec.dataset], _joint(data), _joint(splits))
 
 
-def open_test(spec: Run) -> LandslideDataset:
+def open_test(spec: Run) -> Subset:
     """Open the part that a run is tested on: of a new domain, what was never in the pool of its increments.
 
     Raises:

@@ -170,13 +170,15 @@ class Exhibit:
 class Plan:
     """The whole of study.yml; runs are expanded and sorted by priority.
 
-    `trials` are the trainings by which the planned runs got the settings in which they differ from their profile. They
-    have the form of runs, but are judged on validation alone (scgcnet/study/trials.py).
+    `trials` are the trainings by which the planned runs got the settings in which they differ from their profile, and
+    `loss_trials` the grid of loss weights that the paper chose its own from. They have the form of runs, but are judged on
+    validation alone (scgcnet/study/trials.py).
     """
 
     profiles: Mapping[str, Profile]
     runs: tuple[Run, ...]
     trials: tuple[Run, ...]
+    loss_trials: tuple[Run, ...]
     chapters: Mapping[str, Chapter]
     exhibits: tuple[Exhibit, ...]
 
@@ -197,10 +199,14 @@ class Plan:
         return [run for run in self.runs if profile in (None, run.profile)]
 
     def select_trials(self, profile: str | None = None) -> list[Run]:
-        """Trials of one profile, or all."""
+        """Trials of one profile, or all, learning rates before loss weights."""
         if profile is not None:
             self.profile(profile)
-        return [trial for trial in self.trials if profile in (None, trial.profile)]
+        return [trial for trial in self._all_trials if profile in (None, trial.profile)]
+
+    @property
+    def _all_trials(self) -> list[Run]:
+        return list({trial.run_id: trial for trial in (*self.trials, *self.loss_trials)}.values())
 
     def find(self, run_id: str) -> Run:
         """The planned run with this id, or with the one id that starts so.
@@ -212,7 +218,7 @@ class Plan:
 
     def find_trial(self, run_id: str) -> Run:
         """The planned trial with this id, or with the one id that starts so; it raises as `find` does."""
-        return _only(self.trials, run_id, "trial")
+        return _only(self._all_trials, run_id, "trial")
 
     def settings(self, dataset: str, model: str, size: str, profile: str) -> Mapping[str, Any]:
         """What a network without overrides is trained with.
@@ -294,12 +300,19 @@ def load_plan(path: Path | None = None) -> Plan:
             raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
         _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
         try:
-            runs += _expand(block, profiles[block["profile"]])
+            for single in _combinations(block):
+                runs += _expand(single, profiles[block["profile"]])
         except ValueError as error:
             raise PlanError(f"{path}: runs.{index}.{error}") from None
     trials: list[Run] = []
     for index, block in enumerate(tree.get("trials", [])):
         trials += _trials(block, runs, profiles, f"{path}: trials.{index}")
+    loss_trials: list[Run] = []
+    for index, block in enumerate(tree.get("loss_weights", [])):
+        if block["profile"] not in profiles:
+            raise PlanError(f"{path}: loss_weights.{index}.profile: no profile {block['profile']!r}")
+        loss_trials += _loss_trials(block, profiles[block["profile"]])
+    # A point of a grid may be the trial of a learning rate as well; anything else that is listed twice is a mistake.
     ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
         raise PlanError(f"{path}: runs: {twice[0]} is listed twice")
@@ -312,12 +325,19 @@ def load_plan(path: Path | None = None) -> Plan:
         name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
     }
     ordered = tuple(sorted(runs, key=lambda run: run.priority))
-    return Plan(profiles, ordered, tuple(trials), chapters, tuple(exhibits))
+    return Plan(profiles, ordered, tuple(trials), tuple(loss_trials), chapters, tuple(exhibits))
 
 
 def _profile(name: str, block: Mapping[str, Any]) -> Profile:
     settings = {key: value for key, value in block.items() if key not in ("about", "data")}
     return Profile(name, block["about"], block["data"], _plain(settings))
+
+
+def _combinations(block: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """A block for every combination of what it lists under dataset, model and overrides."""
+    listed = [key for key in ("dataset", "model", "overrides") if isinstance(block.get(key), list)]
+    for values in product(*(block[key] for key in listed)):
+        yield {**block, **dict(zip(listed, values, strict=True))}
 
 
 def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
@@ -385,6 +405,30 @@ def _trials(block: Mapping[str, Any], runs: Iterable[Run], profiles: Mapping[str
         )
         for (model, size), lr in product(networks, block["lr"])
     ]
+
+
+def loss_grid(steps: int) -> list[tuple[float, float, float]]:
+    """All weights of the three losses from 0 to 1 in so many equal steps that add up to 1, in eq. 26's order.
+
+    Ten steps give the 66 points of Sec. IV-A-4.
+    """
+    return [
+        (first / steps, second / steps, (steps - first - second) / steps)
+        for first in range(steps + 1)
+        for second in range(steps + 1 - first)
+    ]
+
+
+def _loss_trials(block: Mapping[str, Any], profile: Profile) -> list[Run]:
+    """A trial for each point of the grid."""
+    common = {key: block[key] for key in ("dataset", "model", "size", "split", "seed")}
+    trials = []
+    for weights in loss_grid(block["steps"]):
+        loss = dict(zip(("dwce", "focal", "lovasz"), weights, strict=True))
+        trials.append(
+            Run(**common, profile=profile.name, settings=profile.changed({**block["settings"], "loss": loss}))
+        )
+    return trials
 
 
 def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:

@@ -56,10 +56,11 @@ LATER_KEYS = ("sampling", "epoch_images")
 SETTINGS = closed(SETTING_KEYS, optional=LATER_KEYS)
 _PROFILE = closed({"about": _TEXT, "data": {"enum": ["real", "synthetic"]}, **SETTING_KEYS}, optional=LATER_KEYS)
 _SPLIT = {"anyOf": [_WHOLE, {"type": "string", "pattern": "^[a-z]+-[0-9]+$"}]}
+_ONE_OR_MORE = {"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True}]}
 _RUN = closed(
     {
-        "dataset": _NAME,
-        "model": _NAME,
+        "dataset": _ONE_OR_MORE,
+        "model": _ONE_OR_MORE,
         "size": _NAME,
         "profile": _NAME,
         "train": {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True},
@@ -80,7 +81,7 @@ _RUN = closed(
         "priority": _COUNT,
         "claims": _CLAIMS,
         "settings": {"type": "object"},
-        "overrides": {"type": "object"},
+        "overrides": {"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}, "minItems": 1}]},
     },
     optional=("claims", "settings", "overrides", "train", "increments"),
 )
@@ -91,6 +92,18 @@ _TRIALS = closed(
         "split": _WHOLE,
         "seed": _WHOLE,
         "lr": {"type": "array", "items": _POSITIVE, "minItems": 2, "uniqueItems": True},
+        "settings": {"type": "object"},
+    }
+)
+_LOSS_WEIGHTS = closed(
+    {
+        "dataset": _NAME,
+        "model": _NAME,
+        "size": _NAME,
+        "profile": _NAME,
+        "split": _WHOLE,
+        "seed": _WHOLE,
+        "steps": {**_COUNT, "maximum": 100},
         "settings": {"type": "object"},
     }
 )
@@ -113,8 +126,9 @@ PLAN = closed(
         "profiles": _named(_PROFILE),
         "runs": {"type": "array", "items": _RUN},
         "trials": {"type": "array", "items": _TRIALS},
+        "loss_weights": {"type": "array", "items": _LOSS_WEIGHTS},
         "chapters": _named(_CHAPTER),
         "exhibits": _named(_EXHIBIT),
     },
-    optional=("trials",),
+    optional=("trials", "loss_weights"),
 )

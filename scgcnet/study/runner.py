@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scgcnet import files
+from scgcnet.study.details import Details, find_details, save_details, take_details
 from scgcnet.study.fingerprint import changed_since_start, code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look, note_look
@@ -20,6 +21,7 @@ from scgcnet.study.material import Material, datasets_of, open_domains, open_mat
 from scgcnet.study.plan import PlanError, Run, load_plan, project_root
 from scgcnet.study.replays import Replay, note_replay
 from scgcnet.study.store import (
+    FOLDERS,
     Record,
     Training,
     Trial,
@@ -124,11 +126,13 @@ def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
         domains=_count_domains(spec, network),
         **trained.finished(),
     )
+    details = take_details(spec, network, record)
     weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
-    for path in (weights, root / record.file):
+    for path in (weights, root / record.file, root / details.file):
         files.sweep(path)
     zoo.save_model(trained.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
     save(record, root)
+    save_details(details, record, root)
     files.remove_folder(trained.folder)  # the optimiser's state of a finished run is of no use
     if world > 1:
         torch.distributed.barrier()
@@ -143,6 +147,32 @@ def _count_domains(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[st
         (counted,) = count(network, dataset, spec.settings["image_size"])
         found.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
     return found
+
+
+def details_of(spec: Run) -> Details:
+    """The details of a stored run: read, or taken with its weights, which is a look at the test part as any other.
+
+    Raises:
+        StoreError: the run is not stored, its weights are not at hand, or the images are not those that it was scored on.
+        DatasetError, WriteError: as for `run`.
+    """
+    from scgcnet import zoo
+
+    root = project_root()
+    record = next((found for kind in FOLDERS if (found := find(spec.run_id, kind, root))), None)
+    if record is None:
+        raise StoreError(f"{spec.run_id} is not stored: scgcnet study run {spec.run_id}")
+    if stored := find_details(record, root):
+        return stored
+    weights = weights_for(record)
+    if weights is None:
+        raise StoreError(f"the weights of {spec.run_id} are not at hand: scgcnet study run {spec.run_id} --force")
+    if (data := open_material(spec).data_sha256) != record.data_sha256:
+        raise StoreError(f"{spec.run_id} was scored on other images: their hash is {data}, not {record.data_sha256}")
+    note_look(Look(_now(), spec.dataset, spec.split, spec.run_id, record.code_sha256), record.data_kind, root)
+    taken = take_details(spec, zoo.load_model(weights).eval(), record)
+    save_details(taken, record, root)
+    return taken
 
 
 def run_trial(spec: Run, *, progress: bool = True) -> Trial:

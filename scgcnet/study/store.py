@@ -142,7 +142,7 @@ def save(record: Record | Trial, root: Path | None = None) -> Path:
     tree = asdict(record)
     if not tree.get("domains"):
         tree.pop("domains", None)
-    tree[SEAL] = _seal(tree)
+    tree[SEAL] = seal(tree)
     _check(tree, path, _RUN_FILE if isinstance(record, Record) else _TRIAL_FILE)
     files.write_text(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
     return path
@@ -297,14 +297,14 @@ def _check(tree: Any, path: Path, schema: Mapping[str, Any]) -> None:
             raise StoreError(f"{path}: {key}: {tree[key]!r} is not the configuration's {wanted!r}")
     if contradiction := _contradiction_of_scores(tree.get("metrics")) or _contradiction_of_history(tree):
         raise StoreError(f"{path}: {contradiction}")
-    if tree[SEAL] != _seal(tree):
+    if tree[SEAL] != seal(tree):
         raise StoreError(
             f"{path}: {SEAL}: does not fit the content, so the file was edited after the run. Take it back from git, "
             f"or delete it and run again: scgcnet study {'run' if schema is _RUN_FILE else 'trials'} {expected}"
         )
 
 
-def _seal(tree: Mapping[str, Any]) -> str:
+def seal(tree: Mapping[str, Any]) -> str:
     """Hash of a run file's content but the hash itself; layout and order of the keys do not count.
 
     It finds what was changed by hand or by an accident, not who forges the hash as well.

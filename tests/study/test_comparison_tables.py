@@ -14,7 +14,7 @@ def plan(project):
 
 
 def test_all_networks_stand_in_one_table_the_best_on_top(plan, tiny, make_record):
-    planned = {run.model: run for run in plan.select("cpu") if run.model != "scgcnet"}
+    planned = {run.model: run for run in reversed(plan.select("cpu")) if run.dataset == "bijie" and run.seed == 0}
     made = [make_record(planned["unet"], 0.7), make_record(planned["segnext"], 0.5)]
     chosen = {run.model: run for run in compared("bijie", plan, [], "cpu")}
     assert len(chosen) == 18 and chosen["scgcnet"].config == tiny[0].config  # no trial is there: the first

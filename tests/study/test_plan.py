@@ -102,7 +102,7 @@ def test_made_run_that_is_planned_keeps_its_claims():
 def test_find_takes_a_unique_beginning():
     plan = load_plan()
     assert plan.find("synthetic").dataset == "synthetic"
-    with pytest.raises(PlanError, match=r"7 runs .* like 'bijie-scgcnet-tiny-cpu'"):
+    with pytest.raises(PlanError, match=r"\d+ runs .* like 'bijie-scgcnet-tiny-cpu'"):
         plan.find("bijie-scgcnet-tiny-cpu")
     with pytest.raises(PlanError, match=r"no run .* like 'nope'"):
         plan.find("nope")

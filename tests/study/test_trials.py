@@ -44,12 +44,26 @@ def make_trial(make_record: Callable[..., Record]) -> Callable[..., Trial]:
 def test_every_network_of_a_profile_gets_the_same_trials(plan: Plan) -> None:
     models = {run.model for run in plan.select("cpu")}
     tried: dict[str, list[object]] = {model: [] for model in models}
-    for trial in plan.select_trials("cpu"):
+    for trial in plan.trials:
         settings = dict(trial.settings)
         tried[trial.model].append((settings.pop("lr"), json.dumps(settings, sort_keys=True), trial.split, trial.seed))
         assert trial.settings["epochs"] == plan.profile("cpu").settings["epochs"] / 5
     assert len(models) == 18
     assert all(len(found) == 4 and found == tried["scgcnet"] for found in tried.values())
+
+
+def test_the_grid_of_loss_weights_is_the_papers(plan: Plan) -> None:
+    grid = [trial for trial in plan.loss_trials if trial.profile == "paper"]
+    weights = [tuple(trial.settings["loss"].values()) for trial in grid]
+    assert len(set(weights)) == 66 and all(abs(sum(three) - 1) < 1e-12 for three in weights)
+    assert (0.4, 0.4, 0.2) in weights and (0, 0, 1) in weights and (0.1, 0.3, 0.6) in weights
+    assert all(dict(trial.settings, loss=0) == dict(plan.profile("paper").settings, loss=0) for trial in grid)
+
+
+def test_a_point_of_the_grid_may_be_the_trial_of_a_rate(plan: Plan) -> None:
+    both = {trial.run_id for trial in plan.trials} & {trial.run_id for trial in plan.loss_trials}
+    assert len(both) == 1  # the paper's weights at the profile's rate
+    assert len(plan.select_trials("cpu")) == len({trial.run_id for trial in plan.select_trials("cpu")}) == 72 + 66 - 1
 
 
 def test_a_trial_is_stored_without_scores_and_read_back(
