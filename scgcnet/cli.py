@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     fake.set_defaults(command=_data_fake)
 
     study = groups.add_parser("study", help="runs and chapters of study.yml").add_subparsers(
-        required=True, metavar="list | status | claims | run | details | trials | replay | publish | chapter | reference | book"
+        required=True,
+        metavar="list | status | claims | run | details | trials | replay | publish | chapter | reference | book",
     )
     listing = study.add_parser("list", help="every run with its id and state")
     listing.add_argument("--profile", help="only the runs of this profile")

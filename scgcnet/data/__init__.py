@@ -41,7 +41,14 @@ from scgcnet.data.sample import (
     data_root,
 )
 from scgcnet.data.splits import read_split, split_hash, take_part
-from scgcnet.data.synthetic import DEFAULT_COUNT, check_synthetic, open_synthetic, write_synthetic
+from scgcnet.data.synthetic import (
+    DEFAULT_COUNT,
+    check_synthetic,
+    check_synthetic_elsewhere,
+    open_synthetic,
+    open_synthetic_elsewhere,
+    write_synthetic,
+)
 from scgcnet.data.transforms import (
     IGNORE_INDEX,
     AugmentConfig,
@@ -111,6 +118,7 @@ SOURCES = {
     "amunet": Source(open_amunet, check_amunet),
     "folder": Source(open_folder, check_folder, write_fake_folder, notes_folder),
     "synthetic": Source(open_synthetic, check_synthetic),
+    "synthetic_elsewhere": Source(open_synthetic_elsewhere, check_synthetic_elsewhere),
 }
 
 

@@ -342,10 +342,10 @@ def generator_id() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
-def _place(root: Path | None) -> Path:
-    return (
-        (find_checkout() or Path.cwd()) / "build" / "data" if root is None else Path(root)
-    ) / f"synthetic-{generator_id()}"
+def _place(root: Path | None, name: str = "synthetic") -> Path:
+    return ((find_checkout() or Path.cwd()) / "build" / "data" if root is None else Path(root)) / (
+        f"{name}-{generator_id()}"
+    )
 
 
 def open_synthetic(root: Path | None = None) -> Bijie:
@@ -363,4 +363,18 @@ def check_synthetic(root: Path | None = None) -> list[str]:
     """Return every fault of the default synthetic data set, writing it first if it is not there."""
     place = _place(root)
     write_synthetic(place, DEFAULT_COUNT)
+    return check_bijie(place)
+
+
+def open_synthetic_elsewhere(root: Path | None = None) -> Bijie:
+    """Open another draw of the generator: what stands in for a new domain. It raises as `open_synthetic` does."""
+    place = _place(root, "synthetic-elsewhere")
+    write_synthetic(place, DEFAULT_COUNT, seed=1)
+    return open_bijie(place, dataset="synthetic_elsewhere")
+
+
+def check_synthetic_elsewhere(root: Path | None = None) -> list[str]:
+    """Return every fault of that data set, writing it first if it is not there."""
+    place = _place(root, "synthetic-elsewhere")
+    write_synthetic(place, DEFAULT_COUNT, seed=1)
     return check_bijie(place)

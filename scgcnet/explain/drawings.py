@@ -5,7 +5,8 @@ Shapes and costs are read off the network itself, never written down twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,11 +14,13 @@ import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import nn
 
+from scgcnet.data import IGNORE_INDEX
 from scgcnet.efficiency import Cost, count_cost
 from scgcnet.explain.features import capture, energy, layer_shapes
+from scgcnet.explain.receptive_field import field_side
 from scgcnet.model import SCGCNet, SCGCNetConfig
 
 #: Layers whose output is a part's, and the part's name in drawings and tables, in the order of the forward pass.
@@ -29,6 +32,9 @@ LAYERS = {
     **{f"decoder.smooth.{i}": f"fusion {i + 1}" for i in range(3)},
     "head": "head",
 }
+_WIDTH = 8.0  # inches, as of the figures in `plots`, which this room does not import
+_COLUMNS = 4  # of small panels
+_DECADES = 4  # of field strength below the strongest that are told apart
 _COLOURS = {"encoder": "#cfe2f3", "scfe": "#d9ead3", "neck": "#eeeeee", "cam": "#fff2cc", "decoder": "#f4cccc"}
 
 
@@ -152,13 +158,103 @@ def offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Ten
     return {label: fields[name] for label, name in layers.items()}
 
 
+def field_panels(fields: Mapping[str, npt.NDArray[np.float32]], share: float = 0.95) -> Figure:
+    """Shows receptive fields (side, side) of sum 1 on one logarithmic scale, with the square that holds `share`.
+
+    Args:
+        fields: From `receptive_field.effective_field`, by label.
+        share: Of the field, in (0, 1]; what the sides in the titles stand for.
+
+    Raises:
+        ValueError: There is no field, or the share is out of range.
+    """
+    if not fields:
+        raise ValueError("no field to show")
+    rows = -(-len(fields) // _COLUMNS)
+    height = ((_WIDTH - 0.9) / _COLUMNS + 0.35) * rows
+    figure, axes = plt.subplots(rows, _COLUMNS, figsize=(_WIDTH, height), layout="constrained", squeeze=False)
+    top = np.log10(max(float(field.max()) for field in fields.values()))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (label, field) in zip(axes.flat, fields.items(), strict=False):
+        floor = 10 ** (top - _DECADES)  # zeros have no logarithm
+        shown = ax.imshow(np.log10(np.maximum(field, floor)), cmap="viridis", vmin=top - _DECADES, vmax=top)
+        side = field_side(field, share)
+        corner = [n // 2 - side / 2 for n in field.shape[::-1]]
+        ax.add_patch(Rectangle((corner[0], corner[1]), side, side, fill=False, ec="#d55e00", lw=1.2))
+        ax.set_title(f"{label}: {side:.0f} px", fontsize=9)
+    bar = figure.colorbar(shown, ax=axes, fraction=0.03, pad=0.02)
+    bar.set_label("log$_{10}$ of a pixel's share", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    return _closed(figure)
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """One image, and what networks make of it.
+
+    Attributes:
+        image: uint8, (H, W, C), 0 to 255; the first three channels are shown.
+        mask: uint8, (H, W), 0 background, 1 landslide, 255 unknown.
+        maps: float32, (h, w) each, in [0, 1], of the whole image and no padding, such as `features.energy` gives for an
+            image whose sides the network's stride divides; by the network's label.
+        name: of the image; stands beside the row.
+    """
+
+    image: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+    maps: Mapping[str, npt.NDArray[np.float32]]
+    name: str = ""
+
+
+def map_panels(rows: Sequence[MapRow]) -> Figure:
+    """Shows, as the paper's Fig. 7, a row for each image: itself, its truth, and each network's map with its outline.
+
+    The maps are stretched to the image; the thin line on them is the outline of the true landslides.
+
+    Raises:
+        ValueError: There is no row, or the rows are of different networks.
+    """
+    labels = [list(row.maps) for row in rows]
+    if not rows or any(names != labels[0] for names in labels):
+        raise ValueError(f"rows of the networks {labels}: needs one row or more, all of the same networks")
+    columns = 2 + len(labels[0])
+    heights = [min(row.mask.shape[0] / row.mask.shape[1], 1.6) for row in rows]
+    height = (_WIDTH - 1.2) / columns * sum(heights) + 0.1 * len(rows) + 0.3
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(_WIDTH, height), height_ratios=heights, layout="constrained", squeeze=False
+    )
+    for line, row in zip(axes, rows, strict=True):
+        bounds = (-0.5, row.mask.shape[1] - 0.5, row.mask.shape[0] - 0.5, -0.5)
+        line[0].imshow(row.image[..., :3])
+        line[0].set_ylabel(row.name, fontsize=8)
+        line[1].imshow(np.where(row.mask == IGNORE_INDEX, 0.5, row.mask), cmap="gray", vmin=0, vmax=1)
+        for ax, values in zip(line[2:], row.maps.values(), strict=True):
+            shown = ax.imshow(values, cmap="viridis", vmin=0, vmax=1, extent=bounds, interpolation="bilinear")
+            if (row.mask == 1).any() and (row.mask != 1).any():
+                ax.contour(row.mask == 1, levels=[0.5], colors="white", linewidths=0.8)
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+    for ax, title in zip(axes[0], ["image", "truth", *labels[0]], strict=True):
+        ax.set_title(title, fontsize=9)
+    if labels[0]:
+        bar = figure.colorbar(shown, ax=axes, fraction=0.03, pad=0.01)
+        bar.set_label("strength, scaled", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    return _closed(figure)
+
+
 def _has_cam(config: SCGCNetConfig, level: int) -> bool:
     return config.cam and (config.cam_where == "laterals" or (config.cam_where == "deepest" and level == 3))
 
 
 def _finished(figure: Figure) -> Figure:
-    """Closes the figure for pyplot: a notebook would show it twice, as the cell's value and as an open figure."""
     figure.tight_layout()
+    return _closed(figure)
+
+
+def _closed(figure: Figure) -> Figure:
+    """Closes the figure for pyplot: a notebook would show it twice, as the cell's value and as an open figure."""
     plt.close(figure)
     return figure
 

@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+
+
+@contextmanager
+def outputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Collects what the named layers put out inside the block, by name, each as it was before later layers.
+
+    Args:
+        model: Any network, to be called once inside the block.
+        layers: Qualified names of submodules, such as `encoder.stage3`; the empty string is the network itself.
+
+    Raises:
+        ValueError: The network has no layer of that name, or at the block's end a layer was not reached or gave no
+            tensor.
+    """
+    modules = dict(model.named_modules())
+    outputs: dict[str, Tensor] = {}
+    handles = []
+    try:
+        for name in layers:
+            if name not in modules:
+                parts = ", ".join(n for n, _ in model.named_children())
+                raise ValueError(f"no layer {name!r}: the network's parts are {parts}")
+
+            def keep(_module: nn.Module, _inputs: object, output: object, name: str = name) -> None:
+                if isinstance(output, Tensor):
+                    outputs[name] = output.clone()  # an activation that works in place would overwrite it
+
+            handles.append(modules[name].register_forward_hook(keep))
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = [name for name in layers if name not in outputs]
+    if missing:
+        raise ValueError(f"layer {missing[0]!r} gave no tensor: name one that does")
 
 
 def capture(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -25,29 +61,9 @@ def capture(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str
     Raises:
         ValueError: The network has no layer of that name, or the layer was not reached or gave no tensor.
     """
-    modules = dict(model.named_modules())
-    outputs: dict[str, Tensor] = {}
-    handles = []
-    try:
-        for name in layers:
-            if name not in modules:
-                parts = ", ".join(n for n, _ in model.named_children())
-                raise ValueError(f"no layer {name!r}: the network's parts are {parts}")
-
-            def keep(_module: nn.Module, _inputs: object, output: object, name: str = name) -> None:
-                if isinstance(output, Tensor):
-                    outputs[name] = output.detach()
-
-            handles.append(modules[name].register_forward_hook(keep))
-        with torch.no_grad():
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    missing = [name for name in layers if name not in outputs]
-    if missing:
-        raise ValueError(f"layer {missing[0]!r} gave no tensor: name one that does")
-    return outputs
+    with torch.no_grad(), outputs_of(model, layers) as outputs:
+        model(images)
+    return {name: output.detach() for name, output in outputs.items()}
 
 
 def layer_shapes(

@@ -6,12 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from scipy import stats
 
+from scgcnet.study.contest import Contestant, compare_all, gather, image_interval
 from scgcnet.study.ledger import StoreError
+from scgcnet.study.paper import full_name
 from scgcnet.study.plan import Plan, Run, at_home, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.store import Record, Trial, is_stale
-from scgcnet.study.tables import NOT_RUN, SCORES, condition, paper_scores, refuse_synthetic, run_links
+from scgcnet.study.tables import (
+    NOT_RUN,
+    PAPER_DATASETS,
+    SCORES,
+    condition,
+    cost,
+    many,
+    paper_scores,
+    refuse_synthetic,
+    run_links,
+)
 from scgcnet.study.trials import choices
 
 TRIALS = "results/trials.csv"
@@ -34,43 +47,114 @@ def compared_curves(
     return {run.model: stored[run.run_id].history for run in planned if run.run_id in stored}
 
 
-def scoreboard(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str) -> Table:
-    """Every network that a profile compares on a data set beside the paper's Table I, the best IoU on top.
-
-    One training each, so that nobody is judged by more than the others, see `compared`.
+def contestants(
+    dataset: str,
+    plan: Plan,
+    records: Sequence[Record],
+    trials: Sequence[Trial],
+    profile: str,
+    models: Sequence[str] | None = None,
+) -> list[Contestant]:
+    """The networks of `compared` with all their seeds on the split of the trials.
 
     Args:
         dataset: our name of the data set.
-        plan: the study; networks without a run are listed as not run.
-        records: stored runs on real data.
-        trials: stored trials on real data.
+        plan: the study.
+        records: stored runs of one kind.
+        trials: stored trials; of a profile that has none, the planned runs of the data set are taken as they are.
         profile: name in study.yml.
+        models: only these; None for all.
+    """
+    runs = compared(dataset, plan, trials, profile) or [
+        run for run in plan.select(profile) if run.dataset == dataset and at_home(run.config) and not run.overrides
+    ]
+    first = {run.model: run for run in reversed(runs) if models is None or run.model in models}
+    return gather(dict(reversed(first.items())), records)
+
+
+def table_one(dataset: str, found: Sequence[Contestant], plan: Plan) -> Table:
+    """Table I for one data set: each network's five scores as printed and as measured, the best measured on top.
+
+    Args:
+        dataset: our name of the data set.
+        found: from `contestants`; those without a run are listed as not run.
+        plan: the study.
 
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
     """
-    refuse_synthetic(records)
-    stored = {record.run_id: record for record in records}
-    planned = compared(dataset, plan, trials, profile)
-    ranked = sorted(planned, key=lambda r: -stored[r.run_id].metrics["resized"]["iou"] if r.run_id in stored else 1.0)
+    refuse_synthetic([record for one in found for record in one.records])
     rows: list[dict[str, object]] = []
-    for run in ranked:
-        record = stored.get(run.run_id)
-        paper = paper_scores(dataset, run.model) or {}
-        row: dict[str, object] = {
-            "Network": run.model,
-            "Condition": "equal compute, tiny" if run.size == "tiny" else condition(run, plan),
-        }
-        for score in ("iou", "f1"):
-            name = SCORES[score][0]
+    for one in sorted(found, key=_by_iou):
+        paper, images = paper_scores(dataset, one.run.model), image_interval(one)
+        how = condition(one.records[0] if one.records else one.run, plan)
+        row: dict[str, object] = {"Network": one.name, "Repeats": many(len(one.records), "seed")}
+        for score in ("iou", "f1", "precision", "recall", "oa"):
+            name, measured = SCORES[score][0], one.summary(score)
             row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
-            row[f"{name}, measured"] = f"{100 * record.metrics['resized'][score]:.2f}" if record else NOT_RUN
-        row["Rate"] = f"{run.settings['lr']:g}"
-        rows.append(row | {"Run": run_links([record] if record else [])})
+            row[f"{name}, measured"] = str(measured) if measured else NOT_RUN
+            if score == "iou":
+                row["95 % over test images"] = f"{images.low:.2f} to {images.high:.2f}" if images else NONE
+                far = measured and paper and how != "other data"
+                row["Difference"] = f"{measured.mean - paper['iou']:+.2f}" if far and measured and paper else NONE
+        row["Condition"] = how
+        row["Cost"] = cost(one.records)
+        rows.append(row | {"Runs": run_links(one.records)})
+    name = full_name(PAPER_DATASETS[dataset])
     if not rows:
-        rows.append({"Network": f"study.yml plans no comparison on {dataset} with the profile {profile}"})
-    caption = f"All networks on {dataset}, profile {profile}, one training each, beside the paper's Table I (%)"
+        rows.append({"Network": f"study.yml plans no comparison on {dataset} with this profile"})
+    caption = f"Table I on {name}: as printed, and as measured with the mean and 95 % interval over seeds (%)"
     return Table(pd.DataFrame(rows), caption)
+
+
+def _by_iou(one: Contestant) -> float:
+    measured = one.summary("iou")
+    return -measured.mean if measured else 1.0
+
+
+def difference_table(found: Sequence[Contestant], reference: str) -> Table:
+    """Everyone with image counts against one network: how far apart, and whether that is more than chance.
+
+    Args:
+        found: from `contestants`.
+        reference: name of the network that the others are compared with.
+    """
+    compared_with = compare_all(found, reference)
+    rows: list[dict[str, object]] = [
+        {
+            "Network": name,
+            f"IoU minus that of {reference}": f"{one.difference.value:+.2f}",
+            "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
+            "p, adjusted": f"{one.p:.3f}",
+            "95 % over seeds": f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
+            "Outcome": one.outcome,
+        }
+        for name, one in sorted(compared_with.items(), key=lambda item: -item[1].difference.value)
+    ]
+    without = [one.name for one in found if not one.details]
+    rows += [
+        {"Network": name, f"IoU minus that of {reference}": "not counted by image", "95 % over test images": NONE,
+         "p, adjusted": NONE, "95 % over seeds": NONE, "Outcome": NONE}
+        for name in without
+    ]  # fmt: skip
+    caption = f"Paired differences from {reference} on the same test images (points of IoU)"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def paper_order(dataset: str, found: Sequence[Contestant]) -> str:
+    """In words, how far the measured order agrees with that of the paper's Table I (Kendall's tau)."""
+    pairs = [
+        (paper["iou"], measured.mean)
+        for one in found
+        if (paper := paper_scores(dataset, one.run.model)) and (measured := one.summary("iou"))
+    ]
+    if len(pairs) < 3:
+        return "Too few networks were run to compare the order with the paper's."
+    tau = stats.kendalltau(*zip(*pairs, strict=True))
+    return (
+        f"Over {len(pairs)} networks the measured order agrees with that of the paper's Table I at Kendall's tau = "
+        f"{tau.statistic:.2f} (p = {tau.pvalue:.2f}; 1 is the same order, 0 none, -1 the reverse)."
+    )
 
 
 def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str) -> Note:

@@ -92,6 +92,8 @@ class Run:
         train: names of the data sets trained on, merged; empty for `dataset` alone.
         increment: of a run on a new domain (scgcnet/data/increments.py), how its data are drawn; None for others.
         start: the run whose weights this one goes on from; None for fresh ones.
+        prediction: of a run that does not predict with the network as it is: over how many views, and the thresholds of
+            which the best on validation is taken (scgcnet/views.py); None for others.
     """
 
     dataset: str
@@ -107,6 +109,7 @@ class Run:
     train: tuple[str, ...] = ()
     increment: Increment | None = None
     start: Run | None = None
+    prediction: Mapping[str, Any] | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -116,6 +119,8 @@ class Run:
             protocol["increment"] = asdict(self.increment)
         if self.start is not None:
             protocol["start"] = self.start.run_id
+        if self.prediction is not None:
+            protocol["prediction"] = _plain(self.prediction)
         return {
             "dataset": self.dataset,
             "train_datasets": list(self.train or [self.dataset]),
@@ -170,15 +175,16 @@ class Exhibit:
 class Plan:
     """The whole of study.yml; runs are expanded and sorted by priority.
 
-    `trials` are the trainings by which the planned runs got the settings in which they differ from their profile, and
-    `loss_trials` the grid of loss weights that the paper chose its own from. They have the form of runs, but are judged on
-    validation alone (scgcnet/study/trials.py).
+    `trials` are the trainings by which the planned runs got the settings in which they differ from their profile,
+    `loss_trials` the grid of loss weights that the paper chose its own from, `recipe_trials` whole trainings with other
+    recipes. They have the form of runs, but are judged on validation alone (scgcnet/study/trials.py).
     """
 
     profiles: Mapping[str, Profile]
     runs: tuple[Run, ...]
     trials: tuple[Run, ...]
     loss_trials: tuple[Run, ...]
+    recipe_trials: tuple[Run, ...]
     chapters: Mapping[str, Chapter]
     exhibits: tuple[Exhibit, ...]
 
@@ -206,7 +212,7 @@ class Plan:
 
     @property
     def _all_trials(self) -> list[Run]:
-        return list({trial.run_id: trial for trial in (*self.trials, *self.loss_trials)}.values())
+        return list({trial.run_id: trial for trial in (*self.trials, *self.loss_trials, *self.recipe_trials)}.values())
 
     def find(self, run_id: str) -> Run:
         """The planned run with this id, or with the one id that starts so.
@@ -312,6 +318,11 @@ def load_plan(path: Path | None = None) -> Plan:
         if block["profile"] not in profiles:
             raise PlanError(f"{path}: loss_weights.{index}.profile: no profile {block['profile']!r}")
         loss_trials += _loss_trials(block, profiles[block["profile"]])
+    recipe_trials: list[Run] = []
+    for index, block in enumerate(tree.get("recipes", [])):
+        if block["profile"] not in profiles:
+            raise PlanError(f"{path}: recipes.{index}.profile: no profile {block['profile']!r}")
+        recipe_trials += _recipe_trials(block, profiles[block["profile"]])
     # A point of a grid may be the trial of a learning rate as well; anything else that is listed twice is a mistake.
     ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
@@ -325,7 +336,7 @@ def load_plan(path: Path | None = None) -> Plan:
         name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
     }
     ordered = tuple(sorted(runs, key=lambda run: run.priority))
-    return Plan(profiles, ordered, tuple(trials), tuple(loss_trials), chapters, tuple(exhibits))
+    return Plan(profiles, ordered, tuple(trials), tuple(loss_trials), tuple(recipe_trials), chapters, tuple(exhibits))
 
 
 def _profile(name: str, block: Mapping[str, Any]) -> Profile:
@@ -358,6 +369,7 @@ def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
                 claims=tuple(block.get("claims", ())),
                 priority=block["priority"],
                 train=tuple(block.get("train", ())),
+                prediction=block.get("prediction"),
             ),
             profile,
         )
@@ -429,6 +441,12 @@ def _loss_trials(block: Mapping[str, Any], profile: Profile) -> list[Run]:
             Run(**common, profile=profile.name, settings=profile.changed({**block["settings"], "loss": loss}))
         )
     return trials
+
+
+def _recipe_trials(block: Mapping[str, Any], profile: Profile) -> list[Run]:
+    """A trial for each of the settings."""
+    common = {key: block[key] for key in ("dataset", "model", "size", "split", "seed")}
+    return [Run(**common, profile=profile.name, settings=profile.changed(changes)) for changes in block["settings"]]
 
 
 def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:

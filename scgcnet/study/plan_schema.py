@@ -14,6 +14,7 @@ _WHOLE = {"type": "integer", "minimum": 0}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 _OF_POOL = {**_POSITIVE, "maximum": 20}  # percent: scgcnet/data/increments.py
+_OPEN_SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 _NOT_NEGATIVE = {"type": "number", "minimum": 0}
 _CLAIMS = {"type": "array", "items": _NAME, "uniqueItems": True}
 
@@ -81,9 +82,12 @@ _RUN = closed(
         "priority": _COUNT,
         "claims": _CLAIMS,
         "settings": {"type": "object"},
+        "prediction": closed(
+            {"views": {"enum": [1, 2, 8]}, "thresholds": {"type": "array", "items": _OPEN_SHARE, "minItems": 1}}
+        ),
         "overrides": {"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}, "minItems": 1}]},
     },
-    optional=("claims", "settings", "overrides", "train", "increments"),
+    optional=("claims", "settings", "prediction", "overrides", "train", "increments"),
 )
 _TRIALS = closed(
     {
@@ -107,6 +111,17 @@ _LOSS_WEIGHTS = closed(
         "settings": {"type": "object"},
     }
 )
+_RECIPES = closed(
+    {
+        "dataset": _NAME,
+        "model": _NAME,
+        "size": _NAME,
+        "profile": _NAME,
+        "split": _WHOLE,
+        "seed": _WHOLE,
+        "settings": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+    }
+)
 _CHAPTER = closed(
     {
         "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
@@ -127,8 +142,9 @@ PLAN = closed(
         "runs": {"type": "array", "items": _RUN},
         "trials": {"type": "array", "items": _TRIALS},
         "loss_weights": {"type": "array", "items": _LOSS_WEIGHTS},
+        "recipes": {"type": "array", "items": _RECIPES},
         "chapters": _named(_CHAPTER),
         "exhibits": _named(_EXHIBIT),
     },
-    optional=("trials", "loss_weights"),
+    optional=("trials", "loss_weights", "recipes"),
 )

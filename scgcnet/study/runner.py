@@ -118,12 +118,13 @@ def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
     looks = {
         name: note_look(Look(_now(), name, spec.split, spec.run_id, code_sha), kind, root) for name in datasets_of(spec)
     }
-    network = trained.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    network, prediction = _predictor(spec, trained.model.to("cuda" if torch.cuda.is_available() else "cpu"), material)
     record = Record(
         claims=list(spec.claims),
         metrics=evaluate(network, open_test(spec), spec.settings["image_size"]),
         test_looks=looks[spec.dataset],
         domains=_count_domains(spec, network),
+        prediction=prediction,
         **trained.finished(),
     )
     details = take_details(spec, network, record)
@@ -137,6 +138,20 @@ def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
     if world > 1:
         torch.distributed.barrier()
     return record
+
+
+def _predictor(spec: Run, model: nn.Module, material: Material) -> tuple[nn.Module, dict[str, float]]:
+    """What predicts in a run: its network, or its mean over views at the threshold that is best on validation."""
+    from scgcnet.train import count
+    from scgcnet.views import ManyViews
+
+    if spec.prediction is None:
+        return model, {}
+    views, thresholds = spec.prediction["views"], spec.prediction["thresholds"]
+    counted = count(ManyViews(model, views), material.val, spec.settings["image_size"], thresholds)
+    ious = [found.scores()["iou"] for found in counted]
+    best = thresholds[ious.index(max(ious))]
+    return ManyViews(model, views, best).eval(), {"views": views, "threshold": best, "val_iou": max(ious)}
 
 
 def _count_domains(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[str, int]]]:
@@ -153,10 +168,11 @@ def details_of(spec: Run) -> Details:
     """The details of a stored run: read, or taken with its weights, which is a look at the test part as any other.
 
     Raises:
-        StoreError: the run is not stored, its weights are not at hand, or the images are not those that it was scored on.
+        StoreError: the run is not stored, its weights are not at hand, or the images are others than it was scored on.
         DatasetError, WriteError: as for `run`.
     """
     from scgcnet import zoo
+    from scgcnet.views import ManyViews
 
     root = project_root()
     record = next((found for kind in FOLDERS if (found := find(spec.run_id, kind, root))), None)
@@ -170,7 +186,10 @@ def details_of(spec: Run) -> Details:
     if (data := open_material(spec).data_sha256) != record.data_sha256:
         raise StoreError(f"{spec.run_id} was scored on other images: their hash is {data}, not {record.data_sha256}")
     note_look(Look(_now(), spec.dataset, spec.split, spec.run_id, record.code_sha256), record.data_kind, root)
-    taken = take_details(spec, zoo.load_model(weights).eval(), record)
+    network: nn.Module = zoo.load_model(weights).eval()
+    if record.prediction:
+        network = ManyViews(network, int(record.prediction["views"]), record.prediction["threshold"]).eval()
+    taken = take_details(spec, network, record)
     save_details(taken, record, root)
     return taken
 

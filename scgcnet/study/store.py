@@ -118,12 +118,15 @@ class Record(Training):
         domains: of a run trained on other data sets than the one tested on, or on several, pixel counts at the
             network's input size by data set and part: {dataset: {part: {n, tp, fp, fn, tn}}}, n being images. Of a data
             set that was not trained on, all parts. Empty for other runs.
+        prediction: of a run that predicts over several views: how many, the threshold that was best on validation, and
+            the IoU there. Empty for other runs.
     """
 
     claims: list[str]
     metrics: dict[str, dict[str, Any]]
     test_looks: int
     domains: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    prediction: dict[str, float] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -140,8 +143,9 @@ def save(record: Record | Trial, root: Path | None = None) -> Path:
     """
     path = (root or project_root()) / record.file
     tree = asdict(record)
-    if not tree.get("domains"):
-        tree.pop("domains", None)
+    for key in ("domains", "prediction"):  # newer than many stored runs, which have neither
+        if not tree.get(key):
+            tree.pop(key, None)
     tree[SEAL] = seal(tree)
     _check(tree, path, _RUN_FILE if isinstance(record, Record) else _TRIAL_FILE)
     files.write_text(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
@@ -401,12 +405,13 @@ _RUN_FILE = closed(
             }
         ),
         "test_looks": _COUNT,
+        "prediction": closed({"views": _COUNT, "threshold": _SHARE, "val_iou": _SHARE}),
         "domains": {
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": closed({"n": _COUNT, **_COUNTS})},
         },
     },
-    optional=("domains",),
+    optional=("domains", "prediction"),
 )
 
 

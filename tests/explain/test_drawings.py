@@ -8,12 +8,16 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from scgcnet import plots
 from scgcnet.efficiency import count_cost
 from scgcnet.explain.drawings import (
+    MapRow,
     draw_anatomy,
     draw_features,
     draw_offsets,
     feature_energies,
+    field_panels,
+    map_panels,
     offset_fields,
     part_costs,
 )
@@ -86,3 +90,68 @@ def test_feature_energies_are_those_of_the_parts_that_are_there() -> None:
     assert whole["stage 1"].shape == (16, 16) and whole["stage 4"].shape == (2, 2)
     without = feature_energies(SCGCNet(SCGCNetConfig(**PRESETS["tiny"], cam=False)).eval(), image)
     assert set(whole) - set(without) == {"CAM on lateral 4"}
+
+
+def uniform(side: int, inner: int) -> np.ndarray:
+    field = np.zeros((side, side), np.float32)
+    low = side // 2 - inner // 2
+    field[low : low + inner, low : low + inner] = 1 / inner**2
+    return field
+
+
+def test_field_panels_have_one_scale_and_the_square_of_the_title() -> None:
+    figure = field_panels({"B1": uniform(32, 3), "B2": uniform(32, 11)}, share=1)
+    assert figure.get_figwidth() == plots.WIDTH
+    text = texts(figure)
+    assert "B1: 3 px" in text and "B2: 11 px" in text
+    first, second, *_, bar = figure.axes
+    assert first.images[0].get_clim() == second.images[0].get_clim() == pytest.approx((-4 - np.log10(9), -np.log10(9)))
+    assert second.images[0].get_array().max() == pytest.approx(-np.log10(121))
+    (patch,) = second.patches
+    assert (patch.get_xy(), patch.get_width(), patch.get_height()) == ((10.5, 10.5), 11, 11)
+    assert "log" in bar.get_ylabel()
+
+
+@pytest.mark.parametrize(("count", "axes"), [(1, 5), (7, 9)])
+def test_field_panels_for_any_number(count: int, axes: int) -> None:
+    figure = field_panels({f"B{i}": uniform(9, 3) for i in range(count)})
+    assert len(figure.axes) == axes  # a full grid and the colour bar
+    assert sum(bool(ax.images) for ax in figure.axes[:-1]) == count
+    with pytest.raises(ValueError, match="no field"):
+        field_panels({})
+
+
+def map_row(height: int, width: int, *labels: str) -> MapRow:
+    mask = np.zeros((height, width), np.uint8)
+    mask[: height // 2] = 1
+    mask[:, -2:] = 255
+    image = np.full((height, width, 4), 90, np.uint8)
+    return MapRow(image, mask, {label: np.eye(4, dtype=np.float32) for label in labels}, f"{height}x{width}")
+
+
+def test_map_panels_have_a_row_for_each_image() -> None:
+    rows = [map_row(16, 24, "A2", "A8"), map_row(40, 20, "A2", "A8")]
+    figure = map_panels(rows)
+    assert figure.get_figwidth() == plots.WIDTH
+    assert not plt.get_fignums()
+    panels = figure.axes[:8]
+    assert [ax.get_title() for ax in panels[:4]] == ["image", "truth", "A2", "A8"]
+    assert [ax.get_ylabel() for ax in panels[::4]] == ["16x24", "40x20"]
+    assert np.unique(panels[1].images[0].get_array()).tolist() == [0, 0.5, 1]  # unknown pixels are grey
+    assert panels[6].images[0].get_extent() == [-0.5, 19.5, 39.5, -0.5]  # stretched to the image
+    (outline,) = panels[6].collections
+    vertices = outline.get_paths()[0].vertices
+    assert vertices[:, 1].max() == 19.5  # between the last row of the landslide and the next
+
+
+def test_maps_without_a_landslide_have_no_outline() -> None:
+    row = map_row(16, 24, "A2")
+    figure = map_panels([MapRow(row.image, np.zeros((16, 24), np.uint8), row.maps)])
+    assert not figure.axes[2].collections
+
+
+def test_rows_of_different_networks_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\['A2'\], \['A8'\]"):
+        map_panels([map_row(8, 8, "A2"), map_row(8, 8, "A8")])
+    with pytest.raises(ValueError, match="one row or more"):
+        map_panels([])

@@ -20,6 +20,19 @@ def test_capture_gives_what_the_layers_gave() -> None:
     assert not any(m._forward_hooks for m in model.modules())
 
 
+def test_capture_is_from_before_what_works_in_place() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True))
+    image = torch.randn(1, 3, 5, 6)
+    torch.testing.assert_close(capture(model, image, ["0"])["0"], model[0](image))
+
+
+def test_the_network_itself_is_the_empty_name() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1))
+    image = torch.randn(1, 3, 5, 6)
+    assert not capture(model, image, [""])[""].requires_grad
+    torch.testing.assert_close(capture(model, image, [""])[""], model(image))
+
+
 def test_unknown_layer_names_the_parts() -> None:
     model = zoo.create_model("scgcnet", "tiny")
     with pytest.raises(ValueError, match=r"no layer 'neck': .*encoder.*decoder.*head"):

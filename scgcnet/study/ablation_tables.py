@@ -1,0 +1,158 @@
+"""Tables II and III: what each part of the network, and each choice of its dilation rates, brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from scgcnet.study.contest import Contestant, gather, with_overrides
+from scgcnet.study.paper import read_paper
+from scgcnet.study.plan import Plan, PlanError, Run, at_home
+from scgcnet.study.show import NONE, Table
+from scgcnet.study.store import Record
+from scgcnet.study.tables import NOT_RUN, SCORES, cost, many, refuse_synthetic, run_links
+
+WHOLE = {"A": "A8", "B": "B6"}  # the rows of Tables II and III that are the network as it is
+
+
+def experiments(names: Sequence[str]) -> dict[str, Mapping[str, object]]:
+    """What each experiment of Tables II and III changes in the network, by its name in the paper.
+
+    Raises:
+        PlanError: there is no such experiment, or experiments of both tables are asked for.
+    """
+    from scgcnet.model.config import ABLATIONS, DILATIONS
+
+    known: dict[str, Mapping[str, object]] = {**ABLATIONS, **{row: {"dilations": r} for row, r in DILATIONS.items()}}
+    if unknown := [name for name in names if name not in known]:
+        raise PlanError(f"experiments: there is no {unknown[0]!r}; the names are {', '.join(known)}")
+    if len({name[0] for name in names}) != 1:
+        raise PlanError("experiments: name some of one table, A1 to A8 or B1 to B7")
+    return {name: known[name] for name in names}
+
+
+def experiment_runs(names: Sequence[str], plan: Plan, profile: str, seeds: Sequence[int] | None = None) -> list[Run]:
+    """The planned runs of some experiments in a profile, seeds within experiments.
+
+    Args:
+        names: of the experiments; what comes without a planned run is left out.
+        plan: the study.
+        profile: name in study.yml.
+        seeds: only these; None for all that are planned.
+
+    Raises:
+        PlanError: see `experiments`.
+    """
+    runs = []
+    for run in _bases(names, plan, profile).values():
+        runs += [
+            planned
+            for planned in plan.select(profile)
+            if {**planned.config, "seed": run.seed} == run.config and (seeds is None or planned.seed in seeds)
+        ]
+    return runs
+
+
+def experimenters(names: Sequence[str], plan: Plan, records: Sequence[Record], profile: str) -> list[Contestant]:
+    """The experiments as contestants, each with its stored seeds; those of which none is stored are there, too.
+
+    Raises:
+        PlanError: see `experiments`.
+    """
+    return gather(_bases(names, plan, profile), records)
+
+
+def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
+    """One run of each experiment: like the first planned run of the whole network with the profile's own settings."""
+    rows = experiments(names)
+    settings = plan.profile(profile).settings
+    whole = [
+        run
+        for run in plan.select(profile)
+        if run.model == "scgcnet" and not run.overrides and run.settings == settings and at_home(run.config)
+    ]
+    if not whole:
+        raise PlanError(f"study.yml plans no run of scgcnet with the profile {profile}")
+    return with_overrides(whole[0], rows, WHOLE[next(iter(rows))[0]])
+
+
+def experiment_table(found: Sequence[Contestant], plan: Plan, root: Path | None = None) -> Table:
+    """Table II or III: as printed, on CLD, and as measured on the data set of the runs.
+
+    Args:
+        found: from `experimenters`.
+        plan: the study.
+        root: the project.
+
+    Raises:
+        ValueError: a record is synthetic, so its scores must not stand here.
+    """
+    refuse_synthetic([record for one in found for record in one.records])
+    paper = read_paper(root)
+    dataset = found[0].run.dataset
+    rows = []
+    for one in found:
+        printed = paper.row(one.name).printed
+        row: dict[str, object] = {"Experiment": one.name, "Network": _in_words(one.name)}
+        for score in ("iou", "f1", "precision", "recall"):
+            name, column = SCORES[score]
+            row[f"{name}, paper, CLD"] = printed[column]
+            row[f"{name}, measured, {dataset}"] = str(one.summary(score) or NOT_RUN)
+        row["Repeats"] = many(len(one.records), "seed")
+        row["Condition"] = "other data"
+        row["Cost"] = cost(one.records)
+        rows.append(row | {"Runs": run_links(one.records)})
+    number = "II" if found[0].name.startswith("A") else "III"
+    caption = f"Table {number}: as printed, on CLD, and {found[0].run.size} on {dataset}, mean and 95 % over seeds (%)"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def _in_words(name: str) -> str:
+    from scgcnet.model.config import ABLATIONS, DILATIONS
+
+    if name in ABLATIONS:
+        return " + ".join(part.upper() for part, on in ABLATIONS[name].items() if on) or "baseline"
+    return "; ".join(" ".join("/".join(map(str, rates)) for rates in stage) for stage in DILATIONS[name])
+
+
+def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], root: Path | None = None) -> Table:
+    """What one step from an experiment to another brings: IoU of the second minus that of the first.
+
+    Args:
+        found: from `experimenters`.
+        steps: names of two experiments each.
+        root: the project.
+    """
+    from scgcnet.study.resampling import seed_difference
+
+    paper, by_name = read_paper(root), {one.name: one for one in found}
+    rows = []
+    for before, after in steps:
+        row: dict[str, object] = {"Step": f"{before} to {after}", "What is added": _added(before, after)}
+        row["Paper, CLD"] = f"{float(paper.row(after).exact('IoU') - paper.row(before).exact('IoU')):+.2f}"
+        one, other = by_name.get(before), by_name.get(after)
+        first, second = one and one.summary("iou"), other and other.summary("iou")
+        if one and other and first and second:
+            interval = seed_difference(other.scores("iou"), one.scores("iou"))
+            row[f"Measured, {one.run.dataset}"] = f"{second.mean - first.mean:+.2f}"
+            row["95 % over seeds"] = f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "one seed: unknown"
+            row["Outcome"] = _outcome(interval)
+        else:
+            row |= {"Measured": NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
+        rows.append(row)
+    return Table(pd.DataFrame(rows).fillna(NONE), "What each step brings (points of IoU)")
+
+
+def _outcome(interval: tuple[float, float] | None) -> str:
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return "unresolved"
+    return "better" if interval[0] > 0 else "worse"
+
+
+def _added(before: str, after: str) -> str:
+    from scgcnet.model.config import ABLATIONS
+
+    old, new = ABLATIONS[before], ABLATIONS[after]
+    return ", ".join(part.upper() for part in new if new[part] and not old[part])
