@@ -31,10 +31,14 @@ book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 	@$(SNAKEMAKE) book && echo "Book: $(INDEX)" || { echo "Book: FAILED, see above"; exit 1; }
 
 trials: $(READY)  ## try learning rates on validation for every network of PROFILE, what is missing
-	@$(SNAKEMAKE) trials && echo "Trials: all there, see what won with: scgcnet study trials"
+	@$(SNAKEMAKE) trials && echo "Trials: all there that can be had here, see what won with: scgcnet study trials"
 
-study: $(READY)  ## compute the runs of PROFILE that have no result yet, most urgent first
-	@$(SNAKEMAKE) study && echo "Study: every run of profile $(PROFILE) has a result, see scgcnet study list"
+# What fails does not keep the others from being computed; the book's own call then tries it once more, from the last
+# whole epoch. Two calls, because every chapter is to be executed when all results are there.
+study: $(READY)  ## compute what PROFILE lacks, most urgent first, then the chapters and the book
+	@trap 'exit 1' INT; failed=; $(SNAKEMAKE) study || failed=1; $(SNAKEMAKE) book || failed=1; \
+	  if test "$$failed"; then echo "Study: NOT COMPLETE, see above"; exit 1; fi; \
+	  echo "Study: the results of profile $(PROFILE) are in $(INDEX)"
 
 # One thread in each worker: with more than the cores, those of torch wait for one another, and training takes four times
 # as long.

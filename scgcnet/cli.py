@@ -9,8 +9,13 @@ import argparse
 import io
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scgcnet.study.plan import Plan, Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -223,13 +228,24 @@ def _study_run(options: argparse.Namespace) -> None:
     from scgcnet.study.plan import PlanError, load_plan
     from scgcnet.study.runner import run
 
-    plan = load_plan()
+    plan, began = load_plan(), time.time()
     if bool(options.run_id) == bool(options.profile):
         raise PlanError("name either run ids or a --profile: see `scgcnet study list`")
     runs = [plan.find(run_id) for run_id in options.run_id] or plan.select(options.profile)
     for spec in runs:
         record = run(spec, force=options.force, progress=not options.quiet)
-        print(f"{record.file}  IoU {100 * record.metrics['resized']['iou']:.2f} %")
+        print(f"{record.file}  IoU {100 * record.metrics['resized']['iou']:.2f} %", flush=True)
+        _tell_progress(plan, spec, record.file, began)
+
+
+def _tell_progress(plan: Plan, spec: Run, file: str, began: float) -> None:
+    """Say how much of a profile is left, after a result that was computed and not only read."""
+    from scgcnet.study.forecast import progress
+    from scgcnet.study.plan import project_root
+
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    if first and (project_root() / file).stat().st_mtime >= began:
+        print(progress(plan, spec.profile), file=sys.stderr)
 
 
 def _study_details(options: argparse.Namespace) -> None:
@@ -253,13 +269,14 @@ def _study_trials(options: argparse.Namespace) -> None:
     from scgcnet.study.runner import run_trial
     from scgcnet.study.store import load_trials
 
-    plan = load_plan()
+    plan, began = load_plan(), time.time()
     if options.run_id and options.profile:
         raise PlanError("name either trials or a --profile: see `scgcnet study list --trials`")
     wanted = [plan.find_trial(run_id) for run_id in options.run_id]
     for spec in wanted or (plan.select_trials(options.profile) if options.profile else []):
         trial = run_trial(spec, progress=not options.quiet)
-        print(f"{trial.file}  validation IoU {100 * trial.val_iou:.2f} %")
+        print(f"{trial.file}  validation IoU {100 * trial.val_iou:.2f} %", flush=True)
+        _tell_progress(plan, spec, trial.file, began)
     if not wanted:
         print(rate_table(plan, load_trials("real")))
 

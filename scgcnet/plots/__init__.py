@@ -4,7 +4,7 @@ from scgcnet.plots.audit import implied_shares
 from scgcnet.plots.comparison import cost_dots, increment_curves
 from scgcnet.plots.data import image_histograms
 from scgcnet.plots.intervals import ablation_bars, component_recall, score_differences
-from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, NetworkCase, error_overlay, network_panels, prediction_panels
+from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay, network_panels, prediction_panels
 from scgcnet.plots.ranks import critical_difference
 from scgcnet.plots.style import (
     BLACK,
@@ -41,7 +41,6 @@ __all__ = [
     "SKY",
     "VERMILION",
     "WIDTH",
-    "NetworkCase",
     "ablation_bars",
     "component_recall",
     "cost_dots",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -18,8 +17,7 @@ from matplotlib.patches import Patch
 from scgcnet.plots.style import BLACK, BLUE, DPI, ORANGE, WIDTH, finished, message
 
 if TYPE_CHECKING:
-    from scgcnet.data import Sample
-    from scgcnet.study.cases import Case
+    from scgcnet.study.cases import Case, NetworkCase
 
 HIT, FALSE_ALARM, MISS = BLUE, ORANGE, BLACK
 
@@ -91,19 +89,6 @@ def error_overlay(
     ):
         out[where] = 0.25 * out[where] + 0.75 * 255 * np.array(to_rgb(colour))
     return out.round().astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class NetworkCase:
-    """One image, and what several networks make of it.
-
-    Attributes:
-        sample: image and truth at native size.
-        probabilities: network -> its probability of landslide, float32 (H, W), 0 to 1.
-    """
-
-    sample: Sample
-    probabilities: Mapping[str, npt.NDArray[np.float32]]
 
 
 def network_panels(cases: Sequence[NetworkCase], threshold: float = 0.5) -> Figure:

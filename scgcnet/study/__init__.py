@@ -5,7 +5,7 @@ from scgcnet.study.looks import read_looks
 from scgcnet.study.material import data_parts
 from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
 from scgcnet.study.runner import run, weights_for
-from scgcnet.study.selection import chapter_runs
+from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, resolve_profile
 from scgcnet.study.store import Record, Trial, load_all, load_trials
 
 __all__ = [
@@ -20,8 +20,11 @@ __all__ = [
     "load_all",
     "load_plan",
     "load_trials",
+    "obtain",
+    "obtain_trials",
     "project_root",
     "read_looks",
+    "resolve_profile",
     "run",
     "weights_for",
 ]

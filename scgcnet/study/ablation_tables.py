@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,12 @@ from scgcnet.study.contest import Contestant, gather, with_overrides
 from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, PlanError, Run, at_home
 from scgcnet.study.show import NONE, Table
+from scgcnet.study.statistics import Condition
 from scgcnet.study.store import Record
-from scgcnet.study.tables import NOT_RUN, SCORES, cost, many, refuse_synthetic, run_links
+from scgcnet.study.tables import NOT_RUN, SCORES, condition, cost, many, refuse_synthetic, run_links
 
+#: The steps of Table II that the paper's text speaks of.
+STEPS = (("A1", "A2"), ("A1", "A3"), ("A1", "A4"), ("A2", "A5"), ("A2", "A6"), ("A3", "A7"), ("A5", "A8"), ("A1", "A8"))
 WHOLE = {"A": "A8", "B": "B6"}  # the rows of Tables II and III that are the network as it is
 
 
@@ -65,7 +69,10 @@ def experimenters(names: Sequence[str], plan: Plan, records: Sequence[Record], p
 
 
 def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
-    """One run of each experiment: like the first planned run of the whole network with the profile's own settings."""
+    """One run of each experiment: like a planned run of the whole network with the profile's own settings.
+
+    Of several such, on other data sets, it is the first of those with the most experiments planned beside.
+    """
     rows = experiments(names)
     settings = plan.profile(profile).settings
     whole = [
@@ -75,7 +82,9 @@ def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
     ]
     if not whole:
         raise PlanError(f"study.yml plans no run of scgcnet with the profile {profile}")
-    return with_overrides(whole[0], rows, WHOLE[next(iter(rows))[0]])
+    planned = [run.config for run in plan.select(profile)]
+    bases = [with_overrides(run, rows, WHOLE[next(iter(rows))[0]]) for run in whole]
+    return max(bases, key=lambda base: sum(run.config in planned for run in base.values()))
 
 
 def experiment_table(found: Sequence[Contestant], plan: Plan, root: Path | None = None) -> Table:
@@ -101,12 +110,21 @@ def experiment_table(found: Sequence[Contestant], plan: Plan, root: Path | None 
             row[f"{name}, paper, CLD"] = printed[column]
             row[f"{name}, measured, {dataset}"] = str(one.summary(score) or NOT_RUN)
         row["Repeats"] = many(len(one.records), "seed")
-        row["Condition"] = "other data"
+        row["Condition"] = _condition(one, plan)
         row["Cost"] = cost(one.records)
         rows.append(row | {"Runs": run_links(one.records)})
     number = "II" if found[0].name.startswith("A") else "III"
     caption = f"Table {number}: as printed, on CLD, and {found[0].run.size} on {dataset}, mean and 95 % over seeds (%)"
     return Table(pd.DataFrame(rows), caption)
+
+
+def _condition(one: Contestant, plan: Plan) -> Condition:
+    """How its runs compare with the paper's, which has each of these networks, and all of them on CLD."""
+    if one.run.dataset != "cld":
+        return "other data"
+    if not one.records:
+        return condition(replace(one.run, overrides={}), plan)
+    return condition(replace(one.records[0], config={**one.records[0].config, "overrides": {}}), plan)
 
 
 def _in_words(name: str) -> str:
@@ -124,10 +142,15 @@ def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], ro
         found: from `experimenters`.
         steps: names of two experiments each.
         root: the project.
+
+    Raises:
+        ValueError: a record is synthetic, so its scores must not stand here.
     """
     from scgcnet.study.resampling import seed_difference
 
+    refuse_synthetic([record for one in found for record in one.records])
     paper, by_name = read_paper(root), {one.name: one for one in found}
+    measured = f"Measured, {found[0].run.dataset}"
     rows = []
     for before, after in steps:
         row: dict[str, object] = {"Step": f"{before} to {after}", "What is added": _added(before, after)}
@@ -136,13 +159,40 @@ def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], ro
         first, second = one and one.summary("iou"), other and other.summary("iou")
         if one and other and first and second:
             interval = seed_difference(other.scores("iou"), one.scores("iou"))
-            row[f"Measured, {one.run.dataset}"] = f"{second.mean - first.mean:+.2f}"
+            row[measured] = f"{second.mean - first.mean:+.2f}"
             row["95 % over seeds"] = f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "one seed: unknown"
             row["Outcome"] = _outcome(interval)
         else:
-            row |= {"Measured": NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
+            row |= {measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
         rows.append(row)
-    return Table(pd.DataFrame(rows).fillna(NONE), "What each step brings (points of IoU)")
+    return Table(pd.DataFrame(rows), "What each step brings (points of IoU)")
+
+
+def bars(found: Sequence[Contestant]) -> dict[str, tuple[float, float, float] | None]:
+    """Test IoU for a figure: name -> mean, low and high in percent (all the same for a single run), None if not run."""
+    shown: dict[str, tuple[float, float, float] | None] = {}
+    for one in found:
+        measured = one.summary("iou")
+        if measured is None:
+            shown[one.name] = None
+        elif measured.low is None or measured.high is None:
+            shown[one.name] = (measured.mean,) * 3
+        else:
+            shown[one.name] = (measured.mean, measured.low, measured.high)
+    return shown
+
+
+def preferred(found: Sequence[Contestant], made: Sequence[Record], names: Sequence[str]) -> dict[str, list[Record]]:
+    """The records whose networks to look into, by experiment: those stored on real data, then those a page made."""
+    return {
+        one.name: [*one.records, *(record for record in made if record.flags == _plain_flags(one))]
+        for one in found
+        if one.name in names
+    }
+
+
+def _plain_flags(one: Contestant) -> object:
+    return one.run.config["overrides"]
 
 
 def _outcome(interval: tuple[float, float] | None) -> str:

@@ -25,6 +25,7 @@ from scgcnet.study.chapters import (
     runs_shown,
     write_not_executed,
 )
+from scgcnet.study.forecast import runnable
 from scgcnet.study.plan import Plan, load_plan, project_root
 from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS, TRIAL_FOLDERS
@@ -124,13 +125,14 @@ def stage(plan: Plan, profile: str, root: Path, source: Path) -> dict[str, str]:
         shutil.copyfile(root / name, source / name)
 
     failed = {}
+    at_hand = runnable(plan, profile, root).runs
     for name, chapter in plan.chapters.items():
         staged = source / f"{name}.ipynb"
         executed = root / executed_file(name, profile)
         found = next((path for path in (executed, failed_file(executed)) if path.is_file()), None)
         records = [record_file(plan, run) for run in runs_shown(plan, chapter, profile)]
         # A chapter that was executed with results that have gone since shows what can no longer be looked up.
-        if missing := [file for file in records if not (root / file).is_file()]:
+        if missing := [file for file in records if file in at_hand and not (root / file).is_file()]:
             reason = f"not executed, because it needs results that are not there: {', '.join(missing)}"
             write_not_executed(root / chapter.template, staged, reason)
         elif found:

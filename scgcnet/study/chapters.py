@@ -101,22 +101,30 @@ def chapter_parameters(
 
 
 def runs_shown(plan: Plan, chapter: Chapter, profile: str) -> list[Run]:
-    """The planned runs that must be there before the chapter is executed.
+    """The planned runs that must be there before the chapter is executed: those on real data of a page on one data set.
 
-    A template without a `profile` shows none. One with a `dataset` shows the runs on that data set; where the
-    profile trains on synthetic data, that is what stands in for it.
+    All other pages show what is stored and call the rest not run; and what is trained on synthetic data, in seconds,
+    every page makes for itself.
 
     Raises:
         PlanError: no such profile.
         ParameterError: study.yml gives the chapter a parameter that it does not have.
     """
     values = chapter_parameters(plan, chapter, profile)
-    if "profile" not in values:
+    declared = declared_parameters(project_root() / chapter.template)
+    if not {"profile", "dataset", "models"} <= declared.keys() or plan.profile(profile).data == "synthetic":
         return []
-    runs = plan.select(profile)
-    if "dataset" in values and plan.profile(profile).data == "real":
-        runs = [run for run in runs if run.dataset == values["dataset"] and at_home(run.config)]
-    return runs
+    dataset, models = (values.get(name, declared[name].default) for name in ("dataset", "models"))
+    return [
+        run
+        for run in plan.select(profile)
+        if run.dataset == dataset
+        and run.model in models
+        and at_home(run.config)
+        and run.prediction is None
+        and not run.overrides
+        and run.settings == plan.settings(run.dataset, run.model, run.size, profile)
+    ]
 
 
 def record_file(plan: Plan, run: Run) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from scgcnet.study.contest import Contestant, compare_all, gather, image_interval
+from scgcnet.study.contest import Contestant, Ranking, compare_all, gather, image_interval
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.paper import full_name
 from scgcnet.study.plan import Plan, Run, at_home, project_root
@@ -72,6 +72,18 @@ def contestants(
     return gather(dict(reversed(first.items())), records)
 
 
+def compared_runs(
+    datasets: Sequence[str], plan: Plan, trials: Sequence[Trial], profile: str, models: Sequence[str] | None = None
+) -> list[Run]:
+    """The runs of `contestants` that a profile plans, all seeds; of one on synthetic data, what stands in for them."""
+    places = datasets if plan.profile(profile).data == "real" else ["synthetic"]
+    runs = []
+    for dataset in places:
+        for one in contestants(dataset, plan, [], trials, profile, models):
+            runs += [run for run in plan.select(profile) if {**run.config, "seed": one.run.seed} == one.run.config]
+    return runs
+
+
 def table_one(dataset: str, found: Sequence[Contestant], plan: Plan) -> Table:
     """Table I for one data set: each network's five scores as printed and as measured, the best measured on top.
 
@@ -100,7 +112,7 @@ def table_one(dataset: str, found: Sequence[Contestant], plan: Plan) -> Table:
         row["Condition"] = how
         row["Cost"] = cost(one.records)
         rows.append(row | {"Runs": run_links(one.records)})
-    name = full_name(PAPER_DATASETS[dataset])
+    name = full_name(PAPER_DATASETS.get(dataset, dataset))
     if not rows:
         rows.append({"Network": f"study.yml plans no comparison on {dataset} with this profile"})
     caption = f"Table I on {name}: as printed, and as measured with the mean and 95 % interval over seeds (%)"
@@ -137,12 +149,30 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
          "p, adjusted": NONE, "95 % over seeds": NONE, "Outcome": NONE}
         for name in without
     ]  # fmt: skip
+    if not rows:
+        rows.append({"Network": f"there is nobody to compare with {reference}"})
     caption = f"Paired differences from {reference} on the same test images (points of IoU)"
     return Table(pd.DataFrame(rows), caption)
 
 
+def difference_rows(found: Sequence[Contestant], reference: str) -> dict[str, tuple[float, float, float, str]]:
+    """The same for a figure: name -> difference, low and high in points, and the outcome; the best first."""
+    ordered = sorted(compare_all(found, reference).items(), key=lambda item: -item[1].difference.value)
+    return {name: (one.difference.value, one.difference.low, one.difference.high, one.outcome) for name, one in ordered}
+
+
+def ranking_parts(ranking: Ranking | None) -> tuple[dict[str, float], float, list[list[str]]]:
+    """Ranks, critical difference and cliques for a figure; nothing where there is no ranking."""
+    return (ranking.ranks, ranking.critical, ranking.cliques) if ranking else ({}, 0.0, [])
+
+
 def paper_order(dataset: str, found: Sequence[Contestant]) -> str:
-    """In words, how far the measured order agrees with that of the paper's Table I (Kendall's tau)."""
+    """In words, how far the measured order agrees with that of the paper's Table I (Kendall's tau).
+
+    Raises:
+        ValueError: a record is synthetic, so its scores must not be set beside the paper's.
+    """
+    refuse_synthetic([record for one in found for record in one.records])
     pairs = [
         (paper["iou"], measured.mean)
         for one in found
@@ -158,7 +188,7 @@ def paper_order(dataset: str, found: Sequence[Contestant]) -> str:
 
 
 def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequence[Trial], profile: str) -> Note:
-    """How far the order of `scoreboard` can be trusted, from the stored trials and runs.
+    """How far the order of `table_one` can be trusted, from the stored trials and runs.
 
     Args:
         dataset: our name of the data set.

@@ -245,7 +245,11 @@ _REMEDY = "take it back from git, or take it again: scgcnet study details"
 def _check(tree: Mapping[str, Any], record: Record, path: Path) -> None:
     if fault := first_fault(tree, _FILE):
         raise StoreError(f"{path}: {fault}; {_REMEDY}")
-    if tree[SEAL] != seal(tree):
+    try:
+        sealed = seal(tree)
+    except ValueError as error:  # an infinite resolution, or one that is no number
+        raise StoreError(f"{path}: {error}; {_REMEDY}") from None
+    if tree[SEAL] != sealed:
         raise StoreError(f"{path}: {SEAL}: does not fit the content, so the file was edited; {_REMEDY}")
     if (tree["run_id"], tree["finished_utc"]) != (record.run_id, record.finished_utc):
         raise StoreError(f"{path}: belongs to {tree['run_id']} of {tree['finished_utc']}; {_REMEDY}")

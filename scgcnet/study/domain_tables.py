@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -10,6 +11,9 @@ from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Table
 from scgcnet.study.store import Record, is_stale
 from scgcnet.study.tables import NOT_RUN, SCORES, changes, refuse_synthetic
+
+if TYPE_CHECKING:
+    from scgcnet.data import LandslideDataset
 
 #: How a tile belongs to a part, by the kind of split: scgcnet/data/amunet.py.
 LEAKS = {
@@ -143,41 +147,94 @@ def domain_table(record: Record) -> Table:
     return Table(pd.DataFrame(rows), caption + "landslide-free pixels that it calls landslide (%)")
 
 
-def increment_table(plan: Plan, records: Sequence[Record]) -> list[Table]:
-    """Scores on a new domain by how much of it was trained on, a table for each pair of domains and network.
+def increment_runs(
+    plan: Plan,
+    target: str,
+    profile: str,
+    models: Sequence[str] | None = None,
+    increments: Sequence[float] | None = None,
+) -> dict[str, dict[float, Run]]:
+    """The planned runs on a new domain, by network and by how much of it is trained on, in percent.
 
     Args:
-        plan: the study; increments without a run are listed as not run.
-        records: stored runs on real data.
+        plan: the study.
+        target: name of the new data set.
+        profile: name in study.yml.
+        models: only these networks; None for all.
+        increments: only these percentages; None for all.
+    """
+    found: dict[str, dict[float, Run]] = {}
+    for run in plan.select(profile):
+        if run.increment is None or run.dataset != target or (models is not None and run.model not in models):
+            continue
+        if increments is None or run.increment.percent in increments:
+            found.setdefault(run.model, {}).setdefault(run.increment.percent, run)
+    return {model: dict(sorted(runs.items())) for model, runs in found.items()}
+
+
+def increment_table(runs: Mapping[str, Mapping[float, Run]], records: Sequence[Record]) -> Table:
+    """Scores on a new domain by network and by how much of it was trained on.
+
+    Args:
+        runs: from `increment_runs`.
+        records: stored runs on real data; increments without one are listed as not run.
 
     Raises:
         ValueError: a record is synthetic.
     """
     refuse_synthetic(records)
     stored = {record.run_id: record for record in records}
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in plan.runs:
-        if run.increment is not None:
-            key = (run.dataset, "+".join(run.train), run.model, run.size, run.profile, run.increment.by)
-            groups.setdefault((*key, str(run.split), str(run.seed)), []).append(run)
-    tables = []
-    for (target, source, model, size, profile, by, split, seed), runs in groups.items():
-        rows = []
-        for run in sorted(runs, key=lambda run: run.increment.percent if run.increment else 0):
-            assert run.increment is not None
+    rows: list[dict[str, object]] = []
+    where = ""
+    for model, increments in runs.items():
+        for percent, run in increments.items():
             record = stored.get(run.run_id)
-            scores = record.metrics["resized"] if record else None
-            row: dict[str, object] = {"Increment": f"{run.increment.percent:g} %", "IoU (%)": _score(record)}
-            for score in ("precision", "recall", "f1"):
-                row[f"{score.capitalize()} (%)"] = f"{100 * scores[score]:.2f}" if scores else NOT_RUN
+            where = f"from {' + '.join(run.train)} to {run.dataset}, {run.size}, profile {run.profile}"
+            row: dict[str, object] = {"Network": model, "Increment": f"{percent:g} %", "IoU": _score(record)}
+            for score in ("f1", "precision", "recall"):
+                row[SCORES[score][0]] = f"{100 * record.metrics['resized'][score]:.1f}" if record else NOT_RUN
             home = [parts["test"] for parts in record.domains.values()] if record else []
-            row[f"IoU on the test part of {source} (%)"] = (
-                ", ".join(f"{counts_iou(counts):.2f}" for counts in home) if home else NOT_RUN
-            )
+            row["IoU at home"] = ", ".join(f"{counts_iou(counts):.1f}" for counts in home) if home else NOT_RUN
+            row["Training"] = f"{record.wall_s / 60:.1f} min" if record else NOT_RUN
             rows.append(row)
-        caption = f"From {source} to {target}: {model} {size}, {profile}, pool by {by}, split {split}, seed {seed}"
-        tables.append(Table(pd.DataFrame(rows), caption))
-    return tables
+    if not rows:
+        rows.append({"Network": "study.yml plans no such runs"})
+    caption = f"Scores {where} (%); at home: the test part of what it was trained on first" if where else "Increments"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def increment_scores(
+    runs: Mapping[str, Mapping[float, Run]], records: Sequence[Record]
+) -> dict[str, dict[float, dict[str, float]]]:
+    """The same for a figure: network -> percent -> recall, iou and f1 in percent; of what is stored."""
+    stored = {record.run_id: record for record in records}
+    return {
+        model: {
+            percent: {score: 100 * stored[run.run_id].metrics["resized"][score] for score in ("recall", "iou", "f1")}
+            for percent, run in increments.items()
+            if run.run_id in stored
+        }
+        for model, increments in runs.items()
+    }
+
+
+def at_percent(
+    runs: Mapping[str, Mapping[float, Run]], percent: float, records: Sequence[Record]
+) -> dict[str, list[Record]]:
+    """What is stored of one increment, by network; empty lists for what is not."""
+    return {
+        model: [record for record in records if percent in found and record.run_id == found[percent].run_id]
+        for model, found in runs.items()
+    }
+
+
+def test_part(runs: Mapping[str, Mapping[float, Run]], percent: float) -> LandslideDataset | None:
+    """The test part of one increment's runs; None where there is no such run or the data are not at hand."""
+    from scgcnet.data import dataset_available
+    from scgcnet.study.material import open_test
+
+    run = next((found[percent] for found in runs.values() if percent in found), None)
+    return open_test(run) if run is not None and dataset_available(run.dataset) else None
 
 
 def unseen_iou(record: Record) -> float:

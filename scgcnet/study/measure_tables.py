@@ -12,6 +12,7 @@ import pandas as pd
 
 from scgcnet.study.contest import Contestant, image_interval
 from scgcnet.study.details import Details, ImageDetail
+from scgcnet.study.runner import weights_for
 from scgcnet.study.show import NONE, Link, Links, Table
 
 #: Upper ends of the size classes: square metres where the ground resolution is known, else pixels.
@@ -75,8 +76,24 @@ def size_table(found: Sequence[Contestant]) -> Table:
     return _table(rows, "Landslides of the test images by size (number): found by at least half, and mean share (%)")
 
 
+def size_curves(
+    found: Sequence[Contestant], names: Sequence[str]
+) -> tuple[dict[str, list[tuple[str, float, float, float]]], list[int]]:
+    """The same for a figure: name -> label, share found, low and high in percent; and how many of each size."""
+    shown = [one for one in counted(found) if one.name in names]
+    curves = {one.name: [(c.label, c.found, c.low, c.high) for c in by_size(one)] for one in shown}
+    return curves, [size.landslides for size in by_size(shown[0])] if shown else []
+
+
+def leading(found: Sequence[Contestant], first: str, n: int) -> list[Contestant]:
+    """One network, then those of the others with the highest mean IoU whose weights are at hand, `n` in all."""
+    able = [one for one in found if any(weights_for(record) for record in one.records)]
+    ranked = sorted(able, key=lambda one: (one.name != first, -fmean(one.scores("iou"))))
+    return ranked[:n]
+
+
 def edge_table(found: Sequence[Contestant]) -> Table:
-    """Boundary IoU, a row for each network, with the interval over images for the middle width."""
+    """Boundary IoU by width of the band, a row for each network."""
     rows = []
     for one in counted(found):
         row: dict[str, object] = {"Network": one.name}

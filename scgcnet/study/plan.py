@@ -317,12 +317,18 @@ def load_plan(path: Path | None = None) -> Plan:
     for index, block in enumerate(tree.get("loss_weights", [])):
         if block["profile"] not in profiles:
             raise PlanError(f"{path}: loss_weights.{index}.profile: no profile {block['profile']!r}")
-        loss_trials += _loss_trials(block, profiles[block["profile"]])
+        try:
+            loss_trials += _loss_trials(block, profiles[block["profile"]])
+        except PlanError as error:
+            raise PlanError(f"{path}: loss_weights.{index}.settings: {error}") from None
     recipe_trials: list[Run] = []
     for index, block in enumerate(tree.get("recipes", [])):
         if block["profile"] not in profiles:
             raise PlanError(f"{path}: recipes.{index}.profile: no profile {block['profile']!r}")
-        recipe_trials += _recipe_trials(block, profiles[block["profile"]])
+        try:
+            recipe_trials += _recipe_trials(block, profiles[block["profile"]])
+        except PlanError as error:
+            raise PlanError(f"{path}: recipes.{index}.settings: {error}") from None
     # A point of a grid may be the trial of a learning rate as well; anything else that is listed twice is a mistake.
     ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):

@@ -119,7 +119,7 @@ _RECIPES = closed(
         "profile": _NAME,
         "split": _WHOLE,
         "seed": _WHOLE,
-        "settings": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        "settings": {"type": "array", "items": {"type": "object"}, "minItems": 1, "uniqueItems": True},
     }
 )
 _CHAPTER = closed(

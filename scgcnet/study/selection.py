@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scgcnet.study.plan import Plan, PlanError, Run, at_home
+from scgcnet.study.runner import run, run_trial
+from scgcnet.study.store import Record, Trial, find, find_trial
 
 
 def chapter_runs(
@@ -43,8 +45,13 @@ def chapter_runs(
 
     if not models or (seeds is not None and not seeds):
         raise PlanError("models and seeds must each name at least one")
-    if profile == "auto":
-        profile = "cpu" if dataset_available(dataset) else "smoke"
+    profile = resolve_profile(plan, profile, dataset)
+    if (
+        plan.profile(profile).data == "real"
+        and not dataset_available(dataset)
+        and not _any_stored(plan, dataset, profile)
+    ):
+        profile = "smoke"  # nothing to show and nothing to train on
     if plan.profile(profile).data == "synthetic":
         dataset, split = "synthetic", 0
     asked = {"epochs": epochs, "image_size": image_size, "batch_size": batch_size}
@@ -65,3 +72,54 @@ def chapter_runs(
             for seed in (repeats or [0]) if seeds is None else seeds:
                 made.append(plan.make_run(dataset, model, preset, profile, split=split, seed=seed, changes=changes))
     return made
+
+
+def _any_stored(plan: Plan, dataset: str, profile: str) -> bool:
+    return any(
+        find(run.run_id, "real") for run in plan.select(profile) if run.dataset == dataset and at_home(run.config)
+    )
+
+
+MISSING = ("show", "train")
+
+
+def resolve_profile(plan: Plan, profile: str, dataset: str) -> str:
+    """The profile of a page: that asked for, or for "auto" `cpu` where the data set is at hand, else `smoke`.
+
+    Raises:
+        PlanError: there is no such profile.
+        DatasetError: there is no such data set, or it does not fit its layout.
+    """
+    from scgcnet.data import dataset_available
+
+    return plan.profile(("cpu" if dataset_available(dataset) else "smoke") if profile == "auto" else profile).name
+
+
+def obtain(runs: Sequence[Run], plan: Plan, missing: str = "show") -> list[Record]:
+    """The records of a chapter's runs: those on synthetic data are made in seconds, real ones as `missing` says.
+
+    Args:
+        runs: planned ones.
+        plan: the study.
+        missing: "show" leaves out what has no result, for the chapter to call it not run; "train" trains it now.
+
+    Raises:
+        PlanError: `missing` is neither.
+        DatasetError, StoreError, WriteError, TrainingError: as for `run`.
+    """
+    return [run(spec) for spec in runs if _wanted(spec, plan, missing) or find(spec.run_id, "real")]
+
+
+def obtain_trials(trials: Sequence[Run], plan: Plan, missing: str = "show") -> list[Trial]:
+    """The same for trials; a stale one is shown as it is stored, unless it is to be trained."""
+    found = []
+    for spec in trials:
+        trial = run_trial(spec) if _wanted(spec, plan, missing) else find_trial(spec.run_id, "real")
+        found += [trial] if trial else []
+    return found
+
+
+def _wanted(spec: Run, plan: Plan, missing: str) -> bool:
+    if missing not in MISSING:
+        raise PlanError(f"missing is {missing!r}: choose one of {', '.join(MISSING)}")
+    return missing == "train" or plan.profile(spec.profile).data == "synthetic"

@@ -19,7 +19,7 @@ from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
-from scgcnet.study.store import Record, is_stale
+from scgcnet.study.store import Record, Training, is_stale
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -99,6 +99,37 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
         f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. "
         "The paper trains networks of full size (its own costs as much as base here) at 512 px for 400 epochs.",
     )
+
+
+def page_note(plan: Plan, profile: str) -> Note:
+    """What a chapter that shows stored runs says on top: what it ran itself, and where its numbers are from."""
+    about = plan.profile(profile).about
+    if plan.profile(profile).data == "synthetic":
+        return Note(
+            "Synthetic data",
+            f"What this page trained itself saw made-up images at the profile {profile} ({about}): the table below, "
+            "which shows that everything runs, and all figures that say so. All other tables and figures are of stored "
+            "runs on real images, the same at every profile.",
+            "warning",
+        )
+    return Note("Real data", f"This page shows stored runs on real images, profile {profile}: {about}.")
+
+
+def made_table(made: Sequence[Training]) -> Table:
+    """What a page ran or looked up for itself, one row each; scores on synthetic images mean nothing, and say so."""
+    rows = [
+        {
+            "Network": f"{one.model} {one.size}",
+            "Changes": "; ".join(f"{key} {value}" for key, value in one.flags.items()) or NONE,
+            "Data": one.dataset,
+            "Seed": one.seed,
+            "Epochs": len(one.history),
+            "Validation IoU": f"{100 * one.val_iou:.1f}" + " (means nothing)" * (one.data_kind == "synthetic"),
+            "Time": f"{one.wall_s:.0f} s",
+        }
+        for one in made
+    ]
+    return Table(pd.DataFrame(rows or [{"Network": "nothing is stored for this page"}]), "The runs of this page (%)")
 
 
 def data_table(parts: Mapping[str, LandslideDataset]) -> Table:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scgcnet.cli import main
-from scgcnet.data import DatasetError, DatasetNotFoundError, dataset_available, open_whole, write_fake
+from scgcnet.data import DatasetError, DatasetNotFoundError, dataset_available, open_dataset, open_whole, write_fake
 from scgcnet.data import amunet as amunet_module
 from scgcnet.data.amunet import SCENES
-from scgcnet.data.audit import Audit, Copies, Ground, PartCount, Seen, audit, ground_groups, report
+from scgcnet.data.audit import Audit, Copies, Ground, PartCount, Seen, audit, ground_groups, report, shared_ground
 from scgcnet.data.bijie import FOLDER
 from scgcnet.data.splits import grouped_split, write_split
 from scgcnet.data.synthetic import render
@@ -34,15 +34,19 @@ def picture(seed: int, height: int = 80, width: int = 90) -> Array:
     return render(seed, 0, (height, width))[0]
 
 
-def audited(root: Path, images: Mapping[str, tuple[str, Array, Array]]) -> Audit:
-    """Write images of a part, with their masks of 0 and 1, in Bijie's layout, and audit them."""
+def written(root: Path, images: Mapping[str, tuple[str, Array, Array]]) -> str:
+    """Write images of a part, with their masks of 0 and 1, in Bijie's layout, and return the file of their split."""
     for kind in ("image", "mask"):
         (root / FOLDER / "landslide" / kind).mkdir(parents=True)
     for name, (_, image, mask) in images.items():
         Image.fromarray(image).save(root / FOLDER / "landslide" / "image" / f"{name}.png")
         Image.fromarray(mask * np.uint8(255)).save(root / FOLDER / "landslide" / "mask" / f"{name}.png")
     write_split(root / "split.csv", {name: part for name, (part, _, _) in images.items()})  # type: ignore[misc]
-    return audit("bijie", str(root / "split.csv"), root)
+    return str(root / "split.csv")
+
+
+def audited(root: Path, images: Mapping[str, tuple[str, Array, Array]]) -> Audit:
+    return audit("bijie", written(root, images), root)
 
 
 def empty(image: Array) -> Array:
@@ -295,3 +299,47 @@ def test_groups_join_what_is_joined_by_others() -> None:
 
     found = SimpleNamespace(ground=(ground("c", "d"), ground("a", "c")))
     assert ground_groups(Three(), found) == ["a", "b", "a", "a"]  # type: ignore[arg-type]
+
+
+def test_images_of_one_part_that_share_ground_are_one_group(tmp_path: Path) -> None:
+    """Two crops overlap, a third overlaps the second alone; a copy in another part is not looked at."""
+    scene = render(5, 0, (200, 240))[0]
+    boxes = {
+        "a": ("test", 0, 0, 100, 100),
+        "b": ("test", 60, 40, 160, 140),
+        "c": ("test", 70, 120, 180, 230),
+        "d": ("val", 0, 0, 100, 100),
+    }
+    images = {name: (part, scene[y0:y1, x0:x1]) for name, (part, y0, x0, y1, x1) in boxes.items()}
+    images["z"] = ("test", picture(1))
+    images["t"] = ("train", picture(2))
+    split = written(tmp_path, {name: (part, image, empty(image)) for name, (part, image) in images.items()})
+    test = open_dataset("bijie", split, "test", tmp_path)
+    assert test.names == ("a", "b", "c", "z")
+    assert shared_ground(test) == ["a", "a", "a", "z"]
+    assert shared_ground(open_dataset("bijie", split, "val", tmp_path)) == ["d"]
+
+
+def test_a_damaged_image_has_no_ground(tmp_path: Path) -> None:
+    split = written(tmp_path, {p: (p, picture(n), empty(picture(n))) for n, p in enumerate(("train", "val", "test"))})
+    (tmp_path / FOLDER / "landslide" / "image" / "test.png").write_bytes(b"damaged")
+    with pytest.raises(DatasetError, match=r"test\.png cannot be decoded"):
+        shared_ground(open_dataset("bijie", split, "test", tmp_path))
+
+
+def test_ground_of_tiles_with_known_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles at half overlap hang together within a scene, while a plain one elsewhere has the same pixels for nothing."""
+    monkeypatch.setattr(amunet_module, "BLOCK", 256)
+    root = write_scenes(tmp_path)
+    test = open_dataset("amunet", "random-0", "test", root)
+    assert isinstance(test.whole, amunet_module.Amunet)
+    boxes = [test.whole.boxes[index] for index in test.indices]
+    groups = shared_ground(test)
+    for one, box in enumerate(boxes):
+        for other in range(one):
+            if box.overlaps(boxes[other]):
+                assert groups[one] == groups[other]
+            if box.scene != boxes[other].scene:
+                assert groups[one] != groups[other]
+    alone = [one for one, box in enumerate(boxes) if sum(box.overlaps(other) for other in boxes) == 1]
+    assert alone and all(groups[one] == test.names[one] and groups.count(groups[one]) == 1 for one in alone)

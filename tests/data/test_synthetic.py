@@ -13,7 +13,7 @@ from PIL import Image
 from scgcnet.data import DatasetError, check_dataset, open_dataset, synthetic, write_fake
 from scgcnet.data.bijie import FOLDER, open_bijie
 from scgcnet.data.sample import MARKER
-from scgcnet.data.synthetic import render, write_synthetic
+from scgcnet.data.synthetic import open_synthetic, open_synthetic_elsewhere, render, write_synthetic
 from scgcnet.files import WriteError
 
 
@@ -150,3 +150,23 @@ def test_a_full_disk_leaves_nothing_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="cannot be written"):
         write_synthetic(tmp_path / "file", n=3)
+
+
+def test_another_draw_stands_in_for_a_new_domain(tmp_path: Path) -> None:
+    home, elsewhere = open_synthetic(tmp_path), open_synthetic_elsewhere(tmp_path)
+    assert (elsewhere.dataset, elsewhere.kind, len(elsewhere)) == ("synthetic_elsewhere", "synthetic", len(home))
+    pictures = {sample.image.tobytes() for sample in home}
+    assert not any(sample.image.tobytes() in pictures for sample in elsewhere)
+    assert elsewhere.sha256 != home.sha256
+    np.testing.assert_array_equal(elsewhere[3].image, render(1, 3)[0])
+    assert check_dataset("synthetic_elsewhere", tmp_path) == []
+    parts = [open_dataset("synthetic_elsewhere", 0, part, tmp_path) for part in ("train", "val", "test")]
+    assert sorted(name for part in parts for name in part.names) == list(elsewhere.names)
+
+
+def test_damage_of_the_other_draw_is_found(tmp_path: Path) -> None:
+    lost = open_synthetic_elsewhere(tmp_path).pairs[4].image
+    lost.write_bytes(b"")
+    (fault,) = check_dataset("synthetic_elsewhere", tmp_path)
+    assert lost.name in fault
+    assert check_dataset("synthetic", tmp_path) == []

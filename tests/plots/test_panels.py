@@ -4,7 +4,7 @@ from matplotlib.colors import to_rgb
 
 from scgcnet import plots
 from scgcnet.data import Sample
-from scgcnet.study.cases import Case
+from scgcnet.study.cases import Case, NetworkCase
 from scgcnet.train import Confusion
 
 
@@ -56,7 +56,7 @@ def test_error_colours_differ_without_red_or_green_vision(deficiency):
         assert np.linalg.norm(seen[i] - seen[i - 1]) > 0.3
 
 
-def network_case(name: str, *networks: str) -> plots.NetworkCase:
+def network_case(name: str, *networks: str) -> NetworkCase:
     """Left half landslide, of which every network finds the upper half; the last column is unknown."""
     mask = np.zeros((4, 8), np.uint8)
     mask[:, :4] = 1
@@ -64,9 +64,7 @@ def network_case(name: str, *networks: str) -> plots.NetworkCase:
     probability = np.zeros((4, 8), np.float32)
     probability[:2, :4] = 0.8
     probability[:, -1] = 0.9
-    return plots.NetworkCase(
-        Sample(name, np.full((4, 8, 3), 100, np.uint8), mask), dict.fromkeys(networks, probability)
-    )
+    return NetworkCase(Sample(name, np.full((4, 8, 3), 100, np.uint8), mask), dict.fromkeys(networks, probability))
 
 
 def test_networks_stand_beside_image_and_truth_with_their_iou() -> None:
@@ -95,14 +93,14 @@ def test_iou_is_that_of_the_tables(threshold: float) -> None:
     rng = np.random.default_rng(0)
     mask = rng.choice(np.array([0, 1, 255], np.uint8), (16, 16))
     probability = rng.random((16, 16), np.float32)
-    case = plots.NetworkCase(Sample("a", np.zeros((16, 16, 3), np.uint8), mask), {"Ours": probability})
+    case = NetworkCase(Sample("a", np.zeros((16, 16, 3), np.uint8), mask), {"Ours": probability})
     iou = Confusion.of(probability > threshold, mask).scores()["iou"]
     assert plots.network_panels([case], threshold).axes[2].get_xlabel() == f"IoU {100 * iou:.0f} %"
 
 
 def test_nothing_found_where_nothing_is_is_right() -> None:
     empty = Sample("a", np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
-    case = plots.NetworkCase(empty, {"Ours": np.zeros((8, 8), np.float32)})
+    case = NetworkCase(empty, {"Ours": np.zeros((8, 8), np.float32)})
     assert plots.network_panels([case]).axes[2].get_xlabel() == "IoU 100 %"
 
 
@@ -114,7 +112,7 @@ def test_more_than_six_networks_are_refused() -> None:
 def test_long_names_are_wrapped_and_stay_within_the_figure() -> None:
     networks = ["Swin Transformer", *(f"n{i}" for i in range(5))]
     sample = Sample("GVLM_Lombok_1_0231_of_2018", np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8))
-    case = plots.NetworkCase(sample, dict.fromkeys(networks, np.zeros((64, 64), np.float32)))
+    case = NetworkCase(sample, dict.fromkeys(networks, np.zeros((64, 64), np.float32)))
     figure = plots.network_panels([case] * 4)
     assert figure.axes[2].get_title() == "Swin\nTransformer"
     assert figure.axes[0].get_xlabel() == "GVLM_Lombok_\n1_0231_of_20\n18\n64x64 px"

@@ -1,27 +1,35 @@
 """A project folder with the real study.yml, and records as a finished run leaves them."""
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scgcnet.study.details import Details, FreeDetail, ImageDetail, save_details
 from scgcnet.study.fingerprint import code_sha256
-from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.plan import Run, at_home, load_plan
 from scgcnet.study.store import Record
+from scgcnet.train import Confusion
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HASH = "0" * 64
-OTHER = "landslide4sense"  # a data set that the paper has no table of
 
 
 def ours(profile: str) -> list[Run]:
-    """The planned runs of our own network with the profile's own settings."""
+    """The planned runs of our own network as it is, with the profile's own settings, on Bijie's splits over images."""
     plan = load_plan(REPOSITORY / "study.yml")
-    settings = plan.profile(profile).settings
-    planned = [run for run in plan.select(profile) if (run.model, run.settings) == ("scgcnet", settings)]
-    return [run for run in planned if run.dataset != OTHER and isinstance(run.split, int)]
+    usual = ("bijie", "scgcnet", plan.profile(profile).settings, {}, None)
+    return [
+        run
+        for run in plan.select(profile)
+        if (run.dataset, run.model, run.settings, run.overrides, run.prediction) == usual
+        and at_home(run.config)
+        and isinstance(run.split, int)
+    ]
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def make_record() -> Callable[..., Record]:
             code_sha256=code_sha256(run.model, {run.dataset, *run.config["train_datasets"]}),
             model=run.model,
             size=run.size,
-            flags={},
+            flags=run.config["overrides"],
             params=1_175_197,
             gmac=0.08,
             profile=run.profile,
@@ -85,6 +93,44 @@ def make_record() -> Callable[..., Record]:
             versions={"python": "3.11.0"},
         )
         return replace(record, **fields)
+
+    return make
+
+
+@pytest.fixture
+def make_details(project: Path, make_record: Callable[..., Record]) -> Callable[..., Record]:
+    """Builds the record that follows from the counts of its test images, and saves these beside it.
+
+    An image is its tp, fp, fn, tn, at native and at input size alike, or what it has of `ImageDetail` by name; what is
+    left out follows from the native counts: one landslide, one alarm.
+    """
+
+    def image(number: int, given: Sequence[int] | Mapping[str, Any]) -> ImageDetail:
+        told = json.loads(json.dumps(given if isinstance(given, Mapping) else {"native": given}))  # tuples as lists
+        tp, fp, fn, _ = told["native"]
+        name = told.get("name", f"image {number}")
+        usual = {"name": name, "group": name, "site": "", "resolution": None, "resized": told["native"]}
+        usual |= {"components": [[tp + fn, tp]] if tp + fn else [], "alarms": [fp] if fp else []}
+        return ImageDetail(**{**usual, "boundary": [[tp, tp + fp + fn]] * 3, **told})
+
+    def make(
+        run: Run,
+        images: Sequence[Sequence[int] | Mapping[str, Any]],
+        free: Sequence[FreeDetail] = (),
+        **fields: object,
+    ) -> Record:
+        found = [image(number, given) for number, given in enumerate(images)]
+        native, resized = (sum((Confusion(*getattr(i, way)) for i in found), Confusion()) for way in ("native", "resized"))
+        metrics = {
+            "pooled": native.scores(),
+            "resized": resized.scores(),
+            "per_image": {**native.scores(), "n": len(found)},
+            "confusion": {"tp": native.tp, "fp": native.fp, "fn": native.fn, "tn": native.tn},
+        }
+        record = make_record(run, metrics=metrics, **fields)
+        kept = (record.run_id, record.finished_utc, record.data_kind)
+        save_details(Details(*kept, widths=[2, 4, 8], images=tuple(found), free=tuple(free)), record)
+        return record
 
     return make
 

@@ -152,15 +152,21 @@ class TestWorkflowQuestions:
         plan = load_plan()
         write_template(project / "book" / "none.ipynb")
         write_template(project / "book" / "all.ipynb", parameters='profile = "smoke"  # p')
-        write_template(project / "book" / "one.ipynb", parameters='profile = "smoke"  # p\ndataset = "bijie"  # d')
+        three = 'profile = "smoke"  # p\ndataset = "bijie"  # d\nmodels = ["scgcnet"]  # m'
+        write_template(project / "book" / "one.ipynb", parameters=three)
         none, every = Chapter("none", "book/none.ipynb"), Chapter("all", "book/all.ipynb")
         one, other = Chapter("one", "book/one.ipynb"), Chapter("one", "book/one.ipynb", {"dataset": "other"})
-        smoke, cpu = plan.select("smoke"), plan.select("cpu")
         assert runs_shown(plan, none, "cpu") == []
-        assert runs_shown(plan, every, "cpu") == cpu
+        assert runs_shown(plan, every, "cpu") == []  # it says "not run" of what is not there
         assert runs_shown(plan, other, "cpu") == []
-        # Synthetic data stand in for every data set.
-        assert runs_shown(plan, one, "smoke") == smoke
+        shown = runs_shown(plan, one, "cpu")
+        settings = plan.profile("cpu").settings
+        assert [(run.split, run.seed) for run in shown if isinstance(run.split, int)] == [
+            (0, 0), (0, 1), (0, 2), (1, 0), (2, 0),
+        ]  # fmt: skip
+        assert all((run.dataset, run.model, run.settings) == ("bijie", "scgcnet", settings) for run in shown)
+        assert not any(run.overrides for run in shown)
+        assert runs_shown(plan, one, "smoke") == []  # made in seconds, by the page itself
 
     def test_record_file(self, project: Path) -> None:
         plan = load_plan()

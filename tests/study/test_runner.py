@@ -11,15 +11,17 @@ import torch
 import scgcnet.data
 import scgcnet.train
 from scgcnet import files, zoo
+from scgcnet.cli import main
 from scgcnet.data import DatasetNotFoundError, write_fake
 from scgcnet.study import runner, tables
 from scgcnet.study.cases import pick_cases
+from scgcnet.study.details import find_details
 from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.material import data_parts
 from scgcnet.study.plan import PlanError, load_plan
-from scgcnet.study.runner import run, run_trial, weights_for
+from scgcnet.study.runner import details_of, run, run_trial, weights_for
 from scgcnet.study.selection import chapter_runs
 from scgcnet.study.store import load_all, load_trials, save
 from scgcnet.train import FitResult, TrainConfig
@@ -67,6 +69,24 @@ def log(monkeypatch):
     return events
 
 
+@pytest.fixture
+def decided(log, monkeypatch):
+    """The same without training, but the fresh network calls half of the validation pixels landslide, and is sure."""
+    no_fit = scgcnet.train.fit
+
+    def decide(model, train, val, config, seed, folder, progress):
+        transform = scgcnet.data.EvalTransform(config.image_size)
+        with torch.no_grad():
+            logits = model.eval()(torch.stack([transform(sample)[0] for sample in val]))
+            model.head[1].bias[1] -= (logits[:, 1] - logits[:, 0]).median()
+            model.head[1].weight *= 500
+            model.head[1].bias *= 500
+        return no_fit(model, train, val, config, seed, folder, progress)
+
+    monkeypatch.setattr(scgcnet.train, "fit", decide)
+    return log
+
+
 def test_a_real_training_from_data_to_run_file(project, spec):
     record = run(spec, progress=False)
     assert load_all("synthetic") == [record]
@@ -86,6 +106,14 @@ def test_a_real_training_from_data_to_run_file(project, spec):
     assert not (project / "build" / "training" / spec.run_id).exists()
 
     parts = data_parts(spec)
+    details = find_details(record)
+    assert details_of(spec) == details  # they are there already
+    assert [image.name for image in details.images] == list(parts["test"].names)
+    assert details.counts("native").sum(axis=0).tolist() == [confusion[key] for key in ("tp", "fp", "fn", "tn")]
+    tp, fp, fn, _ = details.counts("resized").sum(axis=0)
+    assert record.metrics["resized"]["iou"] == pytest.approx(tp / (tp + fp + fn))
+    assert details.free == ()
+    assert len(read_looks("synthetic")) == 1
     assert tables.data_table(parts).frame["Images"].tolist() == [len(parts[p]) for p in ("train", "val", "test")]
     cases = pick_cases([record], parts["test"], 2)
     assert len(cases) == 2
@@ -190,6 +218,106 @@ def test_a_package_that_is_missing_is_named(spec, monkeypatch):
     monkeypatch.delitem(sys.modules, "scgcnet.peers.resnet", raising=False)
     with pytest.raises(PlanError, match=r"pspnet needs the package timm.*scgcnet\[peers\]"):
         run(dataclasses.replace(spec, model="pspnet"))
+
+
+def test_details_that_are_missing_are_taken_with_the_weights(project, spec, log):
+    with pytest.raises(StoreError, match=rf"{spec.run_id} is not stored: scgcnet study run {spec.run_id}"):
+        details_of(spec)
+    record = run(spec)
+    taken = find_details(record)
+    (project / taken.file).unlink()
+    assert details_of(spec) == taken == find_details(record)
+    assert [look.run_id for look in read_looks("synthetic")] == [spec.run_id] * 2  # which is a look as any other
+    assert log.count("fit") == 1
+
+
+def test_details_of_an_earlier_training_are_taken_anew(project, spec, log):
+    first = find_details(run(spec))
+    record = run(spec, force=True)
+    path = project / first.file
+    older = path.read_text().replace(record.finished_utc, "1999-01-01T00:00:00Z")
+    path.write_text(older)
+    assert find_details(record) is None
+    assert details_of(spec).finished_utc == record.finished_utc
+    assert len(read_looks("synthetic")) == 3
+
+
+def test_details_want_the_weights_of_the_run(project, spec, log):
+    record = run(spec)
+    (project / find_details(record).file).unlink()
+    weights_for(record).unlink()
+    with pytest.raises(StoreError, match=rf"weights of {spec.run_id} are not at hand: .*--force"):
+        details_of(spec)
+    assert find_details(record) is None
+    assert len(read_looks("synthetic")) == 1
+
+
+def test_details_of_other_images_are_refused(project, spec, log, tmp_path_factory, monkeypatch):
+    record = run(spec)
+    (project / find_details(record).file).unlink()
+    other = tmp_path_factory.mktemp("other")
+    write_fake("bijie", other, n=12, seed=1)
+    monkeypatch.setenv("SCGCNET_DATA", str(other))
+    with pytest.raises(StoreError, match=rf"was scored on other images: .*, not {record.data_sha256}"):
+        details_of(spec)
+    assert len(read_looks("synthetic")) == 1
+
+
+def test_details_by_other_weights_are_not_stored(project, spec, decided):
+    record = run(spec)
+    path = project / find_details(record).file
+    path.unlink()
+    weights = weights_for(record)
+    network = zoo.load_model(weights)
+    with torch.no_grad():
+        network.head[1].weight *= -1
+    zoo.save_model(network, weights, zoo.read_metadata(weights))
+    with pytest.raises(StoreError, match="the counts of its images do not add up to the run file's"):
+        details_of(spec)
+    assert not path.exists()
+
+
+def test_the_command_counts_a_run_image_by_image(project, log, capsys):
+    planned = load_plan().select("smoke")[0]
+    record = run(planned)
+    path = project / find_details(record).file
+    path.unlink()
+    assert main(["study", "details", planned.run_id]) == 0
+    assert capsys.readouterr().out == f"build/details/{planned.run_id}.json\n"
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("thresholds", [[0.4, 0.6], [0.6, 0.4]])
+def test_a_run_over_views_takes_the_threshold_that_is_best_on_validation(project, spec, decided, thresholds):
+    plain = run(spec)
+    record = run(dataclasses.replace(spec, prediction={"views": 2, "thresholds": thresholds}))
+    assert (plain.prediction, plain.run_id != record.run_id) == ({}, True)
+    assert record.config["prediction"] == {"views": 2, "thresholds": thresholds}
+
+    def iou(part, threshold):
+        """Over the mean of the image and its mirror image, at the network's input size."""
+        network, transform, found = zoo.load_model(weights_for(record)), scgcnet.data.EvalTransform(32), []
+        for sample in data_parts(spec)[part]:
+            image, mask = transform(sample)
+            with torch.no_grad():
+                logits = network(torch.stack([image, image.flip(2)]))
+            one, mirrored = logits.softmax(dim=1)[:, 1]
+            found.append(scgcnet.train.Confusion.of(((one + mirrored.flip(1)) / 2 > threshold).numpy(), mask.numpy()))
+        return sum(found, scgcnet.train.Confusion()).scores()["iou"]
+
+    by_threshold = {threshold: iou("val", threshold) for threshold in thresholds}
+    assert by_threshold[0.4] != pytest.approx(by_threshold[0.6])
+    best = max(by_threshold, key=by_threshold.get)
+    assert record.prediction["views"] == 2
+    assert record.prediction["threshold"] == best
+    assert record.prediction["val_iou"] == pytest.approx(by_threshold[best])
+    assert record.metrics["resized"]["iou"] == pytest.approx(iou("test", best))
+    assert record.metrics["resized"]["iou"] != plain.metrics["resized"]["iou"]
+
+    assert runner.find(record.run_id, "synthetic") == record
+    taken = find_details(record)
+    (project / taken.file).unlink()
+    assert details_of(dataclasses.replace(spec, prediction={"views": 2, "thresholds": thresholds})) == taken
 
 
 def test_a_change_of_the_network_is_its_flags(spec, log):

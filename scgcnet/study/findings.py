@@ -1,0 +1,268 @@
+"""What the stored runs say about the claims that are no single score: gains, orders, and the sentences under figures.
+
+A finding is a sentence with its numbers and the runs behind it. On the paper's own data and metric it may carry a
+verdict; on other data it stands beside "unresolved", for it settles nothing that the paper says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from scgcnet.study import ablation_tables, comparison_tables, contest, domain_tables, measure_tables, resampling
+from scgcnet.study.contest import Contestant
+from scgcnet.study.paper import Claim
+from scgcnet.study.plan import Plan, Run
+from scgcnet.study.statistics import Condition, Verdict
+from scgcnet.study.store import Record, Trial
+from scgcnet.study.tables import SCORES
+
+PROFILE = "cpu"  # whose runs are looked at
+TARGET = "landslide4sense"  # stands in for GVLM
+SMALL = 2  # of the size classes, how many from the smallest count as small
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about a claim.
+
+    Attributes:
+        text: a sentence with its numbers.
+        condition: how near the runs come to the paper's.
+        records: the runs behind it.
+        verdict: "unresolved" unless the runs can settle it.
+    """
+
+    text: str
+    condition: Condition
+    records: tuple[Record, ...]
+    verdict: Verdict = "unresolved"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that findings start from; what is computed from it is computed once.
+
+    Attributes:
+        plan: the study.
+        records: stored runs on real data.
+        trials: stored trials on real data.
+    """
+
+    plan: Plan
+    records: Sequence[Record]
+    trials: Sequence[Trial]
+
+    @cached_property
+    def networks(self) -> dict[str, Contestant]:
+        """The compared networks on Bijie, by name; of those that are stored."""
+        found = comparison_tables.contestants("bijie", self.plan, self.records, self.trials, PROFILE)
+        return {one.name: one for one in found if one.records}
+
+    @cached_property
+    def experiments(self) -> dict[str, Contestant]:
+        """The rows of Tables II and III on Bijie, by name; of those that are stored."""
+        rows: dict[str, Contestant] = {}
+        for names in ([f"A{n}" for n in range(1, 9)], [f"B{n}" for n in range(1, 8)]):
+            found = ablation_tables.experimenters(names, self.plan, self.records, PROFILE)
+            rows |= {one.name: one for one in found if one.records}
+        return rows
+
+    @cached_property
+    def increments(self) -> dict[str, dict[float, Record]]:
+        """What is stored of the new domain, by network and percent."""
+        stored = {record.run_id: record for record in self.records}
+        planned: dict[str, dict[float, Run]] = domain_tables.increment_runs(self.plan, TARGET, PROFILE)
+        return {
+            model: {percent: stored[run.run_id] for percent, run in runs.items() if run.run_id in stored}
+            for model, runs in planned.items()
+        }
+
+
+def find_out(claim: Claim, evidence: Evidence) -> Finding | None:
+    """What the stored runs say about a claim; None where no rule speaks to it, or its runs are not stored."""
+    rule = _RULES.get(claim.id)
+    return rule(claim, evidence) if rule else None
+
+
+Curves = dict[str, dict[float, float]]  # IoU in percent by network and increment
+Rule = Callable[[Claim, Evidence], Finding | None]
+
+
+def _mean(one: Contestant, score: str = "iou") -> float:
+    return float(np.mean(one.scores(score)))
+
+
+def _records(*some: Contestant) -> tuple[Record, ...]:
+    return tuple({record.run_id: record for one in some for record in one.records}.values())
+
+
+def _lead(score: str, claim: Claim, evidence: Evidence) -> Finding | None:
+    """SCGC-Net's lead over the best other network on Bijie."""
+    networks = dict(evidence.networks)
+    ours = networks.pop("scgcnet", None)
+    if ours is None or not networks:
+        return None
+    best = max(networks.values(), key=lambda one: _mean(one, score))
+    lead = _mean(ours, score) - _mean(best, score)
+    seeds = resampling.seed_difference(ours.scores(score), best.scores(score))
+    interval = f" (95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f})" if seeds else " (a single seed)"
+    text = f"{SCORES[score][0]} {_mean(ours, score):.1f}; best of {len(networks)} others, {best.name}, "
+    text += f"{_mean(best, score):.1f}: {lead:+.1f}{interval}; all tiny, at equal compute"
+    reached = seeds is not None and seeds[0] >= float(claim.number)
+    return Finding(text, "scaled down", _records(ours, best), "supported" if reached else "unresolved")
+
+
+def _all_metrics(claim: Claim, evidence: Evidence) -> Finding | None:
+    ours = evidence.networks.get("scgcnet")
+    if ours is None or len(evidence.networks) < 2:
+        return None
+    others = [one for one in evidence.networks.values() if one is not ours]
+    led = [name for score, (name, _) in SCORES.items() if _mean(ours, score) > max(_mean(o, score) for o in others)]
+    return Finding(
+        f"on Bijie, tiny at equal compute, it leads {len(others)} others in {len(led)} of 5 scores"
+        f"{' (' + ', '.join(led) + ')' if led else ''}",
+        "scaled down",
+        _records(*evidence.networks.values()),
+    )
+
+
+def _vmamba_recall(claim: Claim, evidence: Evidence) -> Finding | None:
+    ours, other = evidence.networks.get("scgcnet"), evidence.networks.get("vmamba")
+    if ours is None or other is None:
+        return None
+    text = f"recall {_mean(other, 'recall'):.1f} against {_mean(ours, 'recall'):.1f}; precision "
+    text += f"{_mean(other, 'precision'):.1f} against {_mean(ours, 'precision'):.1f}: the threshold trades the two"
+    return Finding(text, "scaled down", _records(ours, other))
+
+
+def _row(name: str, score: str, claim: Claim, evidence: Evidence) -> Finding | None:
+    """One row of Table II or III."""
+    one = evidence.experiments.get(name)
+    if one is None:
+        return None
+    return Finding(f"{SCORES[score][0]} of {name} on Bijie: {one.summary(score)}", "other data", _records(one))
+
+
+def _step(before: str, after: str, score: str, claim: Claim, evidence: Evidence) -> Finding | None:
+    """The gain from one row to another."""
+    one, other = evidence.experiments.get(before), evidence.experiments.get(after)
+    if one is None or other is None:
+        return None
+    seeds = resampling.seed_difference(other.scores(score), one.scores(score))
+    interval = f", 95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f}" if seeds else ", one seed"
+    text = f"{after} minus {before} on Bijie: {_mean(other, score) - _mean(one, score):+.1f} points of "
+    return Finding(text + SCORES[score][0] + interval, "other data", _records(one, other))
+
+
+def _order(names: Sequence[str], claim: Claim, evidence: Evidence) -> Finding | None:
+    """IoU of several rows, the best first."""
+    found = [evidence.experiments[name] for name in names if name in evidence.experiments]
+    if len(found) < len(names):
+        return None
+    ranked = sorted(found, key=_mean, reverse=True)
+    listed = ", ".join(f"{one.name} {_mean(one):.1f}" for one in ranked)
+    seeds = min(len(one.records) for one in found)
+    text = f"IoU on Bijie, the best first: {listed} ({seeds} seed{'s' * (seeds > 1)} or more each)"
+    return Finding(text, "other data", _records(*found))
+
+
+def _figure7(claim: Claim, evidence: Evidence) -> Finding | None:
+    found = [evidence.experiments[name] for name in ("A2", "A5", "A8") if name in evidence.experiments]
+    if len(found) < 3:
+        return None
+    text = "the chapter Modules measures how steep the maps of A2, A5 and A8 are at true boundaries on Bijie"
+    return Finding(text, "other data", _records(*found))
+
+
+def _against_best(
+    value: Callable[[Contestant], float], what: str, how: Condition, higher: bool, claim: Claim, evidence: Evidence
+) -> Finding | None:
+    """A finer measure of SCGC-Net on Bijie beside the best and the median of the other networks."""
+    counted = {name: value(one) for name, one in evidence.networks.items() if one.details}
+    ours = counted.pop("scgcnet", None)
+    if ours is None or not counted:
+        return None
+    best = (max if higher else min)(counted, key=lambda name: counted[name])
+    text = f"{what} on Bijie: {ours:.1f}; of {len(counted)} others the best, {best}, {counted[best]:.1f}, the median "
+    text += f"{float(np.median(list(counted.values()))):.1f}; all tiny, at equal compute"
+    return Finding(text, how, _records(*(one for one in evidence.networks.values() if one.details)))
+
+
+def _small(one: Contestant) -> float:
+    """Share of the landslides of the smallest classes that is found by half, percent."""
+    classes = measure_tables.by_size(one)[:SMALL]
+    return sum(c.found * c.landslides for c in classes) / sum(c.landslides for c in classes)
+
+
+def _travel(say: Callable[[Curves], str], claim: Claim, evidence: Evidence) -> Finding | None:
+    """Something about the curves of test IoU by increment."""
+    curves = {
+        model: {percent: 100 * record.metrics[contest.WAY]["iou"] for percent, record in found.items()}
+        for model, found in evidence.increments.items()
+    }
+    complete = {model: curve for model, curve in curves.items() if len(curve) == len(_PERCENTS)}
+    if "scgcnet" not in complete or len(complete) < 2:
+        return None
+    records = tuple(record for model in complete for record in evidence.increments[model].values())
+    return Finding(f"from Bijie to Landslide4Sense, tiny, one seed: {say(complete)}", "other data", records)
+
+
+_PERCENTS = (0, 1, 5, 10, 20)
+
+
+def _at(percent: float, curves: Curves) -> str:
+    ranked = sorted(curves, key=lambda model: -curves[model][percent])
+    return f"IoU at {percent:g} %: " + ", ".join(f"{model} {curves[model][percent]:.1f}" for model in ranked)
+
+
+def _stable(curves: Curves) -> str:
+    """For each network the first increment from which on its IoU stays within a tenth of that at 20 %."""
+    words = []
+    for model, curve in curves.items():
+        first = next(p for p in _PERCENTS if all(curve[q] >= 0.9 * curve[20] for q in _PERCENTS if q >= p))
+        words.append(f"{model} {first:g} %")
+    return "IoU stays above nine tenths of that at 20 % from " + ", ".join(words) + " on"
+
+
+def _plateau(curves: Curves) -> str:
+    return "from 10 to 20 % the IoU changes by " + ", ".join(f"{m} {c[20] - c[10]:+.1f}" for m, c in curves.items())
+
+
+_RULES: dict[str, Rule] = {
+    "bijie_iou_gain": partial(_lead, "iou"),
+    "bijie_f1_gain": partial(_lead, "f1"),
+    "bijie_vmamba_recall": _vmamba_recall,
+    "best_all_metrics": _all_metrics,
+    "a1_iou": partial(_row, "A1", "iou"),
+    "a2_iou": partial(_row, "A2", "iou"),
+    "a2_gain": partial(_step, "A1", "A2", "iou"),
+    "a5_iou": partial(_row, "A5", "iou"),
+    "a6_iou": partial(_row, "A6", "iou"),
+    "a3_recall_gain": partial(_step, "A1", "A3", "recall"),
+    "a7_recall": partial(_row, "A7", "recall"),
+    "a4_iou": partial(_row, "A4", "iou"),
+    "a8_gain": partial(_step, "A1", "A8", "iou"),
+    "hmie_largest_part": partial(_order, ("A1", "A2", "A3", "A4")),
+    "psccs_small_alone": partial(_step, "A1", "A4", "iou"),
+    "b5_iou": partial(_row, "B5", "iou"),
+    "b2_b7_beat_b1": partial(_order, tuple(f"B{n}" for n in range(1, 8))),
+    "progressive_best": partial(_order, tuple(f"B{n}" for n in range(1, 8))),
+    "large_rates_hurt": partial(_step, "B6", "B5", "iou"),
+    "fig7_refine": _figure7,
+    "small_slides": partial(_against_best, _small, "landslides under 2,000 m² found (%)", "other data", True),
+    "fewer_false": partial(
+        _against_best, measure_tables.false_alarm_share, "falsely alarmed ground (%)", "other data", False
+    ),
+    "sharper_edges": partial(
+        _against_best, partial(measure_tables.boundary_iou, place=1), "boundary IoU at 4 px (%)", "scaled down", True
+    ),
+    "fig8_best_at_0": partial(_travel, partial(_at, 0)),
+    "fig8_ours_stable_at": partial(_travel, _stable),
+    "fig8_others_need": partial(_travel, _stable),
+    "fig8_lead_at_20": partial(_travel, partial(_at, 20)),
+    "fig8_plateau_20": partial(_travel, _plateau),
+}

@@ -1,0 +1,105 @@
+"""The grid of loss weights (Sec. IV-A-4): which the trials on validation prefer, and whether they can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from scgcnet.study.plan import Plan, PlanError, Run, at_home
+from scgcnet.study.show import NONE, Link, Table
+from scgcnet.study.store import Record, Training, Trial, is_stale
+from scgcnet.study.tables import NOT_RUN
+
+Weights = tuple[float, float, float]
+PAPER: Weights = (0.4, 0.4, 0.2)  # of DWCE, focal and Lovasz loss: alpha, beta, gamma of eq. 26
+
+
+def grid(plan: Plan, profile: str, step: float) -> dict[Weights, Run]:
+    """The planned trials of a profile on a grid of this step, by their weights.
+
+    Args:
+        plan: the study.
+        profile: name in study.yml.
+        step: from one weight to the next; a multiple of the planned step.
+
+    Raises:
+        PlanError: the step is none that divides 1, or the profile has no trial on it.
+    """
+    steps = round(1 / step) if step > 0 else 0
+    if steps < 1 or abs(steps * step - 1) > 1e-9:
+        raise PlanError(f"step {step}: must divide 1, such as 0.1, 0.2 or 0.5")
+    found = {}
+    for trial in plan.loss_trials:
+        loss = trial.settings["loss"]
+        weights = (float(loss["dwce"]), float(loss["focal"]), float(loss["lovasz"]))
+        if trial.profile == profile and all(abs(round(w * steps) - w * steps) < 1e-9 for w in weights):
+            found[weights] = trial
+    if not found:
+        raise PlanError(f"study.yml plans no loss weights with the profile {profile} at steps of {step:g}")
+    return found
+
+
+def val_f1(trial: Training) -> float:
+    """F1 on the validation part in percent, of the epoch that was kept: what the paper chose by."""
+    return 100 * next(float(row["val_f1"] or 0.0) for row in trial.history if row["epoch"] == trial.best_epoch)
+
+
+def grid_scores(trials: Mapping[Weights, Run], stored: Sequence[Trial]) -> dict[Weights, float]:
+    """Validation F1 in percent by weights; NaN for what was not run."""
+    found = {trial.run_id: trial for trial in stored}
+    return {
+        weights: val_f1(found[run.run_id]) if run.run_id in found else float("nan") for weights, run in trials.items()
+    }
+
+
+def grid_table(trials: Mapping[Weights, Run], stored: Sequence[Trial]) -> Table:
+    """Every point of a grid, the best on top; those not run come last."""
+    found = {trial.run_id: trial for trial in stored}
+    ranked = sorted(trials.items(), key=lambda item: -val_f1(found[item[1].run_id]) if item[1].run_id in found else 1.0)
+    rows = []
+    for weights, run in ranked:
+        trial = found.get(run.run_id)
+        names = dict(zip(("DWCE", "Focal", "Lovasz"), (f"{weight:g}" for weight in weights), strict=True))
+        score = f"{val_f1(trial):.2f}{' (stale)' * is_stale(trial)}" if trial else ""
+        rows.append(
+            {
+                **names,
+                "Whose": "the paper's choice" if weights == PAPER else NONE,
+                "Validation F1": Link(score, trial.file) if trial else NOT_RUN,
+                "Validation IoU": f"{100 * trial.val_iou:.2f}" if trial else NOT_RUN,
+            }
+        )
+    return Table(pd.DataFrame(rows), "Weights of the three losses, by F1 on the validation part (%)")
+
+
+def verdict(scores: Mapping[Weights, float], noise: float) -> str:
+    """In words: where the paper's weights stand, and how many others chance cannot tell from the best.
+
+    Args:
+        scores: from `grid_scores`.
+        noise: how far two trainings that differ in nothing but the seed lie apart, in points.
+    """
+    known = {weights: score for weights, score in scores.items() if score == score}
+    if PAPER not in known or len(known) < 2:
+        return "The paper's weights, or those to compare them with, were not run."
+    best = max(known, key=lambda weights: known[weights])
+    rank = 1 + sum(score > known[PAPER] for score in known.values())
+    near = sum(score > known[best] - noise for score in known.values())
+    return (
+        f"Of {len(known)} combinations the paper's 0.4, 0.4, 0.2 is number {rank} with {known[PAPER]:.2f} % F1; the "
+        f"best, {best[0]:g}, {best[1]:g}, {best[2]:g}, has {known[best]:.2f} %. Trainings that differ in their seed "
+        f"alone lie up to {noise:.1f} points apart, so {near} of the combinations cannot be told from the best."
+    )
+
+
+def seed_noise(records: Sequence[Record], plan: Plan, profile: str) -> float:
+    """How far apart, in points of validation F1, the planned whole trainings lie that differ in their seed alone."""
+    settings = plan.profile(profile).settings
+    planned = {
+        run.run_id
+        for run in plan.select(profile)
+        if run.model == "scgcnet" and not run.overrides and run.settings == settings and run.split == 0
+    }
+    scores = [val_f1(record) for record in records if record.run_id in planned and at_home(record.config)]
+    return max(scores) - min(scores) if len(scores) > 1 else float("nan")
