@@ -24,8 +24,9 @@ def construction_fields(overrides: Mapping[str, Any], side: int) -> dict[str, Fi
         overrides: fields of the network's configuration, such as its dilations.
         side: of the square input, pixels.
     """
-    torch.manual_seed(0)
-    model = zoo.create_model("scgcnet", "tiny", **overrides)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = zoo.create_model("scgcnet", "tiny", **overrides)
     noise = torch.randn((4, 3, side, side), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():  # without statistics of its own, each BatchNorm lets the residual paths alone through
         update_bn([noise], model)

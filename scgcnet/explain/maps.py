@@ -23,8 +23,8 @@ def validation_part() -> LandslideDataset:
 
 
 def spread_samples(part: LandslideDataset, n: int) -> list[Sample]:
-    """Samples evenly spaced in the order of their names, at least one."""
-    return [part[int(index)] for index in np.linspace(0, len(part) - 1, max(n, 1))]
+    """Different samples evenly spaced in the order of their names, at least one and at most all."""
+    return [part[int(index)] for index in np.linspace(0, len(part) - 1, min(max(n, 1), len(part)))]
 
 
 def map_rows(networks: Mapping[str, nn.Module], samples: Sequence[Sample], image_size: int, layer: str) -> list[MapRow]:
@@ -62,15 +62,25 @@ def contrast_frame(
         values = []
         for sample in part:
             mask = EvalTransform(image_size)(sample)[1].numpy().astype(np.uint8)
+            strength = _map(model, sample, image_size, layer)
             try:
-                values.append(edge_contrast(_map(model, sample, image_size, layer), mask, WIDTH))
-            except ValueError:
+                values.append(edge_contrast(strength, mask, WIDTH))
+            except ValueError:  # no boundary, or nothing else
                 continue
-        mean, error = float(np.mean(values)), float(stats.sem(values)) if len(values) > 1 else float("nan")
-        half = 1.96 * error
-        interval = f"{mean - half:.3f} to {mean + half:.3f}" if np.isfinite(half) else "one image: unknown"
-        rows.append({"Network": name, "Steepness": f"{mean:.3f}", "95 % over images": interval, "Images": len(values)})
+        mean, interval = _mean(values)
+        rows.append({"Network": name, "Steepness": mean, "95 % over images": interval, "Images": len(values)})
     return pd.DataFrame(rows or [{"Network": "no trained weights are at hand"}])
+
+
+def _mean(values: Sequence[float]) -> tuple[str, str]:
+    """The mean and its 95 % interval, in words."""
+    if not values:
+        return "unknown", "no image has a boundary"
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return f"{mean:.3f}", "one image: unknown"
+    half = 1.96 * float(stats.sem(values))
+    return f"{mean:.3f}", f"{mean - half:.3f} to {mean + half:.3f}"
 
 
 def _map(model: nn.Module, sample: Sample, image_size: int, layer: str) -> np.ndarray:

@@ -164,7 +164,8 @@ def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], ro
             row["Outcome"] = _outcome(interval)
         else:
             row |= {measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
-        rows.append(row)
+        records = [record for each in (one, other) if each for record in each.records]
+        rows.append(row | {"Runs": run_links(records)})
     return Table(pd.DataFrame(rows), "What each step brings (points of IoU)")
 
 

@@ -25,6 +25,7 @@ from scgcnet.study.chapters import (
     runs_shown,
     write_not_executed,
 )
+from scgcnet.study.details import FOLDERS as DETAIL_FOLDERS
 from scgcnet.study.forecast import runnable
 from scgcnet.study.plan import Plan, load_plan, project_root
 from scgcnet.study.schema import read_yaml
@@ -70,7 +71,8 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     faults = [f"chapter {name} failed: {message}" for name, message in failed.items()]
     faults += render(root / SOURCE, root / OUTPUT)
     html = root / HTML
-    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values()):  # tables link to their files
+    # Tables link to the files in them.
+    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values()):
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
     faults += gate(html, pages, failed)

@@ -18,6 +18,7 @@ from scgcnet.study.tables import (
     NOT_RUN,
     PAPER_DATASETS,
     SCORES,
+    changes,
     condition,
     cost,
     many,
@@ -132,21 +133,23 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
         reference: name of the network that the others are compared with.
     """
     compared_with = compare_all(found, reference)
+    links = {one.name: run_links(one.records) for one in found}
     rows: list[dict[str, object]] = [
         {
             "Network": name,
             f"IoU minus that of {reference}": f"{one.difference.value:+.2f}",
             "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
-            "p, adjusted": f"{one.p:.3f}",
+            "p, adjusted": f"{one.p:.3f}" if one.p >= 0.001 else "below 0.001",
             "95 % over seeds": f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
             "Outcome": one.outcome,
+            "Runs": links[name],
         }
         for name, one in sorted(compared_with.items(), key=lambda item: -item[1].difference.value)
     ]
     without = [one.name for one in found if not one.details]
     rows += [
         {"Network": name, f"IoU minus that of {reference}": "not counted by image", "95 % over test images": NONE,
-         "p, adjusted": NONE, "95 % over seeds": NONE, "Outcome": NONE}
+         "p, adjusted": NONE, "95 % over seeds": NONE, "Outcome": NONE, "Runs": links[name]}
         for name in without
     ]  # fmt: skip
     if not rows:
@@ -164,6 +167,37 @@ def difference_rows(found: Sequence[Contestant], reference: str) -> dict[str, tu
 def ranking_parts(ranking: Ranking | None) -> tuple[dict[str, float], float, list[list[str]]]:
     """Ranks, critical difference and cliques for a figure; nothing where there is no ranking."""
     return (ranking.ranks, ranking.critical, ranking.cliques) if ranking else ({}, 0.0, [])
+
+
+def standing(found: Sequence[Contestant], name: str) -> Note:
+    """Where one network stands among the others, and by which kind of error it differs from the first of them.
+
+    Errors are counted on the test images at the network's input size, in percent of the true landslide pixels.
+    """
+    ranked = sorted((one for one in found if one.records), key=_by_iou)
+    place = next((number for number, one in enumerate(ranked, start=1) if one.name == name), None)
+    if place is None or len(ranked) < 2:
+        return Note("No standing yet", f"{name}, or whom to compare it with, was not run.")
+    outcomes = [one.outcome for one in compare_all(found, name).values()]
+    text = f"{name} is number {place} of {len(ranked)} by mean IoU. Of the {len(outcomes)} that were compared with it "
+    text += f"image by image {outcomes.count('better')} are better, {outcomes.count('worse')} worse, "
+    text += f"{outcomes.count('unresolved')} unresolved."
+    counted = {one.name: one for one in ranked if one.details}
+    first = next((one for one in counted.values() if one.name != name), None)
+    if first is not None and name in counted:
+        shares = {one.name: _error_shares(one) for one in (counted[name], first)}
+        told = [
+            f"{who} misses {missed:.1f} % and falsely adds {added:.1f} %" for who, (missed, added) in shares.items()
+        ]
+        text += f" Of the true landslide area {told[0]}, {told[1]}."
+    title = f"{name} leads" if place == 1 else f"{name} does not lead"
+    return Note(title, text)
+
+
+def _error_shares(one: Contestant) -> tuple[float, float]:
+    """Missed and falsely added pixels in percent of the true ones, mean over seeds."""
+    tp, fp, fn, _ = one.counts().sum(axis=(0, 1))
+    return 100 * float(fn / (tp + fn)), 100 * float(fp / (tp + fn))
 
 
 def paper_order(dataset: str, found: Sequence[Contestant]) -> str:
@@ -202,11 +236,13 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
     if not found:
         return Note("No order yet", f"The trials on {dataset} with the profile {profile} are not complete.")
     at_end = sum(choice.best == max(choice.found) for choice in found)
-    sentences = [
-        "The order is provisional: it is one training each.",
-        f"{at_end} of the {len(found)} winning rates are the highest of the list.",
-    ]
     stored = {record.run_id: record for record in records}
+    single = [one.name for one in contestants(dataset, plan, records, trials, profile) if len(one.records) == 1]
+    sentences = [f"{at_end} of the {len(found)} winning rates are the highest of the list."]
+    if single:
+        sentences.insert(
+            0, f"{len(single)} of {len(found)} networks have a single training: their places are provisional."
+        )
     for choice in found:
         first = choice.run
         same = [
@@ -214,6 +250,8 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
             for run in plan.select(profile)
             if (run.dataset, run.model, run.size, run.overrides) == (dataset, first.model, first.size, {})
             and at_home(run.config)
+            and run.prediction is None
+            and {**run.settings, "lr": None} == {**first.settings, "lr": None}  # not another recipe altogether
             and run.run_id in stored
         ]
         own = [record for record in same if record.config["settings"] == plan.profile(profile).settings]
@@ -275,3 +313,28 @@ def trial_table(dataset: str, root: Path | None = None) -> Table:
     if trials.empty:
         trials.loc[dataset] = [f"none on {dataset}"] + [NONE] * (len(names) - 1)
     return Table(trials.rename(columns=names), "Trials on the validation part, one seed each")
+
+
+def recipe_table(plan: Plan, trials: Sequence[Trial], dataset: str) -> Table:
+    """Whole trainings with other recipes on a data set, by validation IoU, beside that of the profile's own.
+
+    Args:
+        plan: the study.
+        trials: stored trials on real data.
+        dataset: our name of the data set.
+    """
+    stored = {trial.run_id: trial for trial in trials}
+    rows: list[dict[str, object]] = []
+    for planned in plan.recipe_trials:
+        if planned.dataset == dataset:
+            trial = stored.get(planned.run_id)
+            rows.append(
+                {
+                    "Network": f"{planned.model} {planned.size}, profile {planned.profile}",
+                    "Recipe": changes(planned, plan).lstrip(", "),
+                    "Validation IoU": Link(f"{100 * trial.val_iou:.2f}", trial.file) if trial else NOT_RUN,
+                    "Time": f"{trial.wall_s / 60:.1f} min" if trial else NONE,
+                }
+            )
+    rows = rows or [{"Network": f"no other recipes are planned on {dataset}"}]
+    return Table(pd.DataFrame(rows), "Other recipes, whole trainings: validation IoU of the best epoch (%)")

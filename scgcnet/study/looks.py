@@ -2,7 +2,8 @@
 
 A run file counts its own looks, but only a run that was stored has one. The ledger has them all: also the look of a
 run that was killed before it could be stored, of one whose file was deleted, of a recipe that nobody kept. (The first
-ten lines of ours are older than the ledger: they were filled in from the run files.) `results/looks.csv` is
+ten lines of ours are older than the ledger, and eight were lost with a copy of it: they were filled in from the run
+files.) `results/looks.csv` is
 committed; looks at synthetic images mean nothing and stay in `build/looks.csv`.
 """
 

@@ -46,11 +46,9 @@ def val_f1(trial: Training) -> float:
 
 
 def grid_scores(trials: Mapping[Weights, Run], stored: Sequence[Trial]) -> dict[Weights, float]:
-    """Validation F1 in percent by weights; NaN for what was not run."""
+    """Validation F1 in percent by weights, of what was run."""
     found = {trial.run_id: trial for trial in stored}
-    return {
-        weights: val_f1(found[run.run_id]) if run.run_id in found else float("nan") for weights, run in trials.items()
-    }
+    return {weights: val_f1(found[run.run_id]) for weights, run in trials.items() if run.run_id in found}
 
 
 def grid_table(trials: Mapping[Weights, Run], stored: Sequence[Trial]) -> Table:
@@ -78,28 +76,42 @@ def verdict(scores: Mapping[Weights, float], noise: float) -> str:
 
     Args:
         scores: from `grid_scores`.
-        noise: how far two trainings that differ in nothing but the seed lie apart, in points.
+        noise: how far two trainings that differ in nothing but the seed lie apart, in points; NaN if not known.
     """
-    known = {weights: score for weights, score in scores.items() if score == score}
-    if PAPER not in known or len(known) < 2:
+    if PAPER not in scores or len(scores) < 2:
         return "The paper's weights, or those to compare them with, were not run."
-    best = max(known, key=lambda weights: known[weights])
-    rank = 1 + sum(score > known[PAPER] for score in known.values())
-    near = sum(score > known[best] - noise for score in known.values())
+    best = max(scores, key=lambda weights: scores[weights])
+    rank = 1 + sum(score > scores[PAPER] for score in scores.values())
+    text = (
+        f"Of {len(scores)} combinations the paper's 0.4, 0.4, 0.2 is number {rank} with {scores[PAPER]:.2f} % F1; the "
+        f"best, {best[0]:g}, {best[1]:g}, {best[2]:g}, has {scores[best]:.2f} %. "
+    )
+    if noise != noise:
+        return f"{text}How far trainings that differ in their seed alone lie apart is not known."
+    near = sum(score >= scores[best] - noise for weights, score in scores.items() if weights != best)
     return (
-        f"Of {len(known)} combinations the paper's 0.4, 0.4, 0.2 is number {rank} with {known[PAPER]:.2f} % F1; the "
-        f"best, {best[0]:g}, {best[1]:g}, {best[2]:g}, has {known[best]:.2f} %. Trainings that differ in their seed "
-        f"alone lie up to {noise:.1f} points apart, so {near} of the combinations cannot be told from the best."
+        f"{text}Trainings that differ in their seed alone lie up to {noise:.1f} points apart, so {near} of the others "
+        "cannot be told from the best."
     )
 
 
 def seed_noise(records: Sequence[Record], plan: Plan, profile: str) -> float:
-    """How far apart, in points of validation F1, the planned whole trainings lie that differ in their seed alone."""
+    """How far apart, in points of validation F1, whole trainings lie that differ in their seed alone.
+
+    They are the planned runs of what the grid of the profile was trained on, with the profile's own settings.
+    """
+    grids = {
+        (trial.dataset, trial.model, trial.size, trial.split) for trial in plan.loss_trials if trial.profile == profile
+    }
     settings = plan.profile(profile).settings
     planned = {
         run.run_id
         for run in plan.select(profile)
-        if run.model == "scgcnet" and not run.overrides and run.settings == settings and run.split == 0
+        if (run.dataset, run.model, run.size, run.split) in grids
+        and run.settings == settings
+        and not run.overrides
+        and run.prediction is None
+        and at_home(run.config)
     }
-    scores = [val_f1(record) for record in records if record.run_id in planned and at_home(record.config)]
+    scores = [val_f1(record) for record in records if record.run_id in planned]
     return max(scores) - min(scores) if len(scores) > 1 else float("nan")

@@ -14,6 +14,7 @@ from scgcnet.study.contest import Contestant, image_interval
 from scgcnet.study.details import Details, ImageDetail
 from scgcnet.study.runner import weights_for
 from scgcnet.study.show import NONE, Link, Links, Table
+from scgcnet.study.tables import SCORES
 
 #: Upper ends of the size classes: square metres where the ground resolution is known, else pixels.
 SIZES = (500, 2_000, 5_000, 20_000)
@@ -188,8 +189,9 @@ def image_table(found: Sequence[Contestant]) -> Table:
     for one in counted(found):
         row: dict[str, object] = {"Network": one.name}
         for score in ("iou", "f1", "precision", "recall", "oa"):
-            interval = image_interval(one, score)
-            row[score] = f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]" if interval else NONE
+            found_in = image_interval(one, score)
+            shown = f"{found_in.value:.2f} [{found_in.low:.2f}, {found_in.high:.2f}]" if found_in else NONE
+            row[SCORES[score][0]] = shown
         rows.append(row | {"Counts": details_links(one.details)})
     return _table(rows, "Scores with the 95 % interval over other test images (bootstrap over ground; %)")
 

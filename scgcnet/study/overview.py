@@ -10,10 +10,10 @@ import pandas as pd
 from scgcnet.study.claims import Entry
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look
-from scgcnet.study.plan import Plan, Run
-from scgcnet.study.show import Link, Table
+from scgcnet.study.plan import Increment, Plan, Run
+from scgcnet.study.show import NONE, Table
 from scgcnet.study.store import Record, state
-from scgcnet.study.tables import NOT_RUN, run_links
+from scgcnet.study.tables import NOT_RUN, changes, run_links
 
 
 def profile_table(plan: Plan, records: Sequence[Record]) -> Table:
@@ -63,25 +63,48 @@ def _status(done: Sequence[Entry], claims: int) -> str:
 
 
 def plan_table(plan: Plan, records: Sequence[Record]) -> Table:
-    """Every run of study.yml and whether it is stored, stale or not run; then stored runs beyond it."""
+    """Each configuration of study.yml with how many of its runs are stored, stale and not run; then those beyond it.
+
+    Runs that differ in the number of their split, in their seed or in how much of a new domain they train on are one.
+    """
     stored = {record.run_id: record for record in records}
-    planned = {run.run_id: run for run in plan.runs}
+    planned = {run.run_id for run in plan.runs}
+    everything = [(run, stored.get(run.run_id), True) for run in plan.runs]
+    everything += [(_run_of(record), record, False) for record in records if record.run_id not in planned]
+    groups: dict[tuple[object, ...], list[tuple[Run, Record | None]]] = {}
+    for run, record, listed in everything:
+        words = changes(run, plan).removeprefix(", ") if run.profile in plan.profiles else ""
+        key = (f"{run.model} {run.size}", _data(run), run.profile, words or NONE, listed)
+        groups.setdefault(key, []).append((run, record))
     rows: list[dict[str, object]] = []
-    everything: dict[str, Run | Record] = {**planned, **stored}
-    for run_id, run in everything.items():
-        record = stored.get(run_id)
-        rows.append(
-            {
-                "Run": Link(run_id, record.file) if record else run_id,
-                "Priority": planned[run_id].priority if run_id in planned else "not in study.yml",
-                "Profile": run.profile,
-                "Split": run.split,
-                "Seed": run.seed,
-                "State": state(record),
-            }
-        )
+    for (*cells, is_planned), group in groups.items():
+        states = Counter(state(record) for _, record in group)
+        row: dict[str, object] = dict(zip(("Network", "Data", "Profile", "Changes"), cells, strict=True))
+        row["Priority"] = min(run.priority for run, _ in group) if is_planned else "not in study.yml"
+        row |= {"Stored": states["stored"], "Stale": states["stale"], "Not run": states["not run"]}
+        rows.append(row | {"Runs": run_links([record for _, record in group if record])})
     rows.sort(key=lambda row: (row["Priority"] if isinstance(row["Priority"], int) else 99, row["Profile"] != "smoke"))
     return Table(pd.DataFrame(rows), "Runs of the study")
+
+
+def _run_of(record: Record) -> Run:
+    """What a record that study.yml does not have was planned as, but for the run that it went on from."""
+    config = record.config
+    keys = ("dataset", "model", "size", "profile", "settings", "split", "seed", "overrides")
+    given = {key: config[key] for key in keys}
+    increment = Increment(**config["increment"]) if "increment" in config else None
+    train = () if config["train_datasets"] == [record.dataset] else tuple(config["train_datasets"])
+    prediction = config.get("prediction")
+    return Run(**given, train=train, increment=increment, prediction=prediction)
+
+
+def _data(run: Run) -> str:
+    """What a run is tested on, and what it is trained on if that is anything else."""
+    kind = str(run.split).rpartition("-")[0]  # such as over groups
+    words = f"{run.dataset}, {kind} split" if kind else run.dataset
+    if run.train and run.train != (run.dataset,):
+        words += f", trained on {' + '.join(run.train)}"
+    return f"{words}, by increments" if run.increment else words
 
 
 def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:

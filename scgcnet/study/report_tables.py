@@ -43,9 +43,13 @@ def summary_note(entries: Sequence[Entry]) -> Note:
     counts = Counter(entry.verdict for entry in entries)
     near = Counter(entry.condition for entry in entries if entry.verdict == "unresolved" and entry.condition)
     parts = ", ".join(f"{number} {condition}" for condition, number in near.most_common())
-    text = f"Of {len(entries)} claims {counts['supported']} are supported, {counts['contradicted']} contradicted, "
-    text += f"{counts['unresolved']} unresolved although something was measured or counted ({parts}), "
-    return Note("Where the replication stands", f"{text}and {counts['not run']} not run.")
+    text = (
+        f"{len(entries)} claims. Supported: {counts['supported']}. Contradicted: {counts['contradicted']}. Unresolved, "
+    )
+    text += (
+        f"although something was measured or counted: {counts['unresolved']} ({parts}). Not run: {counts['not run']}."
+    )
+    return Note("Where the replication stands", text)
 
 
 def verdict_table(entries: Sequence[Entry]) -> Table:

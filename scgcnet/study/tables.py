@@ -7,6 +7,7 @@ every number comes with links to the run files that it was computed from.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
-from scgcnet.study.store import Record, Training, is_stale
+from scgcnet.study.store import Record, Trial, is_stale
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -115,21 +116,27 @@ def page_note(plan: Plan, profile: str) -> Note:
     return Note("Real data", f"This page shows stored runs on real images, profile {profile}: {about}.")
 
 
-def made_table(made: Sequence[Training]) -> Table:
-    """What a page ran or looked up for itself, one row each; scores on synthetic images mean nothing, and say so."""
+def made_table(made: Sequence[Record | Trial]) -> Table:
+    """What a page trained on synthetic data, one row each; of real runs only how many, for their own tables follow.
+
+    Scores on synthetic images mean nothing, and say so.
+    """
     rows = [
         {
             "Network": f"{one.model} {one.size}",
-            "Changes": "; ".join(f"{key} {value}" for key, value in one.flags.items()) or NONE,
-            "Data": one.dataset,
+            "Changes": ", ".join(f"{key} {_in_words(value)}" for key, value in one.flags.items()) or NONE,
             "Seed": one.seed,
             "Epochs": len(one.history),
-            "Validation IoU": f"{100 * one.val_iou:.1f}" + " (means nothing)" * (one.data_kind == "synthetic"),
+            "Validation IoU, which means nothing": f"{100 * one.val_iou:.1f}",
             "Time": f"{one.wall_s:.0f} s",
+            "File": Link("run file", one.file),
         }
         for one in made
+        if one.data_kind == "synthetic"
     ]
-    return Table(pd.DataFrame(rows or [{"Network": "nothing is stored for this page"}]), "The runs of this page (%)")
+    if rows:
+        return Table(pd.DataFrame(rows), "Trained for this page, on made-up images (%)")
+    return Table(pd.DataFrame([{"Stored results that this page shows": len(made)}]), "The results of this page")
 
 
 def data_table(parts: Mapping[str, LandslideDataset]) -> Table:
@@ -223,6 +230,8 @@ def changes(run: Run, plan: Plan) -> str:
 
 
 def _in_words(value: object) -> str:
+    if isinstance(value, list) and any(isinstance(stage, list) for stage in value):  # dilation rates by stage and unit
+        return "; ".join(" ".join("/".join(map(str, unit)) for unit in stage) for stage in value)
     if isinstance(value, list):
         return " to ".join(map(_in_words, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -276,14 +285,28 @@ def cost(group: Sequence[Record]) -> str:
 
 
 def run_links(records: Sequence[Record]) -> Links:
-    """Links to the run files, named by what differs, split or seed; a run of other code is called stale."""
-    splits, seeds = {record.split for record in records}, {record.seed for record in records}
+    """Links to the run files, named by what differs, network, split or seed; a run of other code is called stale."""
+    models, splits = {record.model for record in records}, {record.split for record in records}
+    seeds = {record.seed for record in records}
 
     def name(record: Record) -> str:
-        words = [f"split {record.split}"] * (len(splits) > 1) + [f"seed {record.seed}"] * (len(seeds) > 1)
-        return " ".join(words or [f"seed {record.seed}"]) + " (stale)" * is_stale(record)
+        words = [record.model] * (len(models) > 1)
+        words += [f"split {record.split}"] * (len(splits) > 1) + [f"seed {record.seed}"] * (len(seeds) > 1)
+        return " ".join(words or [f"seed {record.seed}"])
 
-    return Links(tuple(Link(name(record), record.file) for record in records))
+    counts = Counter(map(name, records))
+    return Links(
+        tuple(
+            Link(
+                # Runs that differ in their settings or flags alone: by the last characters of their ids.
+                name(record)
+                + f" {record.run_id.rpartition('-')[2]}" * (counts[name(record)] > 1)
+                + " (stale)" * is_stale(record),
+                record.file,
+            )
+            for record in records
+        )
+    )
 
 
 def _configuration(run: Run | Record) -> str:

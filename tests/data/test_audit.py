@@ -328,7 +328,7 @@ def test_a_damaged_image_has_no_ground(tmp_path: Path) -> None:
 
 
 def test_ground_of_tiles_with_known_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles at half overlap hang together within a scene, while a plain one elsewhere has the same pixels for nothing."""
+    """Tiles at half overlap hang together within a scene, though plain ones of the other have the same pixels."""
     monkeypatch.setattr(amunet_module, "BLOCK", 256)
     root = write_scenes(tmp_path)
     test = open_dataset("amunet", "random-0", "test", root)

@@ -120,7 +120,8 @@ def make_details(project: Path, make_record: Callable[..., Record]) -> Callable[
         **fields: object,
     ) -> Record:
         found = [image(number, given) for number, given in enumerate(images)]
-        native, resized = (sum((Confusion(*getattr(i, way)) for i in found), Confusion()) for way in ("native", "resized"))
+        native = sum((Confusion(*one.native) for one in found), Confusion())
+        resized = sum((Confusion(*one.resized) for one in found), Confusion())
         metrics = {
             "pooled": native.scores(),
             "resized": resized.scores(),

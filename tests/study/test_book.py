@@ -1,15 +1,20 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from templates import write_template
 
+from scgcnet.data import write_fake
+from scgcnet.data.sample import MARKER
 from scgcnet.study.book import BookError, build_book, gate, stage, toc_pages
-from scgcnet.study.chapters import ChapterError, execute, executed_file, failure
+from scgcnet.study.chapters import ChapterError, execute, executed_file, failure, runs_shown
 from scgcnet.study.plan import Chapter, Plan, load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: Where tables link to.
+LINKED = [f"{top}/{kind}" for top in ("results", "build") for kind in ("runs", "trials", "details")]
 GOOD = (
     '<html><head><link rel="stylesheet" href="_static/style.css?v=1"><script src="_static/a.js"></script></head>'
     '<body><img src="_images/line.png" alt="A line."><a href="two.html#part">two</a>'
@@ -128,16 +133,24 @@ class TestStage:
 
     def test_a_chapter_whose_results_are_gone_is_not_shown(self, book: tuple[Path, Plan]) -> None:
         root, plan = book
-        template = write_template(root / "book" / "good.ipynb", "1", parameters='profile = "smoke"  # p')
-        executed = root / executed_file("good", "smoke")
+        three = 'profile = "cpu"  # p\ndataset = "bijie"  # d\nmodels = ["unet"]  # m'
+        template = write_template(root / "book" / "good.ipynb", "1", parameters=three)
+        executed = root / executed_file("good", "cpu")
         executed.parent.mkdir(parents=True)
         shutil.copy(template, executed)
-        run = plan.select("smoke")[0]
-        failed = stage(plan, "smoke", root, root / "build" / "src")
-        assert failed["good"].endswith(f"results that are not there: build/runs/{run.run_id}.json")
-        (root / "build" / "runs").mkdir()
-        (root / "build" / "runs" / f"{run.run_id}.json").write_text("{}")
-        assert "good" not in stage(plan, "smoke", root, root / "build" / "src")
+        # Without the images its results cannot be had, and it says "not run" of them.
+        assert "good" not in stage(plan, "cpu", root, root / "build" / "src")
+        write_fake("bijie", root / "data", n=6)
+        next((root / "data").rglob(MARKER)).unlink()  # as if they were the real ones
+        shown = runs_shown(plan, Chapter("good", "book/good.ipynb"), "cpu")
+        files = [root / "results" / "runs" / f"{run.run_id}.json" for run in shown]
+        assert files
+        failed = stage(plan, "cpu", root, root / "build" / "src")
+        assert failed["good"].endswith(f"results that are not there: results/runs/{files[0].name}")
+        files[0].parent.mkdir()
+        for file in files:
+            file.write_text("{}")
+        assert "good" not in stage(plan, "cpu", root, root / "build" / "src")
 
     def test_all_three_lists_name_the_same_pages(self, book: tuple[Path, Plan]) -> None:
         root, plan = book
@@ -145,7 +158,7 @@ class TestStage:
         with pytest.raises(BookError, match="forgotten is a page of book/ or a chapter"):
             stage(plan, "smoke", root, root / "build" / "src")
         (root / "book" / "forgotten.md").unlink()
-        more = Plan(plan.profiles, plan.runs, (), {**plan.chapters, "new": Chapter("new", "book/good.ipynb")}, ())
+        more = replace(plan, chapters={**plan.chapters, "new": Chapter("new", "book/good.ipynb")})
         with pytest.raises(BookError, match="new is a page"):
             stage(more, "smoke", root, root / "build" / "src")
         (root / "book" / "text.md").unlink()
@@ -158,9 +171,9 @@ def test_a_book_with_a_failed_chapter(book: tuple[Path, Plan]) -> None:
     execute(root / "book" / "good.ipynb", root / executed_file("good", "smoke"))
     with pytest.raises(ChapterError):
         execute(root / "book" / "bad.ipynb", root / executed_file("bad", "smoke"))
-    for kind in ("runs", "trials"):
-        (root / "results" / kind).mkdir()
-        (root / "results" / kind / "x.json").write_text("{}")
+    for folder in LINKED:
+        (root / folder).mkdir(parents=True)
+        (root / folder / "x.json").write_text("{}")
     with (root / "book" / "text.md").open("a") as text:
         text.write("\n{ref}`nowhere`\n")  # for which Jupyter Book by itself ends well
 
@@ -180,6 +193,6 @@ def test_a_book_with_a_failed_chapter(book: tuple[Path, Plan]) -> None:
     assert "ZeroDivisionError" in (html / "bad.html").read_text()
     assert "42" in (html / "good.html").read_text() and "This chapter failed" not in (html / "good.html").read_text()
     assert (html / "index.html").is_file()
-    for kind in ("runs", "trials"):
-        assert (html / "results" / kind / "x.json").is_file()  # where tables link to
+    for folder in LINKED:
+        assert (html / folder / "x.json").is_file()
     assert "unpkg" not in (html / "good.html").read_text()

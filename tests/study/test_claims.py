@@ -3,17 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 
 from scgcnet.study import tables
 from scgcnet.study.claims import COUNTED, Entry, ledger
+from scgcnet.study.needs import needed
 from scgcnet.study.paper import PaperError, read_claims
 from scgcnet.study.plan import Plan, Run, load_plan
 from scgcnet.study.statistics import Condition, Verdict
-from scgcnet.study.store import Record
+from scgcnet.study.store import Record, StoreError, load_all
+from scgcnet.study.trials import choices
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SETTLED_WITHOUT_RUNS = {"fig10_gflops_2048", "ds_bijie"}
 
 
@@ -33,16 +37,33 @@ def speaking_to(plan: Plan, *claims: str) -> Plan:
 
 
 def test_one_well_formed_line_for_each_claim(plan: Plan, make_record: Callable[..., Record]) -> None:
-    entries = ledger(plan, [make_record(run) for run in plan.select("cpu")])
+    records = [make_record(run) for run in plan.select("cpu")]
+    entries = ledger(plan, records)
     claims = read_claims()
     assert [entry.claim for entry in entries] == list(claims.values())
+    stored = {record.run_id for record in records}
     for entry in entries:
-        name, kind, verdict, condition, runs = entry.line.split("\t")
+        name, kind, verdict, condition, runs, words = entry.line.split("\t")
         assert (name, kind) == (entry.claim.id, claims[name].kind)
         assert verdict in get_args(Verdict)
         assert condition in (*get_args(Condition), "-")
         assert (verdict == "not run") == (condition == "-")
-        assert runs == "-" or all(run.startswith("bijie-scgcnet-tiny-cpu-s") for run in runs.split(","))
+        assert runs == "-" or stored.issuperset(runs.split(","))
+        assert words == (entry.finding or entry.needs or "-")
+        assert (verdict == "not run") == bool(entry.needs) == (words == needed(entry.claim))
+
+
+def test_the_committed_results_are_told_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row of claims.csv once, in its order; every run that is named is stored; what was not run says why."""
+    monkeypatch.chdir(REPOSITORY)
+    lines = Path("results/paper/claims.csv").read_text(encoding="utf-8").splitlines()[1:]
+    entries = ledger(load_plan(), load_all("real"))
+    assert [entry.claim.id for entry in entries] == [line.partition(",")[0] for line in lines]
+    for entry in entries:
+        _, _, verdict, _, runs, words = entry.line.split("\t")
+        for run_id in runs.split(",") if runs != "-" else []:
+            assert Path(f"results/runs/{run_id}.json").is_file()
+        assert verdict != "not run" or len(words) > 20
 
 
 def test_without_runs_only_what_needs_none_is_told(plan: Plan) -> None:
@@ -79,6 +100,50 @@ def test_scores_are_judged_by_their_seeds(
     assert verdict(entries, "bijie_iou_gain") == ("not run", None, 0)
     told = next(entry for entry in entries if entry.claim.id == "bijie_iou")
     assert told.records == tuple(records)
+
+
+def test_what_was_measured_is_said_and_needs_nothing(plan: Plan, make_record: Callable[..., Record]) -> None:
+    records = [make_record(run, 0.60 + 0.02 * run.seed) for run in plan.select("cpu")]
+    told = {entry.claim.id: entry for entry in ledger(plan, records)}
+    assert (told["bijie_iou"].finding, told["bijie_iou"].needs) == ("IoU 62.00 [57.03, 66.97] %", "")
+    assert told["bijie_f1"].finding.startswith("F1 76.5")
+    assert (told["cld_iou"].finding, "GPU hours" in told["cld_iou"].needs) == ("", True)
+    assert told["fig10_gflops_2048"].line.endswith("\tunresolved\tfitted\t-\t-")
+
+
+@pytest.fixture
+def rivals(plan: Plan, make_record: Callable[..., Record]) -> list[Record]:
+    """Three seeds of ours, with the profile's own rate, and three of U-Net, ten points below."""
+    first = {choice.model: choice.run for choice in choices(plan, [])}
+    ious = {"scgcnet": 0.80, "unet": 0.70}
+    return [
+        make_record(replace(first[model], seed=seed), iou + 0.01 * seed)
+        for model, iou in ious.items()
+        for seed in range(3)
+    ]
+
+
+def test_what_is_no_single_score_is_found_out(plan: Plan, rivals: list[Record]) -> None:
+    entries = ledger(plan, rivals, trials=[])
+    assert verdict(entries, "bijie_iou_gain") == ("supported", "scaled down", 6)
+    (entry,) = (entry for entry in entries if entry.claim.id == "bijie_iou_gain")
+    assert entry.line.split("\t")[-1] == entry.finding and "unet, 71.0: +10.0" in entry.finding
+    assert verdict(entries, "best_all_metrics") == ("unresolved", "scaled down", 6)
+    assert verdict(entries, "fewer_false") == ("not run", None, 0)  # nobody was counted by image
+
+
+def test_the_rate_that_won_the_trials_is_compared(plan: Plan, rivals: list[Record]) -> None:
+    ours = [trial for trial in plan.trials if trial.model == "scgcnet"]
+    won = [SimpleNamespace(run_id=trial.run_id, val_iou=trial.settings["lr"]) for trial in ours]
+    assert max(trial.settings["lr"] for trial in ours) != rivals[0].config["settings"]["lr"]
+    assert verdict(ledger(plan, rivals, trials=won), "bijie_iou_gain") == ("not run", None, 0)
+
+
+def test_trials_are_read_from_the_store(plan: Plan, rivals: list[Record], project: Path) -> None:
+    (project / "results" / "trials").mkdir()
+    (project / "results" / "trials" / "x.json").write_text("{")
+    with pytest.raises(StoreError, match=r"x\.json: cannot be read as JSON"):
+        ledger(plan, rivals)
 
 
 def test_splits_are_not_mixed_with_seeds(plan: Plan, make_record: Callable[..., Record]) -> None:

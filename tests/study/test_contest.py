@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scgcnet.study import resampling
-from scgcnet.study.contest import compare_all, gather, image_interval, image_ious, rank_all, with_overrides
+from scgcnet.study.contest import Comparison, compare_all, gather, image_interval, image_ious, rank_all, with_overrides
 from scgcnet.study.details import find_details
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import Run, load_plan
@@ -68,9 +68,7 @@ def test_networks_on_other_images_are_refused(runs: dict[str, Run], make_details
     assert len(gather(chosen, [first, make_details(runs["unet"], images(10, 20))])) == 2
 
 
-def test_a_broken_file_of_counts_is_no_missing_one(
-    project: Path, runs: dict[str, Run], make_details: Make
-) -> None:
+def test_a_broken_file_of_counts_is_no_missing_one(project: Path, runs: dict[str, Run], make_details: Make) -> None:
     record = make_details(runs["scgcnet"], images(60, 40))
     path = project / find_details(record).file
     path.write_text(path.read_text().replace("image 1", "image 2"))
@@ -107,7 +105,7 @@ def test_differences_by_hand_and_what_they_say(runs: dict[str, Run], make_detail
 def test_images_that_share_ground_are_swapped_together(runs: dict[str, Run], make_details: Make) -> None:
     """Twelve images of two grounds are two cases, of which nothing can be said."""
 
-    def compared(groups: str) -> object:
+    def compared(groups: str) -> Comparison:
         records = [
             make_details(replace(runs[name], seed=seed), images(*[hit + seed] * 12, groups=groups))
             for name, hit in (("scgcnet", 60), ("unet", 30))
@@ -165,9 +163,7 @@ def test_the_iou_of_an_image_without_anything_is_one(runs: dict[str, Run], make_
     assert image_ious(one, "native") == pytest.approx([0.5, 0, 0, 0.3])
 
 
-def test_an_interval_over_images_needs_two_grounds(
-    runs: dict[str, Run], make_record: Make, make_details: Make
-) -> None:
+def test_an_interval_over_images_needs_two_grounds(runs: dict[str, Run], make_record: Make, make_details: Make) -> None:
     def interval(record: Record, score: str = "iou") -> resampling.Interval | None:
         return image_interval(gather({"Ours": runs["scgcnet"]}, [record])[0], score)
 

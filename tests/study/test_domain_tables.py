@@ -5,15 +5,20 @@ from dataclasses import replace
 import pytest
 from table_rows import rows
 
+from scgcnet.study import domain_tables
 from scgcnet.study.domain_tables import (
+    at_percent,
     chosen_on_others,
     domain_table,
+    increment_runs,
+    increment_scores,
     increment_table,
     leak_table,
     left_out_runs,
     left_out_table,
     unseen_iou,
 )
+from scgcnet.study.material import open_material
 from scgcnet.study.plan import load_plan
 
 
@@ -109,16 +114,59 @@ def test_domains_of_a_run(plan, unseen):
     assert (empty["IoU"], empty["Recall"], empty["False alarms"]) == ("-", "-", "25.00")
 
 
-def test_increments_stand_in_their_order(plan, make_record):
-    planned = [run for run in plan.runs if run.increment]
-    base = min(planned, key=lambda run: run.increment.percent)
-    assert base.start is None
-    assert all(run.start.config == base.config for run in planned if run is not base)
+@pytest.fixture
+def on_new_ground(plan):
+    """The planned runs on Landslide4Sense after a training on Bijie, by network and percent."""
+    return increment_runs(plan, "landslide4sense", "cpu")
+
+
+def test_increments_are_planned_alike_for_every_network(plan, on_new_ground):
+    assert set(on_new_ground) >= {"scgcnet", "convnext", "vmamba", "danet", "swin"}
+    for model, increments in on_new_ground.items():
+        assert list(increments) == [0, 1, 5, 10, 20]
+        first, *others = increments.values()
+        assert (first.model, first.train, first.start) == (model, ("bijie",), None)
+        assert all(run.start.config == first.config for run in others)
+    few = increment_runs(plan, "landslide4sense", "cpu", ["swin", "scgcnet"], [20, 0])
+    assert {model: list(runs) for model, runs in few.items()} == {"swin": [0, 20], "scgcnet": [0, 20]}
+    assert increment_runs(plan, "bijie", "cpu") == {} == increment_runs(plan, "landslide4sense", "cpu", ["unet"])
+
+
+def test_increments_stand_in_their_order(on_new_ground, make_record):
     home = {"bijie": {"test": {"n": 4, "tp": 3, "fp": 1, "fn": 0, "tn": 2}}}
-    record = make_record(base, 0.25, domains=home)
-    (table,) = increment_table(plan, [record])
-    first, *others = rows(table)
-    assert [row["Increment"] for row in rows(table)] == ["0 %", "1 %", "5 %", "10 %", "20 %"]
-    assert first["IoU (%)"].text == "25.0"
-    assert first["IoU on the test part of bijie (%)"] == "75.00"
-    assert {row["F1 (%)"] for row in others} == {"not run"}
+    base, swin = on_new_ground["scgcnet"][0], on_new_ground["swin"][5]
+    made = [make_record(base, 0.25, domains=home, wall_s=90.0), make_record(swin, 0.5, domains=home)]
+    table = increment_table(on_new_ground, made)
+    assert table.caption.startswith("Scores from bijie to landslide4sense, tiny, profile cpu")
+    first, *others = rows(table, Network="scgcnet")
+    assert [row["Increment"] for row in (first, *others)] == ["0 %", "1 %", "5 %", "10 %", "20 %"]
+    assert (first["IoU"].text, first["IoU"].href) == ("25.0", made[0].file)
+    assert (first["F1"], first["IoU at home"], first["Training"]) == ("40.0", "75.0", "1.5 min")
+    assert {cell for row in others for key, cell in row.items() if key not in ("Network", "Increment")} == {"not run"}
+    assert [str(row["IoU"]) for row in rows(table, Network="swin")] == ["not run", "not run", "50.0"] + ["not run"] * 2
+    assert not table.frame.isna().any().any()
+    with pytest.raises(ValueError, match="synthetic data"):
+        increment_table(on_new_ground, [make_record(base, kind="synthetic")])
+    assert rows(increment_table({}, made)) == [{"Network": "study.yml plans no such runs"}]
+
+
+def test_increments_of_a_figure_are_those_stored(on_new_ground, make_record):
+    made = [make_record(on_new_ground["scgcnet"][percent], iou) for percent, iou in ((20, 0.6), (0, 0.25))]
+    scores = increment_scores(on_new_ground, made)
+    assert list(scores["scgcnet"]) == [0, 20]
+    assert scores["scgcnet"][0] == {"recall": pytest.approx(100 / 3), "iou": 25.0, "f1": 40.0}
+    assert scores["swin"] == {}
+    shown = at_percent(on_new_ground, 20, made)
+    assert (shown["scgcnet"], shown["swin"]) == (made[:1], [])
+    assert set(shown) == set(on_new_ground)
+    assert at_percent(on_new_ground, 3, made)["scgcnet"] == []
+
+
+def test_images_of_a_new_domain_are_those_never_in_its_pool(plan, on_new_ground):
+    assert domain_tables.test_part(on_new_ground, 5) is None  # the data are not at hand
+    made_up = increment_runs(plan, "synthetic_elsewhere", "smoke")
+    assert domain_tables.test_part(made_up, 3) is None  # nobody is trained on 3 %
+    test = domain_tables.test_part(made_up, 20)
+    assert (test.dataset, test.kind) == ("synthetic_elsewhere", "synthetic")
+    assert test.names == domain_tables.test_part(made_up, 0).names
+    assert not set(test.indices) & set(open_material(made_up["scgcnet"][20]).train.datasets[-1].indices)

@@ -19,10 +19,15 @@ def plan(project):
 
 def test_states_of_runs(plan, tiny):
     tiny[0] = dataclasses.replace(tiny[0], code_sha256="1" * 64)
-    states = {str(row["Run"]): row["State"] for row in rows(plan_table(plan, tiny))}
-    assert states[tiny[0].run_id] == "stale"
-    assert states[tiny[1].run_id] == "stored"
-    assert states[plan.select("paper")[0].run_id] == "not run"
+    table = plan_table(plan, tiny)
+    (ours,) = rows(table, Network="scgcnet tiny", Profile="cpu", Data="bijie", Changes="-")[:1]
+    assert (ours["Stored"], ours["Stale"], ours["Not run"]) == (4, 1, 0)  # three seeds, two more splits
+    assert sorted(link.href for link in ours["Runs"].items) == sorted(record.file for record in tiny)
+    (grouped,) = rows(table, Network="scgcnet tiny", Profile="cpu", Data="bijie, grouped split")
+    assert (grouped["Stored"], grouped["Stale"], grouped["Not run"], str(grouped["Runs"])) == (0, 0, 1, "-")
+    counts = table.frame[["Stored", "Stale", "Not run"]].sum()
+    assert counts.tolist() == [4, 1, len(plan.runs) - 5]
+    assert not table.frame.isna().any().any()
 
 
 def test_exhibits_count_the_claims_measured(plan, tiny):
@@ -46,13 +51,52 @@ def test_profiles_count_their_runs(plan, tiny):
     counts = {row["Profile"]: row["Runs stored"] for row in rows(profile_table(plan, tiny[:2]))}
     planned = {name: len(plan.select(name)) for name in ("smoke", "cpu", "domains", "gpu", "paper")}
     assert counts == {name: f"{2 * (name == 'cpu')} of {number}" for name, number in planned.items()}
-    assert planned["paper"] == 3
+    assert planned["paper"] == 18 * 3 * 3 + (7 + 6) * 3 + 5 * 5  # Table I, Tables II and III, Fig. 8
 
 
 def test_runs_beyond_the_plan_are_listed(plan, make_record):
     trial = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1})
-    (row,) = rows(plan_table(plan, [make_record(trial)]), Run=trial.run_id)
-    assert (row["Priority"], row["State"]) == ("not in study.yml", "stored")
+    record = make_record(trial)
+    (row,) = rows(plan_table(plan, [record]), Priority="not in study.yml")
+    assert (row["Network"], row["Changes"], row["Stored"]) == ("scgcnet tiny", "epochs 1", 1)
+    assert [link.href for link in row["Runs"].items] == [record.file]
+
+
+def test_increments_of_one_network_share_a_row(plan, make_record):
+    runs = [run for run in plan.select("cpu") if run.model == "swin" and run.increment]
+    first, *others = runs
+    made = [make_record(first), *map(make_record, others[:2])]
+    where = {"Network": "swin tiny", "Profile": "cpu", "Data": "landslide4sense, trained on bijie, by increments"}
+    alone, after = rows(plan_table(plan, made), **where)
+    assert (alone["Changes"], alone["Stored"], alone["Not run"]) == ("-", 1, 0)
+    assert after["Changes"].startswith("epochs 10, lr 0.001")
+    assert (after["Stored"], after["Not run"], after["Priority"]) == (2, 2, 5)
+    links = after["Runs"].items
+    assert [link.href for link in links] == [record.file for record in made[1:]]
+    assert len({link.text for link in links}) == 2
+
+
+def test_configurations_are_told_apart(plan, tiny):
+    table = plan_table(plan, tiny)
+    shown = [tuple(row[key] for key in ("Network", "Data", "Profile", "Changes")) for row in rows(table)]
+    assert len(shown) == len(set(shown)) < len(plan.runs) / 2
+    data = {row["Data"] for row in rows(table)}
+    assert {"amunet, block split", "bijie, trained on landslide4sense + cld + amunet", "cld"} <= data
+    priorities = table.frame["Priority"].tolist()
+    assert priorities == sorted(priorities)
+    (ours, *_) = rows(table, Network="scgcnet tiny", Profile="cpu", Data="bijie", Changes="-")
+    assert ours["Priority"] == 1  # of its seeds; the other splits have 2
+
+
+def test_runs_beyond_the_plan_are_whatever_they_are(plan, make_record):
+    after = next(run for run in plan.select("cpu") if run.start)
+    further = dataclasses.replace(after, seed=8, start=dataclasses.replace(after.start, seed=8))
+    gone = dataclasses.replace(plan.select("cpu")[0], profile="gone", prediction={"views": 2, "thresholds": [0.5]})
+    made = [make_record(further), make_record(gone, kind="synthetic")]
+    first, second = rows(plan_table(plan, made), Priority="not in study.yml")
+    assert (first["Data"], first["Stored"]) == ("landslide4sense, trained on bijie, by increments", 1)
+    assert (second["Profile"], second["Changes"], second["Stored"]) == ("gone", "-", 1)  # nobody knows from what
+    assert [row["Runs"].items[0].href for row in (first, second)] == [record.file for record in made]
 
 
 def test_a_ledger_that_has_lost_lines_is_refused(tiny):

@@ -6,15 +6,18 @@ import pytest
 from table_rows import rows
 
 from scgcnet.peers import NAMES
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan import PlanError, at_home, load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.tables import (
     PAPER_METHODS,
+    changes,
     comparison,
     condition,
     cost_table,
     data_note,
     data_table,
+    made_table,
+    page_note,
     paper_scores,
     run_links,
     score_table,
@@ -60,21 +63,34 @@ def test_every_number_links_to_its_run_files(plan, tiny):
     assert str(run_links([tiny[0], *tiny[3:]])) == "split 0, split 1, split 2"
 
 
+def test_links_are_named_by_what_differs(plan, tiny, make_record):
+    unet = make_record(plan.make_run("bijie", "unet", "tiny", "cpu", seed=1))
+    assert str(run_links([tiny[0], unet])) == "scgcnet seed 0, unet seed 1"
+    shorter = make_record(plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1}))
+    old = dataclasses.replace(tiny[1], code_sha256="1" * 64)
+    first, second = tiny[0].run_id[-10:], shorter.run_id[-10:]
+    assert str(run_links([tiny[0], shorter, old])) == f"seed 0 {first}, seed 0 {second}, seed 1 (stale)"
+
+
 def test_what_was_not_run_says_so(plan, tiny):
     (table,) = comparison("bijie", "scgcnet", plan, [])
-    assert len(rows(table)) == 6
+    planned = [r for r in plan.runs if (r.dataset, r.model) == ("bijie", "scgcnet") and at_home(r.config)]
+    configurations = {(r.size, r.profile, changes(r, plan), str(r.split).rpartition("-")[0]) for r in planned}
+    assert len(rows(table)) == len(configurations)
     for row in rows(table):
         assert row["Measured, 95 % interval"] == row["Verdict"] == "not run"
         assert row["Difference"] == str(row["Runs"]) == "-"
-    assert [row["Condition"] for row in rows(table)] == ["scaled down"] * 5 + ["same"]
-    assert len(rows(comparison("bijie", "scgcnet", plan, tiny)[-1])) == 5
+    assert {row["Condition"] for row in rows(table)} == {"scaled down", "same"}
+    assert [row["Network"] for row in rows(table, Condition="same")] == ["scgcnet base, profile paper"]
+    assert len(rows(comparison("bijie", "scgcnet", plan, tiny)[-1])) == len(configurations) - 1
 
 
 def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record):
     run = plan.select("smoke")[0]
     with pytest.raises(ValueError, match="synthetic data: it cannot stand beside the paper"):
         comparison("bijie", "scgcnet", plan, [make_record(run, kind="synthetic")])
-    assert comparison("synthetic", "scgcnet", plan, [])[0].frame["Paper"].tolist() == ["-"]
+    (missing,) = comparison("synthetic", "scgcnet", plan, [])
+    assert set(missing.frame["Paper"]) == {"-"}
 
 
 def test_names_of_the_paper_are_rows_of_its_table():
@@ -133,6 +149,7 @@ def test_condition(plan):
         ("small", "gpu"): "scaled down",
         ("base", "gpu"): "scaled down",
         ("base", "paper"): "same",
+        ("paper", "paper"): "same",  # the comparison methods
     }
     ablated = plan.make_run("bijie", "scgcnet", "base", "paper", overrides={"cam": False})
     shorter = plan.make_run("bijie", "scgcnet", "base", "paper", changes={"epochs": 399})
@@ -198,3 +215,59 @@ def test_one_side_of_a_trade_gets_no_verdict(plan, make_record, score):
     row = rows(comparison("bijie", "scgcnet", plan, records)[0], Score=score)[0]
     assert row["Verdict"] == "-"
     assert row["Difference"] != "-"
+
+
+def test_a_run_is_told_by_what_it_changes(plan):
+    def told(**fields):
+        run = next(run for run in plan.select("cpu") if (run.dataset, run.model, run.seed) == ("bijie", "scgcnet", 0))
+        return changes(dataclasses.replace(run, **fields), plan)
+
+    settings = plan.profile("cpu").settings
+    assert told() == ""
+    assert told(split=2, seed=5, train=("cld",)) == ""
+    assert told(settings={**settings, "lr": 0.004, "epochs": 5}) == ", epochs 5, lr 0.004"
+    augment = {**settings["augment"], "scale": [0.4, 2.0], "tint": 0.2}
+    assert told(settings={**settings, "augment": augment}) == ", scale 0.4 to 2, tint 0.2"
+    assert told(prediction={"views": 4, "thresholds": [0.4, 0.5]}) == ", views 4"
+    assert told(overrides={"cam": False}, prediction={"views": 2, "thresholds": [0.5]}) == ", views 2, cam False"
+
+
+def test_rates_of_different_stages_are_told_apart(plan):
+    def told(*stages):
+        return changes(plan.make_run("bijie", "scgcnet", "tiny", "cpu", overrides={"dilations": list(stages)}), plan)
+
+    assert told([[3, 3, 3], [5, 5, 5]], [[8, 8, 8], [12, 12, 12]]) == ", dilations 3/3/3 5/5/5; 8/8/8 12/12/12"
+    assert told([[1, 1, 1]], [[1, 1, 1], [2, 2, 2]]) == ", dilations 1/1/1; 1/1/1 2/2/2"
+    assert told([[1, 1, 1], [1, 1, 1]], [[2, 2, 2]]) == ", dilations 1/1/1 1/1/1; 2/2/2"
+    words = [changes(run, plan) for run in plan.select("cpu") if run.overrides]
+    assert len(set(words)) == len({str(run.overrides) for run in plan.select("cpu") if run.overrides})
+
+
+def test_a_page_says_which_of_its_numbers_mean_nothing(plan):
+    note = page_note(plan, "smoke")
+    assert (note.kind, note.title) == ("warning", "Synthetic data")
+    assert plan.profile("smoke").about in note.text and "stored runs on real images" in note.text
+    real = page_note(plan, "cpu")
+    assert (real.kind, real.title) == ("note", "Real data")
+    assert plan.profile("cpu").about in real.text and "made-up" not in real.text
+    with pytest.raises(PlanError, match="no profile 'quick'"):
+        page_note(plan, "quick")
+
+
+def test_what_a_page_trained_for_itself_has_rows_and_links(plan, make_record):
+    run = next(run for run in plan.select("smoke") if "dilations" in run.overrides)
+    made = make_record(run, 0.25, kind="synthetic", wall_s=2.4)
+    table = made_table([made, make_record(plan.select("cpu")[0], 0.9)])
+    (row,) = rows(table)  # of a real run its own tables tell
+    assert (row["Network"], row["Changes"], row["Seed"]) == ("scgcnet tiny", "dilations 1/1/1; 1/1/1", 0)
+    assert (row["Epochs"], row["Time"], row["File"].href) == (1, "2 s", made.file)
+    (score,) = (key for key in row if "Validation IoU" in key)
+    assert "means nothing" in score and row[score] == "25.0"
+    (plain,) = rows(made_table([make_record(plan.select("smoke")[0], kind="synthetic")]))
+    assert plain["Changes"] == "-"
+
+
+def test_a_page_that_trained_nothing_counts_what_it_shows(plan, make_record):
+    for count in (0, 2):
+        stored = [make_record(run) for run in plan.select("cpu")[:count]]
+        assert list(made_table(stored).frame.iloc[0]) == [count]

@@ -1,0 +1,133 @@
+"""Images of a finished run and what several networks make of them, with weights that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scgcnet import zoo
+from scgcnet.data import EvalTransform, LandslideDataset, open_dataset
+from scgcnet.study.cases import load_networks, pick_cases, pick_network_cases
+from scgcnet.study.plan import load_plan
+from scgcnet.study.runner import WEIGHTS_FOLDER
+from scgcnet.study.store import Record
+from scgcnet.train import Confusion, predict
+
+SIZE = 32
+
+
+@pytest.fixture
+def test(project: Path) -> LandslideDataset:
+    return open_dataset("synthetic", 0, "test")
+
+
+def network(seed: int) -> nn.Module:
+    """A fresh network that calls about half of all pixels landslide."""
+    torch.manual_seed(seed)
+    model = zoo.create_model("scgcnet", "tiny").eval()
+    images = torch.stack([EvalTransform(SIZE)(sample)[0] for sample in open_dataset("synthetic", 0, "test")])
+    with torch.no_grad():
+        logits = model(images)
+        model.head[1].bias[1] -= (logits[:, 1] - logits[:, 0]).median()
+    return model
+
+
+@pytest.fixture
+def make(project: Path, make_record: Callable[..., Record]) -> Callable[..., Record]:
+    """Builds the record of a seed, with the weights of `network` where they are wanted."""
+
+    def make(seed: int, weights: bool = True, **fields: object) -> Record:
+        run = load_plan().make_run("synthetic", "scgcnet", "tiny", "smoke", seed=seed, changes={"image_size": SIZE})
+        record = make_record(run, kind="synthetic", **fields)
+        if weights:
+            stamp = {"run_id": record.run_id, "finished_utc": record.finished_utc}
+            zoo.save_model(network(seed), project / WEIGHTS_FOLDER / f"{record.run_id}.safetensors", stamp)
+        return record
+
+    return make
+
+
+def ious(found: list[np.ndarray], test: LandslideDataset) -> list[float]:
+    return [
+        Confusion.of(probability > 0.5, sample.mask).scores()["iou"]
+        for probability, sample in zip(found, test, strict=True)
+    ]
+
+
+def test_cases_are_those_of_the_first_weights_at_hand(make: Callable[..., Record], test: LandslideDataset) -> None:
+    cases = pick_cases([make(0, weights=False), make(1), make(2)], test, 3)
+    probabilities = predict(network(1), test, range(len(test)), SIZE)
+    expected = sorted(ious(probabilities, test))
+    assert expected[0] < expected[-1]
+    assert [case.iou for case in cases] == [expected[0], expected[round((len(test) - 1) / 2)], expected[-1]]
+    for case in cases:
+        place = test.names.index(case.sample.name)
+        np.testing.assert_allclose(case.probability, probabilities[place], atol=1e-6)
+
+
+def test_networks_are_shown_on_the_cases_of_the_first(make: Callable[..., Record], test: LandslideDataset) -> None:
+    records = {"none": [make(5, weights=False)], "ours": [make(0, weights=False), make(1)], "other": [make(2), make(3)]}
+    cases = pick_network_cases(records, test, 3)
+    assert [case.sample.name for case in cases] == [case.sample.name for case in pick_cases(records["ours"], test, 3)]
+    for case in cases:
+        assert list(case.probabilities) == ["ours", "other"]  # in the order of the records
+        place = test.names.index(case.sample.name)
+        for name, seed in (("ours", 1), ("other", 2)):
+            (expected,) = predict(network(seed), test, [place], SIZE)
+            assert case.probabilities[name].shape == case.sample.mask.shape
+            np.testing.assert_allclose(case.probabilities[name], expected, atol=1e-5)
+        assert not np.allclose(case.probabilities["ours"], case.probabilities["other"], atol=1e-3)
+
+
+def test_without_data_or_weights_there_is_nothing_to_show(make: Callable[..., Record], test: LandslideDataset) -> None:
+    assert pick_network_cases({"ours": [make(0)]}, None, 3) == []
+    assert pick_network_cases({"ours": [make(1, weights=False)], "other": []}, test, 3) == []
+    assert pick_network_cases({}, test, 3) == []
+    older = make(2)
+    newer = make(2, weights=False, finished_utc="2027-01-02T03:04:05Z")
+    assert pick_cases([older], test, 1) != []
+    assert pick_cases([newer], test, 1) == []  # the weights are those of an earlier training
+
+
+def test_at_least_one_case_is_wanted(make: Callable[..., Record], test: LandslideDataset) -> None:
+    with pytest.raises(ValueError, match="n_cases is 0"):
+        pick_network_cases({"ours": [make(0)]}, test, 0)
+    assert len(pick_network_cases({"ours": [make(0)]}, test, 1000)) == len(test)
+
+
+def test_damaged_weights_are_no_missing_ones(
+    project: Path, make: Callable[..., Record], test: LandslideDataset
+) -> None:
+    record = make(0)
+    path = project / WEIGHTS_FOLDER / f"{record.run_id}.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    for ask in (lambda: pick_network_cases({"ours": [record]}, test, 1), lambda: load_networks({"ours": [record]})):
+        with pytest.raises(zoo.WeightsError):
+            ask()
+
+
+class TestLoadNetworks:
+    def test_of_each_the_first_with_weights(self, make: Callable[..., Record]) -> None:
+        records = {"A2": [make(0, weights=False), make(1), make(2)], "A5": [make(3, weights=False)], "A8": [make(4)]}
+        networks, note = load_networks(records)
+        assert list(networks) == ["A2", "A8"]
+        assert note == "A2, A8: weights trained on synthetic images."
+        for name, seed in (("A2", 1), ("A8", 4)):
+            assert not networks[name].training
+            expected = network(seed).state_dict()
+            assert all(torch.equal(value, expected[key]) for key, value in networks[name].state_dict().items())
+
+    def test_the_note_says_what_they_were_trained_on(self, make: Callable[..., Record]) -> None:
+        records = {"A2": [make(0, data_kind="real")], "A5": [make(1)], "A8": [make(2, data_kind="real")]}
+        assert load_networks(records)[1] == "A2, A5, A8: weights trained on real and synthetic images."
+        assert load_networks({"A2": records["A2"]})[1] == "A2: weights trained on real images."
+
+    def test_without_any_it_says_how_to_get_them(self, make: Callable[..., Record]) -> None:
+        networks, note = load_networks({"A2": [make(0, weights=False)], "A8": []})
+        assert networks == {}
+        assert "No trained weights are at hand" in note and "scgcnet study run" in note
