@@ -33,8 +33,8 @@ book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 trials: $(READY)  ## try learning rates on validation for every network of PROFILE, what is missing
 	@$(SNAKEMAKE) trials && echo "Trials: all there that can be had here, see what won with: scgcnet study trials"
 
-# What fails does not keep the others from being computed; the book's own call then tries it once more, from the last
-# whole epoch. Two calls, because every chapter is to be executed when all results are there.
+# What fails keeps no other from being computed; where a page waits for it, the second call tries it once more, from the
+# last whole epoch. Two calls, because every chapter is to be executed when all results are there.
 study: $(READY)  ## compute what PROFILE lacks, most urgent first, then the chapters and the book
 	@trap 'exit 1' INT; failed=; $(SNAKEMAKE) study || failed=1; $(SNAKEMAKE) book || failed=1; \
 	  if test "$$failed"; then echo "Study: NOT COMPLETE, see above"; exit 1; fi; \
@@ -60,6 +60,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "[1/3] making $(VENV) with $$($(PYTHON) --version)"
+	@command -v which >/dev/null || { echo "The program \`which\` is needed (package which or debianutils)"; exit 1; }
 	@test -x $(BIN)python || $(PYTHON) -m venv $(VENV)
 	@echo "[2/3] installing the $$(grep -c == requirements.lock) packages of requirements.lock, a few minutes"
 	@$(PIP) install $(PIP_ARGS) -r requirements.lock

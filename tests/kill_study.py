@@ -1,4 +1,4 @@
-"""Kills `make study PROFILE=smoke` at random moments and starts it again: nothing may be lost, broken or different.
+"""Kills the first run of the profile smoke at random moments and starts it again: nothing may be lost or different.
 
     python tests/kill_study.py [--rounds 10] [--seed 0]
 
@@ -28,6 +28,8 @@ from safetensors.torch import load_file
 from study_graph import COPIED, copy
 
 from scgcnet.study import store
+from scgcnet.study.chapters import record_file
+from scgcnet.study.plan import load_plan
 
 #: What may differ between two runs of one configuration: when, how long, and how often the test part was seen.
 VARYING = ("finished_utc", "wall_s", "test_looks")
@@ -93,11 +95,13 @@ def same(first: tuple[dict[str, Any], dict[str, torch.Tensor]], second: tuple[An
 
 
 def start(project: Path) -> subprocess.Popen[Any]:
-    """`make study PROFILE=smoke` with the interpreter that runs this."""
+    """The run as a job of the workflow, with the interpreter that runs this."""
     environment = {**os.environ, "PYTHONPATH": str(project), "XDG_CACHE_HOME": str(project / ".cache")}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment.pop("SCGCNET_DATA", None)
-    command = ["make", "study", "PROFILE=smoke", "VENV="]
+    plan = load_plan(project / "study.yml")
+    result = record_file(plan, plan.select("smoke")[0])
+    command = ["snakemake", "--cores", "1", "--config", "profile=smoke", "--", result]
     with (project / "log").open("w") as log:
         return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True)
 

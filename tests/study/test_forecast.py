@@ -174,10 +174,15 @@ def test_it_is_told_after_a_result_was_computed(
 
 
 def test_the_book_waits_for_nothing_that_is_left_out(plan: Plan, project: Path) -> None:
-    template = write_template(project / "book" / "page.ipynb", "1", parameters='profile = "smoke"  # which runs')
+    parameters = 'profile = "smoke"  # which runs\ndataset = "bijie"  # on what\nmodels = ["unet"]  # of what'
+    template = write_template(project / "book" / "page.ipynb", "1", parameters=parameters)
     for name in ("_config.yml", "_toc.yml"):
         (project / name).write_text("format: jb-book\nroot: page\n")
     executed = project / executed_file("page", "cpu")
     executed.parent.mkdir(parents=True)
     shutil.copy(template, executed)
+    write_fake("bijie", project / "data", n=6)
     assert stage(plan, "cpu", project, project / "build" / "src") == {}
+    (project / REAL / MARKER).unlink()
+    told = stage(plan, "cpu", project, project / "build" / "src")["page"]
+    assert told.endswith(f"results that are not there: results/runs/{plan.runs[0].run_id}.json")
