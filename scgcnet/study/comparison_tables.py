@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -67,7 +68,7 @@ def contestants(
         models: only these; None for all.
     """
     runs = compared(dataset, plan, trials, profile) or [
-        run for run in plan.select(profile) if run.dataset == dataset and at_home(run.config) and not run.overrides
+        run for run in plan.select(profile) if run.dataset == dataset and at_home(run.config) and run.plain
     ]
     first = {run.model: run for run in reversed(runs) if models is None or run.model in models}
     return gather(dict(reversed(first.items())), records)
@@ -248,7 +249,8 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
         same = [
             stored[run.run_id]
             for run in plan.select(profile)
-            if (run.dataset, run.model, run.size, run.overrides) == (dataset, first.model, first.size, {})
+            if (run.dataset, run.model, run.size) == (dataset, first.model, first.size)
+            and run.plain
             and at_home(run.config)
             and run.prediction is None
             and {**run.settings, "lr": None} == {**first.settings, "lr": None}  # not another recipe altogether
@@ -315,26 +317,68 @@ def trial_table(dataset: str, root: Path | None = None) -> Table:
     return Table(trials.rename(columns=names), "Trials on the validation part, one seed each")
 
 
-def recipe_table(plan: Plan, trials: Sequence[Trial], dataset: str) -> Table:
-    """Whole trainings with other recipes on a data set, by validation IoU, beside that of the profile's own.
+def recipe_table(plan: Plan, trials: Sequence[Trial], records: Sequence[Record], dataset: str) -> Table:
+    """Whole trainings with other recipes on a data set, by validation IoU, below that of the profile's own.
 
     Args:
         plan: the study.
         trials: stored trials on real data.
+        records: stored runs on real data; the one with the profile's own recipe is the first row.
         dataset: our name of the data set.
     """
-    stored = {trial.run_id: trial for trial in trials}
+    stored: dict[str, Record | Trial] = {trial.run_id: trial for trial in trials}
+    stored |= {record.run_id: record for record in records}
     rows: list[dict[str, object]] = []
     for planned in plan.recipe_trials:
-        if planned.dataset == dataset:
-            trial = stored.get(planned.run_id)
+        if planned.dataset != dataset:
+            continue
+        usual = replace(planned, settings=plan.profile(planned.profile).settings)
+        for run in [planned] if rows else [usual, planned]:
+            one = stored.get(run.run_id)
             rows.append(
                 {
-                    "Network": f"{planned.model} {planned.size}, profile {planned.profile}",
-                    "Recipe": changes(planned, plan).lstrip(", "),
-                    "Validation IoU": Link(f"{100 * trial.val_iou:.2f}", trial.file) if trial else NOT_RUN,
-                    "Time": f"{trial.wall_s / 60:.1f} min" if trial else NONE,
+                    "Network": f"{run.model} {run.size}, profile {run.profile}, seed {run.seed}",
+                    "Recipe": changes(run, plan).removeprefix(", ") or "the profile's own",
+                    "Validation IoU": Link(f"{100 * one.val_iou:.2f}", one.file) if one else NOT_RUN,
+                    "Time": f"{one.wall_s / 60:.1f} min" if one else NONE,
                 }
             )
     rows = rows or [{"Network": f"no other recipes are planned on {dataset}"}]
     return Table(pd.DataFrame(rows), "Other recipes, whole trainings: validation IoU of the best epoch (%)")
+
+
+def furthest_table(plan: Plan, records: Sequence[Record], dataset: str) -> Table:
+    """How far a network trained here goes: runs that predict over several views, beside the paper's whole network.
+
+    Args:
+        plan: the study.
+        records: stored runs on real data.
+        dataset: our name of the data set.
+
+    Raises:
+        ValueError: a record is synthetic, so its scores must not stand here.
+    """
+    refuse_synthetic(records)
+    stored, paper = {record.run_id: record for record in records}, paper_scores(dataset, "scgcnet")
+    rows: list[dict[str, object]] = []
+    for run in plan.runs:
+        if run.dataset != dataset or run.prediction is None:
+            continue
+        record = stored.get(run.run_id)
+        iou = 100 * record.metrics["resized"]["iou"] if record else None
+        rows.append(
+            {
+                "Network": f"{run.model} {run.size}, {run.settings['image_size']} px, seed {run.seed}",
+                "Views": run.prediction["views"],
+                "Threshold": f"{record.prediction['threshold']:g}" if record else NOT_RUN,
+                "Validation IoU so": f"{100 * record.prediction['val_iou']:.2f}" if record else NOT_RUN,
+                "Test IoU": f"{iou:.2f}" if iou is not None else NOT_RUN,
+                "SCGC-Net, paper": f"{paper['iou']:.2f}" if paper else NONE,
+                "Difference": f"{iou - paper['iou']:+.2f}" if iou is not None and paper else NONE,
+                "Condition": condition(record or run, plan),
+                "Cost": cost([record] if record else []),
+                "Run": run_links([record] if record else []),
+            }
+        )
+    rows = rows or [{"Network": f"no such runs are planned on {dataset}"}]
+    return Table(pd.DataFrame(rows), "Over several views, at the threshold that is best on validation (%)")

@@ -139,6 +139,11 @@ class Run:
         """Readable prefix and a hash of the configuration, such as bijie-scgcnet-tiny-cpu-s0-1a2b3c4d5e."""
         return config_id(self.config)
 
+    @property
+    def plain(self) -> bool:
+        """Whether this is a network as it is: nothing overridden, one view of each image, the usual threshold."""
+        return not self.overrides and self.prediction is None
+
 
 def at_home(config: Mapping[str, Any]) -> bool:
     """Tell whether a run of this configuration is trained and tested on one and the same data set."""
@@ -239,7 +244,7 @@ class Plan:
             run.settings
             for run in self.runs
             if (run.dataset, run.model, run.size, run.profile) == (dataset, model, size, profile)
-            and not run.overrides
+            and run.plain
             and at_home(run.config)
         ]
         return usual if usual in planned or not planned else planned[0]

@@ -62,7 +62,7 @@ def chapter_runs(
             r
             for r in plan.select(profile)
             if (r.dataset, r.model, r.split) == (dataset, model, split)
-            and not r.overrides
+            and r.plain
             and at_home(r.config)
             and r.settings == plan.settings(dataset, model, r.size, profile)
         ]
