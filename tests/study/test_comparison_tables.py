@@ -11,6 +11,7 @@ from scgcnet.study.comparison_tables import (
     contestants,
     difference_rows,
     difference_table,
+    furthest_table,
     order_note,
     paper_order,
     ranking_parts,
@@ -242,18 +243,31 @@ def test_another_recipe_is_no_other_rate(plan, tiny, make_record):
     assert "Where another rate" not in order_note("bijie", more, made, trials, "cpu").text
 
 
-def test_other_recipes_are_listed_with_what_they_change(plan, make_record):
+def test_other_recipes_are_listed_with_what_they_change(plan, tiny, make_record):
     tried = [trial for trial in plan.recipe_trials if trial.dataset == "bijie"]
     record = make_record(tried[1], 0.5, wall_s=90.0)
     trial = Trial(**{field.name: getattr(record, field.name) for field in fields(Training)})
-    table = recipe_table(plan, [trial], "bijie")
-    first, second, *_ = rows(table)
-    assert len(rows(table)) == len(tried)
+    table = recipe_table(plan, [trial], tiny, "bijie")
+    usual, first, second, *_ = rows(table)
+    assert len(rows(table)) == 1 + len(tried)
+    assert (usual["Recipe"], usual["Validation IoU"].text) == ("the profile's own", "60.00")
     assert (first["Recipe"], first["Validation IoU"], first["Time"]) == ("ema_decay 0.995", "not run", "-")
     assert second["Recipe"] == "image_size 192, ema_decay 0.995"
     assert (second["Validation IoU"].text, second["Validation IoU"].href) == ("50.00", trial.file)
     assert second["Time"] == "1.5 min"
-    assert rows(recipe_table(plan, [], "cld")) == [{"Network": "no other recipes are planned on cld"}]
+    assert rows(recipe_table(plan, [], tiny, "cld")) == [{"Network": "no other recipes are planned on cld"}]
+
+
+def test_how_far_one_network_goes_stands_beside_the_paper(plan, make_record):
+    ours, other = (run for run in plan.runs if run.prediction is not None)
+    chosen = {"views": 8, "threshold": 0.6, "val_iou": 0.71}
+    first, second = rows(furthest_table(plan, [make_record(ours, 0.7, prediction=chosen)], "bijie"))
+    told = ("Views", "Threshold", "Validation IoU so", "Test IoU", "SCGC-Net, paper", "Difference", "Condition")
+    assert tuple(first[name] for name in told) == (8, "0.6", "71.00", "70.00", "73.53", "-3.53", "scaled down")
+    assert second["Network"].startswith(other.model) and second["Test IoU"] == "not run" and second["Difference"] == "-"
+    assert rows(furthest_table(plan, [], "cld")) == [{"Network": "no such runs are planned on cld"}]
+    with pytest.raises(ValueError, match="synthetic data"):
+        furthest_table(plan, [make_record(ours, kind="synthetic")], "bijie")
 
 
 def test_trials_are_those_of_the_data_set(project):
