@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from scgcnet.study.runner import weights_for
+from scgcnet.study.runner import load_predictor, weights_for
 from scgcnet.study.statistics import spread
 from scgcnet.study.store import Record
 
@@ -129,12 +129,11 @@ def load_networks(records: Mapping[str, Sequence[Record]]) -> tuple[dict[str, nn
 
 
 def _predicted(record: Record, test: LandslideDataset, indices: Sequence[int]) -> list[npt.NDArray[np.float32]]:
-    from scgcnet import zoo
     from scgcnet.train import predict
 
-    weights = weights_for(record)
-    assert weights is not None
-    return predict(zoo.load_model(weights), test, indices, record.config["settings"]["image_size"])
+    network = load_predictor(record)
+    assert network is not None
+    return predict(network, test, indices, record.config["settings"]["image_size"])
 
 
 def _ious(probabilities: Sequence[npt.NDArray[np.float32]], test: LandslideDataset) -> list[float]:

@@ -147,7 +147,7 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
         }
         for name, one in sorted(compared_with.items(), key=lambda item: -item[1].difference.value)
     ]
-    without = [one.name for one in found if not one.details]
+    without = [one.name for one in found if one.name not in {*compared_with, reference}]
     rows += [
         {"Network": name, f"IoU minus that of {reference}": "not counted by image", "95 % over test images": NONE,
          "p, adjusted": NONE, "95 % over seeds": NONE, "Outcome": NONE, "Runs": links[name]}

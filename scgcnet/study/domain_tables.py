@@ -228,7 +228,7 @@ def at_percent(
     }
 
 
-def test_part(runs: Mapping[str, Mapping[float, Run]], percent: float) -> LandslideDataset | None:
+def tested_part(runs: Mapping[str, Mapping[float, Run]], percent: float) -> LandslideDataset | None:
     """The test part of one increment's runs; None where there is no such run or the data are not at hand."""
     from scgcnet.data import dataset_available
     from scgcnet.study.material import open_test

@@ -151,8 +151,11 @@ def _false_area(image: ImageDetail) -> float:
 
 
 def _false_share(details: Details) -> float:
-    fp, pixels = details.counts("native")[:, 1].sum(), details.counts("native").sum()
-    return float(fp / pixels)
+    """Falsely alarmed ground over all ground of the test images; pixels where a ground resolution is not known."""
+    metric = all(image.resolution for image in details.images)
+    areas = [(image.resolution or 1.0) ** 2 if metric else 1.0 for image in details.images]
+    counts = details.counts("native") * np.array(areas)[:, None]
+    return float(counts[:, 1].sum() / counts.sum())
 
 
 def _mean(one: Contestant, value: Callable[[Details], float], digits: int = 0) -> str:

@@ -171,24 +171,18 @@ def details_of(spec: Run) -> Details:
         StoreError: the run is not stored, its weights are not at hand, or the images are others than it was scored on.
         DatasetError, WriteError: as for `run`.
     """
-    from scgcnet import zoo
-    from scgcnet.views import ManyViews
-
     root = project_root()
     record = next((found for kind in FOLDERS if (found := find(spec.run_id, kind, root))), None)
     if record is None:
         raise StoreError(f"{spec.run_id} is not stored: scgcnet study run {spec.run_id}")
     if stored := find_details(record, root):
         return stored
-    weights = weights_for(record)
-    if weights is None:
+    network = load_predictor(record)
+    if network is None:
         raise StoreError(f"the weights of {spec.run_id} are not at hand: scgcnet study run {spec.run_id} --force")
     if (data := open_material(spec).data_sha256) != record.data_sha256:
         raise StoreError(f"{spec.run_id} was scored on other images: their hash is {data}, not {record.data_sha256}")
     note_look(Look(_now(), spec.dataset, spec.split, spec.run_id, record.code_sha256), record.data_kind, root)
-    network: nn.Module = zoo.load_model(weights).eval()
-    if record.prediction:
-        network = ManyViews(network, int(record.prediction["views"]), record.prediction["threshold"]).eval()
     taken = take_details(spec, network, record)
     save_details(taken, record, root)
     return taken
@@ -402,3 +396,24 @@ def weights_for(record: Record) -> Path | None:
         if (metadata.get("run_id"), metadata.get("finished_utc")) == (record.run_id, record.finished_utc):
             return path
     return None
+
+
+def load_predictor(record: Record) -> nn.Module | None:
+    """What predicted in a run, in evaluation mode: its network, or its mean over views at its threshold.
+
+    Returns:
+        None where the weights are not at hand.
+
+    Raises:
+        WeightsError: the weights are damaged.
+    """
+    from scgcnet import zoo
+    from scgcnet.views import ManyViews
+
+    weights = weights_for(record)
+    if weights is None:
+        return None
+    network = zoo.load_model(weights).eval()
+    if not record.prediction:
+        return network
+    return ManyViews(network, int(record.prediction["views"]), record.prediction["threshold"]).eval()

@@ -301,7 +301,11 @@ def _check(tree: Any, path: Path, schema: Mapping[str, Any]) -> None:
             raise StoreError(f"{path}: {key}: {tree[key]!r} is not the configuration's {wanted!r}")
     if contradiction := _contradiction_of_scores(tree.get("metrics")) or _contradiction_of_history(tree):
         raise StoreError(f"{path}: {contradiction}")
-    if tree[SEAL] != seal(tree):
+    try:
+        sealed = seal(tree)
+    except ValueError:  # JSON has a way to write numbers that no float holds, such as 1e999
+        raise StoreError(f"{path}: a number in it is too large; take the file back from git") from None
+    if tree[SEAL] != sealed:
         raise StoreError(
             f"{path}: {SEAL}: does not fit the content, so the file was edited after the run. Take it back from git, "
             f"or delete it and run again: scgcnet study {'run' if schema is _RUN_FILE else 'trials'} {expected}"

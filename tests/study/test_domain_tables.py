@@ -163,10 +163,10 @@ def test_increments_of_a_figure_are_those_stored(on_new_ground, make_record):
 
 
 def test_images_of_a_new_domain_are_those_never_in_its_pool(plan, on_new_ground):
-    assert domain_tables.test_part(on_new_ground, 5) is None  # the data are not at hand
+    assert domain_tables.tested_part(on_new_ground, 5) is None  # the data are not at hand
     made_up = increment_runs(plan, "synthetic_elsewhere", "smoke")
-    assert domain_tables.test_part(made_up, 3) is None  # nobody is trained on 3 %
-    test = domain_tables.test_part(made_up, 20)
+    assert domain_tables.tested_part(made_up, 3) is None  # nobody is trained on 3 %
+    test = domain_tables.tested_part(made_up, 20)
     assert (test.dataset, test.kind) == ("synthetic_elsewhere", "synthetic")
-    assert test.names == domain_tables.test_part(made_up, 0).names
+    assert test.names == domain_tables.tested_part(made_up, 0).names
     assert not set(test.indices) & set(open_material(made_up["scgcnet"][20]).train.datasets[-1].indices)
