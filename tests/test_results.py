@@ -58,6 +58,14 @@ def test_the_readme_tells_what_is_stored() -> None:
         assert f"{found.low:.2f} to {found.high:.2f}" in readme
 
 
+def test_the_readme_tells_how_far_one_network_goes() -> None:
+    runs = [run for run in load_plan(REPOSITORY / "study.yml").runs if run.prediction is not None]
+    ious = {run.model: 100 * RECORDS[run.run_id].metrics["resized"]["iou"] for run in runs}
+    assert all((run.prediction or {})["views"] == 8 and LOOKS[run.run_id] == 1 for run in runs)
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    assert f"`tiny` comes to {ious['scgcnet']:.2f} %, ICNet of the same cost to {ious['icnet']:.2f} %" in readme
+
+
 def test_the_readme_tells_who_leads_the_comparison() -> None:
     plan = load_plan(REPOSITORY / "study.yml")
     found = {one.name: one for one in contestants("bijie", plan, list(RECORDS.values()), TRIALS, "cpu")}
