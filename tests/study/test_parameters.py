@@ -85,7 +85,8 @@ def test_what_passes_arrives_as_itself(template: Path, data: st.DataObject) -> N
 
 @given(data=st.data())
 def test_plain_values_pass_and_arrive(template: Path, data: st.DataObject) -> None:
-    kinds = {type(None): plain, str: texts, bool: st.booleans(), int: numbers}
+    fractions = st.floats(allow_nan=False, allow_infinity=False) | numbers
+    kinds = {type(None): plain, str: texts, bool: st.booleans(), int: numbers, float: fractions}
     declared = declared_parameters(template)
     values = {}
     for name, default in ((name, parameter.default) for name, parameter in declared.items()):
