@@ -190,7 +190,7 @@ def _data_fake(options: argparse.Namespace) -> None:
 
 
 def _study_list(options: argparse.Namespace) -> None:
-    from scgcnet.study.plan import load_plan
+    from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.store import find, find_trial, state
 
     plan = load_plan()
@@ -207,7 +207,7 @@ def _study_list(options: argparse.Namespace) -> None:
 def _study_status(options: argparse.Namespace) -> None:
     from scgcnet.study.claims import ledger
     from scgcnet.study.overview import exhibit_table, profile_table
-    from scgcnet.study.plan import load_plan
+    from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.store import load_all
 
     plan = load_plan()
@@ -217,7 +217,7 @@ def _study_status(options: argparse.Namespace) -> None:
 
 def _study_claims(options: argparse.Namespace) -> None:
     from scgcnet.study.claims import ledger
-    from scgcnet.study.plan import load_plan
+    from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.store import load_all
 
     for entry in ledger(load_plan(), load_all("real")):
@@ -225,7 +225,8 @@ def _study_claims(options: argparse.Namespace) -> None:
 
 
 def _study_run(options: argparse.Namespace) -> None:
-    from scgcnet.study.plan import PlanError, load_plan
+    from scgcnet.study.plan import PlanError
+    from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.runner import run
 
     plan, began = load_plan(), time.time()
@@ -252,7 +253,7 @@ def _study_details(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from scgcnet.study.details import find_details
-    from scgcnet.study.plan import load_plan
+    from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.runner import details_of, weights_for
     from scgcnet.study.store import load_all
 
@@ -265,7 +266,8 @@ def _study_details(options: argparse.Namespace) -> None:
 
 def _study_trials(options: argparse.Namespace) -> None:
     from scgcnet.study.comparison_tables import rate_table
-    from scgcnet.study.plan import PlanError, load_plan
+    from scgcnet.study.plan import PlanError
+    from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.runner import run_trial
     from scgcnet.study.store import load_trials
 
@@ -309,7 +311,8 @@ def _study_publish(options: argparse.Namespace) -> None:
 
 def _study_chapter(options: argparse.Namespace) -> None:
     from scgcnet.study.chapters import BY_HAND, chapter_parameters, execute, executed_file, parse_value
-    from scgcnet.study.plan import PlanError, load_plan, project_root
+    from scgcnet.study.plan import PlanError, project_root
+    from scgcnet.study.plan_reader import load_plan
 
     plan = load_plan()
     if options.name not in plan.chapters:

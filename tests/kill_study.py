@@ -29,7 +29,7 @@ from study_graph import COPIED, copy
 
 from scgcnet.study import store
 from scgcnet.study.chapters import record_file
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 #: What may differ between two runs of one configuration: when, how long, and how often the test part was seen.
 VARYING = ("finished_utc", "wall_s", "test_looks")

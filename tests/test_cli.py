@@ -9,7 +9,7 @@ import pytest
 
 from scgcnet.cli import main
 from scgcnet.study import runner
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from scgcnet.study.book import stage
 from scgcnet.study.chapters import template_faults
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
 # A fenced block, with the file that the line above it names: the file's whole text, or in a diff its change.

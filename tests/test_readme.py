@@ -8,7 +8,7 @@ from pages import REPOSITORY, blocks, commands, copy_project, shell
 
 from scgcnet.model import PRESETS
 from scgcnet.study.chapters import declared_parameters, executed_file
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 PAGES = ("README.md", "data/README.md")
 

@@ -18,7 +18,7 @@ from scgcnet.study.details import find_details
 from scgcnet.study.domain_tables import left_out_runs, unseen_iou
 from scgcnet.study.looks import read_looks
 from scgcnet.study.measure_tables import alarmed_share
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.statistics import summarize
 from scgcnet.study.store import FOLDERS
 from scgcnet.study.tables import PAPER_METHODS

@@ -3,9 +3,10 @@
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import read_looks
 from scgcnet.study.material import data_parts
-from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
+from scgcnet.study.plan import Plan, PlanError, Run, project_root
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import run, weights_for
-from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, resolve_profile
+from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, page_profiles
 from scgcnet.study.store import Record, Trial, load_all, load_trials
 
 __all__ = [
@@ -22,9 +23,9 @@ __all__ = [
     "load_trials",
     "obtain",
     "obtain_trials",
+    "page_profiles",
     "project_root",
     "read_looks",
-    "resolve_profile",
     "run",
     "weights_for",
 ]

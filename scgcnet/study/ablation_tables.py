@@ -78,7 +78,7 @@ def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
     whole = [
         run
         for run in plan.select(profile)
-        if run.model == "scgcnet" and run.plain and run.settings == settings and at_home(run.config)
+        if run.model == "scgcnet" and run.unaltered and run.settings == settings and at_home(run.config)
     ]
     if not whole:
         raise PlanError(f"study.yml plans no run of scgcnet with the profile {profile}")

@@ -27,7 +27,8 @@ from scgcnet.study.chapters import (
 )
 from scgcnet.study.details import FOLDERS as DETAIL_FOLDERS
 from scgcnet.study.forecast import runnable
-from scgcnet.study.plan import Plan, load_plan, project_root
+from scgcnet.study.plan import Plan, project_root
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.schema import read_yaml
 from scgcnet.study.store import FOLDERS, TRIAL_FOLDERS
 

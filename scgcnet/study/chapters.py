@@ -121,7 +121,7 @@ def runs_shown(plan: Plan, chapter: Chapter, profile: str) -> list[Run]:
         if run.dataset == dataset
         and run.model in models
         and at_home(run.config)
-        and run.plain
+        and run.unaltered
         and run.settings == plan.settings(run.dataset, run.model, run.size, profile)
     ]
 

@@ -68,7 +68,7 @@ def contestants(
         models: only these; None for all.
     """
     runs = compared(dataset, plan, trials, profile) or [
-        run for run in plan.select(profile) if run.dataset == dataset and at_home(run.config) and run.plain
+        run for run in plan.select(profile) if run.dataset == dataset and at_home(run.config) and run.unaltered
     ]
     first = {run.model: run for run in reversed(runs) if models is None or run.model in models}
     return gather(dict(reversed(first.items())), records)
@@ -250,7 +250,7 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
             stored[run.run_id]
             for run in plan.select(profile)
             if (run.dataset, run.model, run.size) == (dataset, first.model, first.size)
-            and run.plain
+            and run.unaltered
             and at_home(run.config)
             and run.prediction is None
             and {**run.settings, "lr": None} == {**first.settings, "lr": None}  # not another recipe altogether

@@ -12,6 +12,8 @@ from pathlib import Path
 CODE_ROOMS = ("model", "scan", "peers", "data", "train")
 #: What every run uses: the training, and what is common to all data sets.
 _COMMON = ("train", "data/sample.py", "data/splits.py", "data/transforms.py")
+#: What runs that predict over several views use besides.
+_VIEWS = "views.py"
 #: They name every data set and network. Which of them a run takes is told by the run: of these only functions count.
 _REGISTRIES = ("data/__init__.py", "zoo.py")
 
@@ -27,7 +29,7 @@ def changed_since_start() -> list[str]:
     return sorted(file for file in now.keys() | _AT_START.keys() if now.get(file) != _AT_START.get(file))
 
 
-def code_sha256(model: str, datasets: Collection[str], package: Path | None = None) -> str:
+def code_sha256(model: str, datasets: Collection[str], package: Path | None = None, *, views: bool = False) -> str:
     """Hash of what the code does that decides the result of a run.
 
     That is the training, the modules of the run's network and data sets, and all that these import from
@@ -41,13 +43,14 @@ def code_sha256(model: str, datasets: Collection[str], package: Path | None = No
         model: the network's name in the zoo.
         datasets: names of the data sets trained and tested on.
         package: the package's folder; by default the one at hand, as it was when this process began.
+        views: whether the run predicts over several views: then the code that does so counts.
 
     Returns:
         SHA-256 in hexadecimal, over the files' names and trees.
     """
     package = package or PACKAGE
     digest = hashlib.sha256()
-    for file in sorted(deciding_files(model, datasets, package)):
+    for file in sorted({*deciding_files(model, datasets, package), *([_VIEWS] if views else [])}):
         shape, _ = _parsed(_source(package, file), file in _REGISTRIES)
         digest.update(f"{file}\n{shape}\n".encode())
     return digest.hexdigest()

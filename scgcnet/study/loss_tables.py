@@ -109,7 +109,7 @@ def seed_noise(records: Sequence[Record], plan: Plan, profile: str) -> float:
         for run in plan.select(profile)
         if (run.dataset, run.model, run.size, run.split) in grids
         and run.settings == settings
-        and run.plain
+        and run.unaltered
         and at_home(run.config)
     }
     scores = [val_f1(record) for record in records if record.run_id in planned]

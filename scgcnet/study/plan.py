@@ -1,22 +1,20 @@
-"""study.yml read and checked: profiles, runs, chapters and exhibits.
+"""What is planned: profiles, runs, trials, chapters and exhibits, as plan_reader.py reads them from study.yml.
 
 Nothing here imports torch, so that the command line and the workflow can list the study in an instant.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from itertools import product
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from scgcnet.checkout import PLAN_FILE, find_checkout
-from scgcnet.study.plan_schema import PLAN, SETTINGS
-from scgcnet.study.schema import first_fault, read_yaml
+from scgcnet.study.plan_schema import SETTINGS
+from scgcnet.study.schema import first_fault
 
 CLAIMS_FILE = "results/paper/claims.csv"
 
@@ -61,7 +59,7 @@ class Profile:
         settings = {**self.settings, **changes}
         if fault := first_fault(settings, SETTINGS):
             raise PlanError(f"profile {self.name}, {fault}")
-        return dict(_plain(settings))
+        return dict(plain(settings))
 
 
 @dataclass(frozen=True)
@@ -120,16 +118,16 @@ class Run:
         if self.start is not None:
             protocol["start"] = self.start.run_id
         if self.prediction is not None:
-            protocol["prediction"] = _plain(self.prediction)
+            protocol["prediction"] = plain(self.prediction)
         return {
             "dataset": self.dataset,
             "train_datasets": list(self.train or [self.dataset]),
             "split": self.split,
             "model": self.model,
             "size": self.size,
-            "overrides": _plain(self.overrides),
+            "overrides": plain(self.overrides),
             "profile": self.profile,
-            "settings": _plain(self.settings),
+            "settings": plain(self.settings),
             "seed": self.seed,
             **protocol,
         }
@@ -140,7 +138,7 @@ class Run:
         return config_id(self.config)
 
     @property
-    def plain(self) -> bool:
+    def unaltered(self) -> bool:
         """Whether this is a network as it is: nothing overridden, one view of each image, the usual threshold."""
         return not self.overrides and self.prediction is None
 
@@ -244,7 +242,7 @@ class Plan:
             run.settings
             for run in self.runs
             if (run.dataset, run.model, run.size, run.profile) == (dataset, model, size, profile)
-            and run.plain
+            and run.unaltered
             and at_home(run.config)
         ]
         return usual if usual in planned or not planned else planned[0]
@@ -283,183 +281,6 @@ class Plan:
         return next((planned for planned in self.runs if planned.config == run.config), run)
 
 
-def load_plan(path: Path | None = None) -> Plan:
-    """Read study.yml.
-
-    Args:
-        path: the file; by default the one at the project root.
-
-    Raises:
-        PlanError: the file is missing, is no YAML, has an unknown key, a value of the wrong type or range, a
-            profile or a claim that does not exist, or the same run twice.
-    """
-    path = path or project_root() / PLAN_FILE
-    try:
-        tree = read_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PlanError(f"{path} does not exist") from None
-    except ValueError as error:  # also a file that is no UTF-8
-        raise PlanError(f"{path} is not valid YAML: {error}") from None
-    if fault := first_fault(tree, PLAN):
-        raise PlanError(f"{path}: {fault}")
-
-    profiles = {name: _profile(name, block) for name, block in tree["profiles"].items()}
-    known_claims = _claim_ids(path.parent / CLAIMS_FILE)
-    runs: list[Run] = []
-    for index, block in enumerate(tree["runs"]):
-        if block["profile"] not in profiles:
-            raise PlanError(f"{path}: runs.{index}.profile: no profile {block['profile']!r}")
-        _check_claims(block.get("claims", []), known_claims, f"{path}: runs.{index}.claims")
-        try:
-            for single in _combinations(block):
-                runs += _expand(single, profiles[block["profile"]])
-        except ValueError as error:
-            raise PlanError(f"{path}: runs.{index}.{error}") from None
-    trials: list[Run] = []
-    for index, block in enumerate(tree.get("trials", [])):
-        trials += _trials(block, runs, profiles, f"{path}: trials.{index}")
-    loss_trials: list[Run] = []
-    for index, block in enumerate(tree.get("loss_weights", [])):
-        if block["profile"] not in profiles:
-            raise PlanError(f"{path}: loss_weights.{index}.profile: no profile {block['profile']!r}")
-        try:
-            loss_trials += _loss_trials(block, profiles[block["profile"]])
-        except PlanError as error:
-            raise PlanError(f"{path}: loss_weights.{index}.settings: {error}") from None
-    recipe_trials: list[Run] = []
-    for index, block in enumerate(tree.get("recipes", [])):
-        if block["profile"] not in profiles:
-            raise PlanError(f"{path}: recipes.{index}.profile: no profile {block['profile']!r}")
-        try:
-            recipe_trials += _recipe_trials(block, profiles[block["profile"]])
-        except PlanError as error:
-            raise PlanError(f"{path}: recipes.{index}.settings: {error}") from None
-    # A point of a grid may be the trial of a learning rate as well; anything else that is listed twice is a mistake.
-    ids = [run.run_id for run in (*runs, *trials)]
-    if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
-        raise PlanError(f"{path}: runs: {twice[0]} is listed twice")
-
-    exhibits = []
-    for name, block in tree["exhibits"].items():
-        _check_claims(block["claims"], known_claims, f"{path}: exhibits.{name}.claims")
-        exhibits.append(Exhibit(name, block["title"], tuple(block["claims"])))
-    chapters = {
-        name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
-    }
-    ordered = tuple(sorted(runs, key=lambda run: run.priority))
-    return Plan(profiles, ordered, tuple(trials), tuple(loss_trials), tuple(recipe_trials), chapters, tuple(exhibits))
-
-
-def _profile(name: str, block: Mapping[str, Any]) -> Profile:
-    settings = {key: value for key, value in block.items() if key not in ("about", "data")}
-    return Profile(name, block["about"], block["data"], _plain(settings))
-
-
-def _combinations(block: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """A block for every combination of what it lists under dataset, model and overrides."""
-    listed = [key for key in ("dataset", "model", "overrides") if isinstance(block.get(key), list)]
-    for values in product(*(block[key] for key in listed)):
-        yield {**block, **dict(zip(listed, values, strict=True))}
-
-
-def _expand(block: Mapping[str, Any], profile: Profile) -> list[Run]:
-    return [
-        run
-        for split, seed in product(block["splits"], block["seeds"])
-        for run in _increments(
-            block,
-            Run(
-                dataset=block["dataset"],
-                model=block["model"],
-                size=block["size"],
-                profile=profile.name,
-                settings=profile.changed(block.get("settings", {})),
-                split=split,
-                seed=seed,
-                overrides=block.get("overrides", {}),
-                claims=tuple(block.get("claims", ())),
-                priority=block["priority"],
-                train=tuple(block.get("train", ())),
-                prediction=block.get("prediction"),
-            ),
-            profile,
-        )
-    ]
-
-
-def _increments(block: Mapping[str, Any], base: Run, profile: Profile) -> list[Run]:
-    """The run itself, or on a new domain one for each increment: all but the first go on from its weights."""
-    if "increments" not in block:
-        return [base]
-    plan = block["increments"]
-    if not base.train or base.dataset in base.train:
-        raise ValueError(f"train: increments of {base.dataset} need other data sets to start from, and not itself")
-    first = replace(base, increment=Increment(0, plan["by"]))
-    settings = profile.changed({**block.get("settings", {}), **plan["settings"]})
-    return [
-        first,
-        *(
-            replace(base, increment=Increment(percent, plan["by"]), start=first, settings=settings)
-            for percent in plan["percents"]
-        ),
-    ]
-
-
-def _trials(block: Mapping[str, Any], runs: Iterable[Run], profiles: Mapping[str, Profile], where: str) -> list[Run]:
-    """A trial for each learning rate, for each network that the profile trains on the data."""
-    profile = profiles.get(block["profile"])
-    if profile is None:
-        raise PlanError(f"{where}.profile: no profile {block['profile']!r}")
-    if "lr" in block["settings"]:
-        raise PlanError(f"{where}.settings: lr is what the trials are about: list its values under lr")
-    wanted = (block["dataset"], block["profile"])
-    networks = dict.fromkeys((run.model, run.size) for run in runs if (run.dataset, run.profile) == wanted)
-    if not networks:
-        raise PlanError(f"{where}: no run is planned on {block['dataset']!r} with the profile {block['profile']!r}")
-    return [
-        Run(
-            dataset=block["dataset"],
-            model=model,
-            size=size,
-            profile=profile.name,
-            settings=profile.changed({**block["settings"], "lr": lr}),
-            split=block["split"],
-            seed=block["seed"],
-        )
-        for (model, size), lr in product(networks, block["lr"])
-    ]
-
-
-def loss_grid(steps: int) -> list[tuple[float, float, float]]:
-    """All weights of the three losses from 0 to 1 in so many equal steps that add up to 1, in eq. 26's order.
-
-    Ten steps give the 66 points of Sec. IV-A-4.
-    """
-    return [
-        (first / steps, second / steps, (steps - first - second) / steps)
-        for first in range(steps + 1)
-        for second in range(steps + 1 - first)
-    ]
-
-
-def _loss_trials(block: Mapping[str, Any], profile: Profile) -> list[Run]:
-    """A trial for each point of the grid."""
-    common = {key: block[key] for key in ("dataset", "model", "size", "split", "seed")}
-    trials = []
-    for weights in loss_grid(block["steps"]):
-        loss = dict(zip(("dwce", "focal", "lovasz"), weights, strict=True))
-        trials.append(
-            Run(**common, profile=profile.name, settings=profile.changed({**block["settings"], "loss": loss}))
-        )
-    return trials
-
-
-def _recipe_trials(block: Mapping[str, Any], profile: Profile) -> list[Run]:
-    """A trial for each of the settings."""
-    common = {key: block[key] for key in ("dataset", "model", "size", "split", "seed")}
-    return [Run(**common, profile=profile.name, settings=profile.changed(changes)) for changes in block["settings"]]
-
-
 def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:
     found = [run for run in planned if run.run_id.startswith(run_id)]
     if len(found) != 1:
@@ -469,27 +290,12 @@ def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:
     return found[0]
 
 
-def _claim_ids(path: Path) -> set[str] | None:
-    if not path.is_file():
-        return None
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {row["id"] for row in csv.DictReader(file, strict=True)}
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise PlanError(f"{path}: cannot be read as CSV with a column id ({error}); take it back from git") from None
-
-
-def _check_claims(claims: list[str], known: set[str] | None, where: str) -> None:
-    if known is not None and (unknown := [claim for claim in claims if claim not in known]):
-        raise PlanError(f"{where}: {unknown[0]!r} is no id of {CLAIMS_FILE}")
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Copy of nested mappings and sequences as dict and list: what JSON gives back, so configs compare."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

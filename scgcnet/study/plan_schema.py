@@ -89,36 +89,20 @@ _RUN = closed(
     },
     optional=("claims", "settings", "prediction", "overrides", "train", "increments"),
 )
+_SAMPLE = {"dataset": _NAME, "profile": _NAME, "split": _WHOLE, "seed": _WHOLE}  # what a trial is made on
+_NETWORK = {"model": _NAME, "size": _NAME}
 _TRIALS = closed(
     {
-        "dataset": _NAME,
-        "profile": _NAME,
-        "split": _WHOLE,
-        "seed": _WHOLE,
+        **_SAMPLE,
         "lr": {"type": "array", "items": _POSITIVE, "minItems": 2, "uniqueItems": True},
         "settings": {"type": "object"},
     }
 )
-_LOSS_WEIGHTS = closed(
-    {
-        "dataset": _NAME,
-        "model": _NAME,
-        "size": _NAME,
-        "profile": _NAME,
-        "split": _WHOLE,
-        "seed": _WHOLE,
-        "steps": {**_COUNT, "maximum": 100},
-        "settings": {"type": "object"},
-    }
-)
+_LOSS_WEIGHTS = closed({**_SAMPLE, **_NETWORK, "steps": {**_COUNT, "maximum": 100}, "settings": {"type": "object"}})
 _RECIPES = closed(
     {
-        "dataset": _NAME,
-        "model": _NAME,
-        "size": _NAME,
-        "profile": _NAME,
-        "split": _WHOLE,
-        "seed": _WHOLE,
+        **_SAMPLE,
+        **_NETWORK,
         "settings": {"type": "array", "items": {"type": "object"}, "minItems": 1, "uniqueItems": True},
     }
 )

@@ -9,7 +9,8 @@ import numpy as np
 from scgcnet import files, zoo
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.material import open_material
-from scgcnet.study.plan import load_plan, project_root
+from scgcnet.study.plan import project_root
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import PUBLISHED_FOLDER, weights_for
 from scgcnet.study.store import Record, find
 

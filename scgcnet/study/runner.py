@@ -18,7 +18,8 @@ from scgcnet.study.fingerprint import changed_since_start, code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look, note_look
 from scgcnet.study.material import Material, datasets_of, open_domains, open_material, open_test
-from scgcnet.study.plan import PlanError, Run, load_plan, project_root
+from scgcnet.study.plan import PlanError, Run, project_root
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.replays import Replay, note_replay
 from scgcnet.study.store import (
     FOLDERS,
@@ -246,7 +247,7 @@ def _train(spec: Run, material: Material, *, progress: bool) -> _Trained:
 
     root = project_root()
     made_at = provenance(root)
-    code_sha = code_sha256(spec.model, set(datasets_of(spec)))
+    code_sha = code_sha256(spec.model, set(datasets_of(spec)), views=spec.prediction is not None)
     started = time.monotonic()
     model, config = _network(spec, material, progress=progress)
     channels = material.train[0].image.shape[2]
@@ -349,7 +350,7 @@ def replay(record: Training, epochs: int, *, progress: bool = True) -> str | Non
         for key, value in stored.items():
             if found.get(key) != value:
                 return f"epoch {stored['epoch']}, {key}: {found.get(key)} for {value}"
-    code_sha = code_sha256(spec.model, set(datasets_of(spec)))
+    code_sha = code_sha256(spec.model, set(datasets_of(spec)), views=spec.prediction is not None)
     note_replay(Replay(_now(), spec.run_id, code_sha, len(history)), root)
     return None
 

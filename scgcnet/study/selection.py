@@ -62,7 +62,7 @@ def chapter_runs(
             r
             for r in plan.select(profile)
             if (r.dataset, r.model, r.split) == (dataset, model, split)
-            and r.plain
+            and r.unaltered
             and at_home(r.config)
             and r.settings == plan.settings(dataset, model, r.size, profile)
         ]
@@ -78,6 +78,15 @@ def _any_stored(plan: Plan, dataset: str, profile: str) -> bool:
     return any(
         find(run.run_id, "real") for run in plan.select(profile) if run.dataset == dataset and at_home(run.config)
     )
+
+
+def page_profiles(plan: Plan, profile: str, dataset: str) -> tuple[str, str]:
+    """The profile that a page runs, and the one whose stored runs on real data it shows: `cpu` if the first has none.
+
+    It raises as `resolve_profile` does.
+    """
+    own = resolve_profile(plan, profile, dataset)
+    return own, own if plan.profile(own).data == "real" else "cpu"
 
 
 MISSING = ("show", "train")

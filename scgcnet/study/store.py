@@ -216,7 +216,8 @@ def is_stale(record: Training) -> bool:
 
     Code that was seen to begin it alike counts as the same (see replays.py).
     """
-    now = code_sha256(record.model, {record.dataset, *record.train_datasets})
+    views = isinstance(record, Record) and bool(record.prediction)
+    now = code_sha256(record.model, {record.dataset, *record.train_datasets}, views=views)
     return record.code_sha256 != now and not any(
         (replay.run_id, replay.code_sha256) == (record.run_id, now) and replay.utc > record.finished_utc
         for replay in read_replays(project_root())

@@ -60,7 +60,7 @@ def choices(plan: Plan, trials: Sequence[Trial]) -> list[Choice]:
             for run in plan.select(profile)
             if (run.dataset, run.model, run.size) == (dataset, model, size)
             and (run.split, run.seed) == (tried[0].split, tried[0].seed)
-            and run.plain
+            and run.unaltered
             and at_home(run.config)
         ]
         best = _best(scores)

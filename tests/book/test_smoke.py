@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 
 def test_the_smoke_book(smoke_book: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from scgcnet.study.details import Details, FreeDetail, ImageDetail, save_details
 from scgcnet.study.fingerprint import code_sha256
-from scgcnet.study.plan import Run, at_home, load_plan
+from scgcnet.study.plan import Run, at_home
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import Record
 from scgcnet.train import Confusion
 
@@ -66,7 +67,9 @@ def make_record() -> Callable[..., Record]:
             split=run.split,
             split_sha256=HASH,
             data_sha256=HASH,
-            code_sha256=code_sha256(run.model, {run.dataset, *run.config["train_datasets"]}),
+            code_sha256=code_sha256(
+                run.model, {run.dataset, *run.config["train_datasets"]}, views=run.prediction is not None
+            ),
             model=run.model,
             size=run.size,
             flags=run.config["overrides"],

@@ -19,7 +19,8 @@ from scgcnet.study.ablation_tables import (
     gain_table,
     preferred,
 )
-from scgcnet.study.plan import Plan, PlanError, load_plan
+from scgcnet.study.plan import Plan, PlanError
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import Record
 
 Make = Callable[..., Record]

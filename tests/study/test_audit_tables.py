@@ -7,7 +7,7 @@ import pytest
 from scgcnet.study import audit_tables
 from scgcnet.study.claims import ledger
 from scgcnet.study.paper import Paper, read_paper
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.show import Table
 
 

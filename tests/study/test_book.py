@@ -10,7 +10,8 @@ from scgcnet.data import write_fake
 from scgcnet.data.sample import MARKER
 from scgcnet.study.book import BookError, build_book, gate, stage, toc_pages
 from scgcnet.study.chapters import ChapterError, execute, executed_file, failure, runs_shown
-from scgcnet.study.plan import Chapter, Plan, load_plan
+from scgcnet.study.plan import Chapter, Plan
+from scgcnet.study.plan_reader import load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Where tables link to.

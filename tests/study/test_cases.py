@@ -13,7 +13,7 @@ from torch import nn
 from scgcnet import zoo
 from scgcnet.data import EvalTransform, LandslideDataset, open_dataset
 from scgcnet.study.cases import load_networks, pick_cases, pick_network_cases
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import WEIGHTS_FOLDER
 from scgcnet.study.store import Record
 from scgcnet.train import Confusion, predict

@@ -20,7 +20,8 @@ from scgcnet.study.chapters import (
     runs_shown,
     template_faults,
 )
-from scgcnet.study.plan import Chapter, PlanError, load_plan
+from scgcnet.study.plan import Chapter, PlanError
+from scgcnet.study.plan_reader import load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((REPOSITORY / "book").glob("*.ipynb"))

@@ -12,7 +12,8 @@ from scgcnet.study import tables
 from scgcnet.study.claims import COUNTED, Entry, ledger
 from scgcnet.study.needs import needed
 from scgcnet.study.paper import PaperError, read_claims
-from scgcnet.study.plan import Plan, Run, load_plan
+from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.statistics import Condition, Verdict
 from scgcnet.study.store import Record, StoreError, load_all
 from scgcnet.study.trials import choices

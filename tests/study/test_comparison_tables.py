@@ -22,7 +22,7 @@ from scgcnet.study.comparison_tables import (
 )
 from scgcnet.study.contest import gather, rank_all
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import Training, Trial
 
 

@@ -12,7 +12,8 @@ from scgcnet.study import resampling
 from scgcnet.study.contest import Comparison, compare_all, gather, image_interval, image_ious, rank_all, with_overrides
 from scgcnet.study.details import find_details
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.plan import Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import Record
 
 Make = Callable[..., Record]

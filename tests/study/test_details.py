@@ -22,7 +22,8 @@ from scgcnet.data.synthetic import render
 from scgcnet.study import details, material
 from scgcnet.study.details import Details, FreeDetail, details_file, find_details, save_details, take_details
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.plan import Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import SEAL, Record, seal
 from scgcnet.train import evaluate
 

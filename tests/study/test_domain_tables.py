@@ -19,7 +19,7 @@ from scgcnet.study.domain_tables import (
     unseen_iou,
 )
 from scgcnet.study.material import open_material
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 
 @pytest.fixture

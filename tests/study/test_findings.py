@@ -13,7 +13,8 @@ from scgcnet.study.ablation_tables import experimenters
 from scgcnet.study.domain_tables import increment_runs
 from scgcnet.study.findings import _RULES, PROFILE, TARGET, Evidence, Finding, find_out
 from scgcnet.study.paper import read_claims
-from scgcnet.study.plan import Plan, Run, load_plan
+from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import Record
 from scgcnet.study.trials import choices
 

@@ -114,6 +114,15 @@ def test_other_networks_and_data_sets_do_not_count(package: Path) -> None:
     assert code_sha256("scgcnet", ["d"], package) != before
 
 
+def test_the_code_of_views_counts_for_runs_over_several(package: Path) -> None:
+    (package / "views.py").write_text("x = 1")
+    plain, several = code_sha256("scgcnet", ["c"], package), code_sha256("scgcnet", ["c"], package, views=True)
+    assert plain != several
+    (package / "views.py").write_text("x = 2")
+    assert code_sha256("scgcnet", ["c"], package) == plain
+    assert code_sha256("scgcnet", ["c"], package, views=True) != several
+
+
 def test_a_relative_import_is_refused(package: Path) -> None:
     (package / "model" / "network.py").write_text("from .layers import f\n")
     with pytest.raises(ValueError, match="relative import"):

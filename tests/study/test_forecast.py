@@ -19,7 +19,8 @@ from scgcnet.data.sample import MARKER
 from scgcnet.study.book import stage
 from scgcnet.study.chapters import executed_file
 from scgcnet.study.forecast import JOBS, progress, runnable, seconds_left
-from scgcnet.study.plan import Plan, Run, load_plan
+from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import Record, save
 
 REAL = "data/Bijie-landslide-dataset"

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from scgcnet.data import write_fake
 from scgcnet.study.looks import count_looks
-from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.plan import Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import WEIGHTS_FOLDER, run
 from scgcnet.study.store import find
 
@@ -26,7 +27,7 @@ EPOCHS = 6
 PROGRAM = f"""
 import sys, time
 import scgcnet.train
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import run
 evaluate = scgcnet.train.evaluate
 def slowly(*arguments):

@@ -6,7 +6,8 @@ import pytest
 
 from scgcnet.data import DatasetError, data_sha256, open_dataset, open_whole, split_sha256, write_fake
 from scgcnet.study.material import datasets_of, open_domains, open_material, open_test
-from scgcnet.study.plan import Increment, Run, load_plan
+from scgcnet.study.plan import Increment, Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import run
 
 

@@ -26,7 +26,8 @@ from scgcnet.study.measure_tables import (
     size_curves,
     size_table,
 )
-from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.plan import Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import WEIGHTS_FOLDER
 from scgcnet.study.store import Record
 

@@ -11,7 +11,7 @@ from scgcnet import zoo
 from scgcnet.efficiency import count_cost
 from scgcnet.study.needs import _OTHER, DATA, EPOCHS, GMAC, gpu_hours, needed
 from scgcnet.study.paper import read_claims
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 
 def test_hours_by_hand() -> None:

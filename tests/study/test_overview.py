@@ -9,7 +9,7 @@ from scgcnet.study.claims import ledger
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look
 from scgcnet.study.overview import exhibit_table, look_table, plan_table, profile_table
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from scgcnet.study.chapters import (
     execute,
     parse_value,
 )
-from scgcnet.study.plan import PlanError, load_plan
+from scgcnet.study.plan import PlanError
+from scgcnet.study.plan_reader import load_plan
 
 TEMPLATES = sorted((Path(__file__).resolve().parents[2] / "book").glob("*.ipynb"))
 EVIL = "\"; import os; os.abort() #'"

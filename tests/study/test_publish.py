@@ -8,7 +8,7 @@ from scgcnet import zoo
 from scgcnet.data import write_fake
 from scgcnet.study import publish as module
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import load_plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.publish import card, publish
 from scgcnet.study.runner import run
 from scgcnet.study.store import find

@@ -8,7 +8,8 @@ from scgcnet.cli import main
 from scgcnet.data import write_fake
 from scgcnet.study import store
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import PlanError, load_plan
+from scgcnet.study.plan import PlanError
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.replays import REPLAYS, Replay, read_replays
 from scgcnet.study.runner import replay, run
 

@@ -12,7 +12,8 @@ from table_rows import rows
 
 from scgcnet.study.claims import Entry, ledger
 from scgcnet.study.paper import read_claims
-from scgcnet.study.plan import Plan, load_plan
+from scgcnet.study.plan import Plan
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.report_tables import claim_table, deviation_table, summary_note, verdict_table
 from scgcnet.study.store import Record
 

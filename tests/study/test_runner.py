@@ -20,7 +20,8 @@ from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import looks_file, read_looks
 from scgcnet.study.material import data_parts
-from scgcnet.study.plan import PlanError, load_plan
+from scgcnet.study.plan import PlanError
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import details_of, run, run_trial, weights_for
 from scgcnet.study.selection import chapter_runs
 from scgcnet.study.store import load_all, load_trials, save
@@ -441,7 +442,7 @@ def test_several_processes_agree_and_a_stored_run_is_read_by_all(project, spec, 
     script = tmp_path / "both.py"
     script.write_text(
         "import os; from pathlib import Path\n"
-        "from scgcnet.study.plan import load_plan\n"
+        "from scgcnet.study.plan_reader import load_plan\n"
         "from scgcnet.study.runner import run\n"
         f"record = run(load_plan().make_run('bijie', 'scgcnet', 'tiny', 'cpu', changes={SMALL}), progress=False)\n"
         "told = f'{record.finished_utc} {record.test_looks} {record.device}'\n"

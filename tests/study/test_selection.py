@@ -10,7 +10,8 @@ import pytest
 
 from scgcnet.data import DatasetError, write_fake
 from scgcnet.study import selection
-from scgcnet.study.plan import Plan, PlanError, Run, load_plan
+from scgcnet.study.plan import Plan, PlanError, Run
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, resolve_profile
 from scgcnet.study.store import Record, StoreError, Training, Trial, save
 

@@ -6,7 +6,8 @@ import pytest
 from table_rows import rows
 
 from scgcnet.peers import NAMES
-from scgcnet.study.plan import PlanError, at_home, load_plan
+from scgcnet.study.plan import PlanError, at_home
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.show import Link, Links, Note, Table
 from scgcnet.study.tables import (
     PAPER_METHODS,

@@ -13,7 +13,8 @@ import yaml
 from table_rows import rows
 
 from scgcnet.study.comparison_tables import rate_table
-from scgcnet.study.plan import Plan, PlanError, load_plan
+from scgcnet.study.plan import Plan, PlanError
+from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.store import (
     Record,
     StoreError,

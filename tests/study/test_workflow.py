@@ -12,7 +12,8 @@ from templates import write_template
 
 from scgcnet.data import write_fake
 from scgcnet.data.sample import MARKER
-from scgcnet.study.plan import Run, load_plan
+from scgcnet.study.plan import Run
+from scgcnet.study.plan_reader import load_plan
 
 REAL = "data/Bijie-landslide-dataset"
 
