@@ -12,7 +12,7 @@ from scgcnet.data import DatasetError, write_fake
 from scgcnet.study import selection
 from scgcnet.study.plan import Plan, PlanError, Run
 from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, resolve_profile
+from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, page_profiles, resolve_profile
 from scgcnet.study.store import Record, StoreError, Training, Trial, save
 
 Make = Callable[..., Record]
@@ -53,6 +53,10 @@ class TestProfile:
     @pytest.mark.parametrize("name", ["smoke", "cpu", "gpu", "paper"])
     def test_a_name_is_taken_at_its_word(self, plan: Plan, name: str) -> None:
         assert resolve_profile(plan, name, "bijie") == name
+
+    def test_a_page_shows_real_runs_whatever_it_runs(self, plan: Plan) -> None:
+        assert page_profiles(plan, "smoke", "bijie") == page_profiles(plan, "auto", "bijie") == ("smoke", "cpu")
+        assert page_profiles(plan, "paper", "bijie") == ("paper", "paper")
 
     def test_unknown_names_are_refused(self, plan: Plan) -> None:
         with pytest.raises(PlanError, match="no profile 'quick': choose one of smoke, cpu"):
