@@ -151,11 +151,11 @@ def feature_energies(model: nn.Module, images: torch.Tensor) -> dict[str, npt.ND
 
 def offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Offsets (1, 2, h, w) of the finest calibration unit for images (1, C, H, W), by branch; none without PSCCS."""
-    if "decoder.units.2.up" not in dict(model.named_modules()):
+    name = "decoder.units.2.offsets"
+    if name not in dict(model.named_modules()):
         return {}
-    layers = {"up": "decoder.units.2.up", "down": "decoder.units.2.down"}
-    fields = capture(model, images, list(layers.values()))
-    return {label: fields[name] for label, name in layers.items()}
+    up, down = capture(model, images, [name])[name].chunk(2, dim=1)
+    return {"up": up, "down": down}
 
 
 def field_panels(fields: Mapping[str, npt.NDArray[np.float32]], share: float = 0.95) -> Figure:

@@ -113,7 +113,10 @@ class SelectiveScan(nn.Module):
         projected = F.linear(x, self.in_weight.flatten(0, 1))  # (B, H, W, K (R + 2N))
         projected = projected.view(batch, height, width, DIRECTIONS, -1)
         r, B, C = projected.split(sizes, dim=-1)  # (B, H, W, K, R | N | N)
-        delta = torch.einsum("bhwkr,kcr->bhwkc", r, self.dt_weight) + self.dt_bias
+        # (K, B H W, C): the numbers of one direction lie together, which is how the scans read them.
+        r = r.permute(3, 0, 1, 2, 4).flatten(1, 3)
+        delta = torch.baddbmm(self.dt_bias.unsqueeze(1), r, self.dt_weight.transpose(1, 2))
+        delta = delta.view(DIRECTIONS, batch, height, width, -1).permute(1, 2, 3, 0, 4)
         A = -torch.exp(self.A_log.float())
         return selective_scan_2d(x, F.softplus(delta), A, B, C, self.skip)
 
@@ -179,17 +182,20 @@ class MSLE(nn.Module):
         self.cascade = config.msle_layout == "cascade"
         mid = channels if config.msle == "depthwise" else max(int(channels * config.msle_mid), 1)
         reduce = config.msle == "bottleneck"
+        groups = channels if config.msle == "depthwise" else 1
         self.reduce = conv_bn(channels, mid, 1, nn.SiLU) if reduce else nn.Identity()
+        # Side by side and at one rate, the three convolutions are one with three times the outputs, which is faster.
+        joint = not self.cascade and len(set(rates)) == 1
         self.branches = nn.ModuleList(
             conv_bn(
                 mid if reduce or (self.cascade and i > 0) else channels,
-                mid,
+                len(rates) * mid if joint else mid,
                 3,
                 nn.SiLU,
                 dilation=rate,
-                groups=channels if config.msle == "depthwise" else 1,
+                groups=groups,
             )
-            for i, rate in enumerate(rates)
+            for i, rate in enumerate(rates[:1] if joint else rates)
         )
         self.compress = conv_bn(len(rates) * mid, channels, 1)
 
@@ -199,7 +205,8 @@ class MSLE(nn.Module):
         z = self.reduce(x)
         for branch in self.branches:
             maps.append(branch(maps[-1] if self.cascade and maps else z))
-        out: Tensor = self.compress(torch.cat(maps, dim=1)) + x
+        joined = torch.cat(maps, dim=1) if len(maps) > 1 else maps[0]
+        out: Tensor = self.compress(joined) + x
         return out
 
 

@@ -45,21 +45,37 @@ def warp(features: Tensor, offsets: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Fig. 4(b): 3x3 BN SiLU, 3x3 BN, skip, SiLU; (B, Cin, H, W) to (B, Cout, H, W)."""
+    """Fig. 4(b): 3x3 BN SiLU, 3x3 BN, skip, SiLU; (B, Cin, H, W) to (B, Cout, H, W).
 
-    def __init__(self, in_channels: int, out_channels: int, mid: int | None = None) -> None:
+    With two `groups`, two blocks side by side, each with half of the channels; where they share their input, the
+    layers that read it have one group (`shared`).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, mid: int | None = None, *, groups: int = 1, shared: bool = False
+    ) -> None:
         super().__init__()
         mid = out_channels if mid is None else mid
-        self.body = nn.Sequential(conv_bn(in_channels, mid, 3, nn.SiLU), conv_bn(mid, out_channels, 3))
-        self.skip = nn.Identity() if in_channels == out_channels else conv_bn(in_channels, out_channels, 1)
+        first = 1 if shared else groups
+        self.body = nn.Sequential(
+            conv_bn(in_channels, mid, 3, nn.SiLU, groups=first), conv_bn(mid, out_channels, 3, groups=groups)
+        )
+        self.copies = groups // first  # of the input, where each block has as many channels out as in
+        same = in_channels * self.copies == out_channels
+        self.skip = nn.Identity() if same else conv_bn(in_channels, out_channels, 1, groups=first)
 
     def forward(self, x: Tensor) -> Tensor:
         """SiLU(body(x) + skip(x))."""
-        return F.silu(self.body(x) + self.skip(x))
+        skip = self.skip(x)
+        if isinstance(self.skip, nn.Identity) and self.copies > 1:
+            skip = torch.cat([skip] * self.copies, dim=1)
+        return F.silu(self.body(x) + skip)
 
 
-class OffsetBranch(nn.Sequential):
-    """Eq. 18: [F_i, F_{i+1}], (B, 2C, H, W), to offsets (B, 2, H, W).
+class OffsetBranches(nn.Sequential):
+    """Eq. 18 for both maps: [F_i, F_{i+1}], (B, 2C, H, W), to offsets (B, 4, H, W): two for F_i, two for F_{i+1}.
+
+    The two branches are built alike, read the same and share no weight: they run side by side, as two groups.
 
     `project`: 1x1 to `width`, residual block, 3x3 to 2. `concat`: the residual block takes the concatenation
     itself. `literal`: the residual block ends in the two offset channels. In the first two the last convolution
@@ -69,16 +85,16 @@ class OffsetBranch(nn.Sequential):
 
     def __init__(self, channels: int, width: int, rb: str) -> None:
         if rb == "literal":
-            super().__init__(ResidualBlock(2 * channels, 2, mid=width))
+            super().__init__(ResidualBlock(2 * channels, 4, mid=2 * width, groups=2, shared=True))
             return
-        to_offsets = nn.Conv2d(width, 2, 3, padding=1)
+        to_offsets = nn.Conv2d(2 * width, 4, 3, padding=1, groups=2)
         nn.init.zeros_(to_offsets.weight)
         nn.init.zeros_(to_offsets.bias)  # type: ignore[arg-type]  # present: bias=True is the default
         if rb == "project":
-            first = conv_bn(2 * channels, width, 1, nn.SiLU)
-            super().__init__(first, ResidualBlock(width, width), to_offsets)
+            first = conv_bn(2 * channels, 2 * width, 1, nn.SiLU)
+            super().__init__(first, ResidualBlock(2 * width, 2 * width, groups=2), to_offsets)
         else:
-            super().__init__(ResidualBlock(2 * channels, width), to_offsets)
+            super().__init__(ResidualBlock(2 * channels, 2 * width, groups=2, shared=True), to_offsets)
 
 
 class CalibrationUnit(nn.Module):
@@ -86,14 +102,15 @@ class CalibrationUnit(nn.Module):
 
     def __init__(self, channels: int, width: int, rb: str) -> None:
         super().__init__()
-        self.up = OffsetBranch(channels, width, rb)
-        self.down = OffsetBranch(channels, width, rb)
+        self.offsets = OffsetBranches(channels, width, rb)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """Returns the calibrated sum, (B, C, H, W)."""
         coarse = upsample_to(coarse, fine)
-        both = torch.cat([coarse, fine], dim=1)
-        return coarse + fine + warp(coarse, self.up(both)) + warp(fine, self.down(both))
+        offsets = self.offsets(torch.cat([coarse, fine], dim=1))
+        # One call for both maps: on a processor, small maps cost mostly the calls.
+        up, down = warp(torch.cat([coarse, fine]), torch.cat(offsets.chunk(2, dim=1))).chunk(2)
+        return coarse + fine + up + down
 
 
 class PyramidUnit(nn.Module):

@@ -193,8 +193,16 @@ def _scan_backward(
     if states.numel() == 0:  # the forward pass did not know that a gradient would be asked for
         _, states = module.forward(*inputs, True)
     grads = module.backward(dy, *inputs, states)
-    dx, ddelta, dA, dB, dC, dskip = (g.to(v.dtype).contiguous() for g, v in zip(grads, inputs, strict=True))
+    dx, ddelta, dA, dB, dC, dskip = (_laid_out(g, v) for g, v in zip(grads, inputs, strict=True))
     return dx, ddelta, dA, dB, dC, dskip
+
+
+def _laid_out(gradient: Tensor, like: Tensor) -> Tensor:
+    """The gradient in the dtype and with the strides of what it belongs to, copied only where it is not so."""
+    wanted = torch.empty_like(like, device="meta")
+    if gradient.dtype == like.dtype and gradient.stride() == wanted.stride():
+        return gradient
+    return torch.empty_like(like).copy_(gradient)
 
 
 @_scan.register_fake
@@ -213,7 +221,7 @@ def _(
 def _(
     dy: Tensor, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, states: Tensor, backend: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dx, ddelta, dA, dB, dC, dskip = (v.new_empty(v.shape) for v in (x, delta, A, B, C, skip))  # contiguous
+    dx, ddelta, dA, dB, dC, dskip = (torch.empty_like(v) for v in (x, delta, A, B, C, skip))
     return dx, ddelta, dA, dB, dC, dskip
 
 

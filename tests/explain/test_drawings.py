@@ -70,7 +70,7 @@ def test_offset_fields_are_those_of_the_finest_unit() -> None:
     torch.manual_seed(0)
     model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"])).eval()
     with torch.no_grad():
-        model.decoder.units[2].up[-1].bias.copy_(torch.tensor([1.5, -2.0]))  # type: ignore[index, union-attr]
+        model.decoder.units[2].offsets[-1].bias.copy_(torch.tensor([1.5, -2.0, 0.0, 0.0]))  # type: ignore[index, union-attr]
         fields = offset_fields(model, torch.randn(1, 3, 64, 64))
     assert {k: tuple(v.shape) for k, v in fields.items()} == {"up": (1, 2, 16, 16), "down": (1, 2, 16, 16)}
     torch.testing.assert_close(fields["up"].mean(dim=(0, 2, 3)), torch.tensor([1.5, -2.0]))

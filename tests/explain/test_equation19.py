@@ -31,7 +31,8 @@ def test_the_network_computes_the_first_repair() -> None:
     maps = random_maps()
     coarse = upsample_to(maps.coarse, maps.fine)
     both = torch.cat([coarse, maps.fine], dim=1)
-    maps = maps._replace(coarse=coarse, up=unit.up(both), down=unit.down(both))
+    up, down = unit.offsets(both).chunk(2, dim=1)
+    maps = maps._replace(coarse=coarse, up=up, down=down)
     torch.testing.assert_close(unit(maps.coarse, maps.fine), first_repaired(maps))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scgcnet.model import SCGCNetConfig
-from scgcnet.model.psccs import CalibrationUnit, Decoder, OffsetBranch, PyramidUnit, upsample_to, warp
+from scgcnet.model.psccs import CalibrationUnit, Decoder, OffsetBranches, PyramidUnit, upsample_to, warp
 
 
 def test_offsets_are_pixels_of_the_map() -> None:
@@ -58,14 +58,32 @@ def test_equation_19_repaired() -> None:
     coarse, fine = torch.randn(1, 8, 3, 4), torch.randn(1, 8, 6, 8)
     f_i = upsample_to(coarse, fine)
     both = torch.cat([f_i, fine], dim=1)
-    expected = f_i + fine + warp(f_i, unit.up(both)) + warp(fine, unit.down(both))
+    up, down = unit.offsets(both).chunk(2, dim=1)
+    expected = f_i + fine + warp(f_i, up) + warp(fine, down)
     torch.testing.assert_close(unit(coarse, fine), expected)
-    assert unit.up(both).abs().max() > 0
+    assert up.abs().max() > 0
 
 
 @pytest.mark.parametrize("rb", ["project", "concat"])
 def test_offsets_start_at_zero(rb: str) -> None:
-    assert not OffsetBranch(8, 4, rb)(torch.randn(2, 16, 5, 5)).any()
+    assert not OffsetBranches(8, 4, rb)(torch.randn(2, 16, 5, 5)).any()
+
+
+@pytest.mark.parametrize(("rb", "width"), [("project", 4), ("concat", 4), ("concat", 16), ("literal", 4)])
+def test_the_two_offset_branches_read_the_same_and_share_no_weight(rb: str, width: int) -> None:
+    """Run side by side, they are what each is alone: with the other's weights gone, it gives the same."""
+    torch.manual_seed(0)
+    branches = OffsetBranches(8, width, rb).eval()
+    both = torch.randn(2, 16, 5, 6)
+    with torch.no_grad():
+        for parameter in branches.parameters():
+            parameter.uniform_(-0.5, 0.5)
+        before = branches(both)
+        for parameter in branches.parameters():
+            parameter[parameter.shape[0] // 2 :] = 0  # those of the second branch
+        after = branches(both)
+    torch.testing.assert_close(after[:, :2], before[:, :2])
+    assert (after[:, 2:] - before[:, 2:]).abs().max() > 1e-3
 
 
 def test_decoder_goes_from_deep_to_fine() -> None:
