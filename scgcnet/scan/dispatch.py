@@ -6,7 +6,9 @@ node where a traced loop would be thousands. (The mamba backend is not behind th
 
 Backends:
     numba: compiled for the CPU; what "auto" takes there.
-    mamba: mamba-ssm's CUDA kernel; what "auto" takes on CUDA where it can be imported. Experimental.
+    triton: compiled for the GPU; what "auto" takes on CUDA where Triton can be imported. It has not run on a GPU here:
+        its tests run in Triton's interpreter, on the CPU.
+    mamba: mamba-ssm's CUDA kernel; what "auto" takes next on CUDA. Experimental.
     reference: plain PyTorch, any device and dtype; what "auto" takes otherwise.
 
 The choice is made by, in this order, the `backend` argument, `use_backend`, the environment variable SCGCNET_SCAN,
@@ -16,6 +18,7 @@ and the device.
 import functools
 import importlib
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,9 +31,13 @@ from torch.utils.flop_counter import register_flop_formula
 from scgcnet.scan.reference import CHUNK, K
 
 ENVIRONMENT_VARIABLE = "SCGCNET_SCAN"
-_MODULES = {"numba": "numba_cpu", "mamba": "mamba_cuda", "reference": "reference"}
-_DEVICES = {"numba": "cpu", "mamba": "cuda"}  # the reference runs on any
-_REMEDIES = {"numba": "pip install numba", "mamba": "pip install mamba-ssm on a machine with CUDA and nvcc"}
+_MODULES = {"numba": "numba_cpu", "triton": "triton_gpu", "mamba": "mamba_cuda", "reference": "reference"}
+_DEVICES = {"numba": "cpu", "triton": "cuda", "mamba": "cuda"}  # the reference runs on any
+_REMEDIES = {
+    "numba": "pip install numba",
+    "triton": "pip install 'triton>=3.3'; CUDA builds of torch from 2.7 on bring it",
+    "mamba": "pip install mamba-ssm on a machine with CUDA and nvcc",
+}
 _override: ContextVar[str | None] = ContextVar("scan_backend", default=None)
 
 
@@ -42,9 +49,24 @@ class BackendError(RuntimeError):
 def _load(name: str) -> ModuleType | str:
     """Returns the module of a backend, or the reason why it cannot be used."""
     try:
-        return importlib.import_module(f"scgcnet.scan.{_MODULES[name]}")
+        module = importlib.import_module(f"scgcnet.scan.{_MODULES[name]}")
     except ImportError as error:
         return f"{error} (remedy: {_REMEDIES[name]})"
+    if name == "triton" and not module.INTERPRETED and not torch.cuda.is_available():
+        return "triton finds no CUDA device (remedy, for tests: TRITON_INTERPRET=1 before Python starts)"
+    return module
+
+
+def _takes(name: str, kind: str) -> bool:
+    """Whether a backend that can be loaded takes tensors on a kind of device."""
+    if name == "triton" and kind == "cpu":
+        return bool(_module(name).INTERPRETED)
+    return _DEVICES.get(name, kind) == kind
+
+
+@functools.cache
+def _warn_once(name: str, reason: str) -> None:
+    warnings.warn(f"the scan runs on CUDA by the backend {name!r}, not by 'triton': {reason}", stacklevel=4)
 
 
 def available_backends() -> dict[str, str | None]:
@@ -92,17 +114,25 @@ def resolve_backend(device: torch.device | str, dtype: torch.dtype = torch.float
     if kind == "meta":  # shapes only: nothing runs
         return "reference"
     if asked == "auto":
-        for name in ("numba", "mamba"):
-            if _DEVICES[name] == kind and dtype != torch.float64 and not isinstance(_load(name), str):
-                return name
-        return "reference"
-    choices = f"usable: {', '.join(name for name, reason in available_backends().items() if reason is None)}"
+        found = "reference"
+        if dtype != torch.float64:
+            suited = (name for name, device in _DEVICES.items() if device == kind)  # in order of preference
+            found = next((name for name in suited if not isinstance(_load(name), str)), found)
+            if kind == "cuda" and isinstance(reason := _load("triton"), str):
+                _warn_once(found, reason)
+        return found
     if isinstance(reason := _load(asked), str):
-        raise BackendError(f"scan backend {asked!r} ({origin}) is not available: {reason}; {choices}")
-    if asked in _DEVICES and (_DEVICES[asked] != kind or dtype == torch.float64):
+        usable = ", ".join(name for name, reason in available_backends().items() if reason is None)
+        raise BackendError(f"scan backend {asked!r} ({origin}) is not available: {reason}; usable: {usable}")
+    if asked in _DEVICES and (not _takes(asked, kind) or dtype == torch.float64):
         takes = f"takes float32, bfloat16 and float16 on {_DEVICES[asked]}, not {dtype} on {kind}"
         raise BackendError(f"scan backend {asked!r} ({origin}) {takes}; choose 'auto' or 'reference'")
     return asked
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch has no type for it
+def _resolve_for_tracer(kind: str, dtype: torch.dtype, backend: str) -> str:
+    return resolve_backend(kind, dtype, backend)
 
 
 def _check_inputs(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> None:
@@ -148,8 +178,8 @@ def selective_scan_2d(
         B: (B, H, W, 4, N).
         C: (B, H, W, 4, N).
         skip: (4, D).
-        backend: "auto", "numba", "mamba" or "reference"; "auto" leaves the choice to `use_backend`, SCGCNET_SCAN and
-            the device, see `resolve_backend`.
+        backend: "auto", "numba", "triton", "mamba" or "reference"; "auto" leaves the choice to `use_backend`,
+            SCGCNET_SCAN and the device, see `resolve_backend`.
 
     Returns:
         y (B, H, W, D) in x's dtype, differentiable in all six tensors. The state is float32 (float64 if x is).
@@ -159,8 +189,10 @@ def selective_scan_2d(
         ValueError: if a shape, dtype or device does not fit.
     """
     _check_inputs(x, delta, A, B, C, skip)
-    if x.is_cuda or not torch.compiler.is_compiling():  # else the operator resolves it, where no tracer looks
+    if not torch.compiler.is_compiling():  # else the operator resolves it, where no tracer looks
         backend = resolve_backend(x.device, x.dtype, backend)
+    elif x.is_cuda and _resolve_for_tracer(x.device.type, x.dtype, backend) == "mamba":
+        backend = "mamba"  # which is not behind the operator
     y: Tensor
     if backend == "mamba":
         y = _module(backend).scan(x, delta, A, B, C, skip)

@@ -1,5 +1,10 @@
 """The choice of a backend, the checks of inputs, and the operator as PyTorch's tools see it."""
 
+import os
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+
 import pytest
 import torch
 from recurrence import make_inputs
@@ -25,6 +30,8 @@ def test_what_can_run_here() -> None:
     found = available_backends()
     assert found["reference"] is None and found["numba"] is None
     assert found["mamba"] is None or "mamba" in found["mamba"]
+    assert found["triton"] is None or "triton" in found["triton"]
+    assert found["triton"] is not None or torch.cuda.is_available() or "TRITON_INTERPRET" in os.environ
 
 
 def test_order_of_choices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +78,58 @@ def test_auto_falls_back(without_numba: None) -> None:
     assert available_backends()["numba"] == "No module named 'numba'"
 
 
+@pytest.fixture
+def loadable(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Names of the backends for CUDA that can be loaded, as if there were a GPU; at first both."""
+    names = {"triton", "mamba"}
+    triton = ModuleType("triton_gpu")
+    triton.INTERPRETED = False  # type: ignore[attr-defined]
+    modules = {"triton": triton, "mamba": ModuleType("mamba_cuda")}
+    load = dispatch._load
+
+    def stand_in(name: str) -> ModuleType | str:
+        if name not in modules:
+            return load(name)
+        return modules[name] if name in names else f"No module named {name!r} (remedy: {dispatch._REMEDIES[name]})"
+
+    monkeypatch.setattr(dispatch, "_load", stand_in)
+    monkeypatch.delenv("SCGCNET_SCAN", raising=False)
+    dispatch._warn_once.cache_clear()
+    yield names
+    dispatch._warn_once.cache_clear()
+
+
+def test_cuda_takes_triton_first(loadable: set[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve_backend("cuda") == resolve_backend("cuda", torch.bfloat16) == "triton"
+        assert resolve_backend("cuda", torch.float64) == "reference"
+        assert resolve_backend("cuda", backend="mamba") == "mamba"
+
+
+@pytest.mark.parametrize("left", ["mamba", "reference"])
+def test_cuda_without_triton_says_so_once(left: str, loadable: set[str]) -> None:
+    loadable.intersection_update({left})
+    with pytest.warns(UserWarning, match=f"by the backend '{left}', not by 'triton': No module.*pip install") as told:
+        assert resolve_backend("cuda") == resolve_backend("cuda") == left
+    assert len(told) == 1
+
+
+def test_cpu_does_not_miss_triton(loadable: set[str], without_numba: None) -> None:
+    loadable.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve_backend("cpu") == "reference"
+        assert resolve_backend("cuda", torch.float64) == resolve_backend("meta") == "reference"
+
+
+def test_triton_takes_no_tensor_on_a_cpu(loadable: set[str]) -> None:
+    with pytest.raises(BackendError, match=r"'triton' .* float16 on cuda, not torch\.float32 on cpu"):
+        resolve_backend("cpu", backend="triton")
+    with pytest.raises(BackendError, match=r"not torch\.float64 on cuda"):
+        resolve_backend("cuda", torch.float64, "triton")
+
+
 def test_backend_that_cannot_be_loaded(without_numba: None) -> None:
     with pytest.raises(BackendError, match=r"'numba' \(the backend argument\) is not available: No module.*reference"):
         selective_scan_2d(*inputs(), backend="numba")
@@ -78,7 +137,7 @@ def test_backend_that_cannot_be_loaded(without_numba: None) -> None:
 
 @pytest.mark.parametrize("how", ["argument", "environment", "context"])
 def test_unknown_backend(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BackendError, match=r"unknown scan backend 'cuda' .*; choose one of auto, numba, mamba, ref"):
+    with pytest.raises(BackendError, match=r"unknown scan backend 'cuda' .*; choose one of auto, numba, triton, mamba"):
         if how == "environment":
             monkeypatch.setenv("SCGCNET_SCAN", "cuda")
             selective_scan_2d(*inputs())
@@ -190,6 +249,16 @@ def test_export() -> None:
     torch.testing.assert_close(program.module()(x), block(x), rtol=0, atol=0)
     with use_backend("reference"):  # the program leaves the choice to the machine that runs it
         torch.testing.assert_close(program.module()(x), block(x), rtol=0, atol=0)
+
+
+def test_a_tracer_may_ask_for_the_backend(loadable: set[str]) -> None:
+    """On CUDA it must: mamba is not behind the operator."""
+
+    def scale(x: Tensor) -> Tensor:
+        return x * (2 if dispatch._resolve_for_tracer("cuda", x.dtype, "auto") == "triton" else 3)
+
+    x = inputs()[0]
+    torch.testing.assert_close(torch.compile(scale, backend="eager", fullgraph=True)(x), 2 * x)
 
 
 @pytest.mark.parametrize("compiler", ["eager", "aot_eager"])
