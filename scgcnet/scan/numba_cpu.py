@@ -72,7 +72,7 @@ def _forward_block(
     x: Any, delta: Any, A: Any, B: Any, C: Any, skip: Any, H: int, W: int, chunk: int,
     b: Any, first: Any, end: Any, keep: bool, y: Any, states: Any,
 ) -> None:  # fmt: skip
-    """Scans the channels `first` to `end` of image b. A (K, N, D) comes times log2(e). Writes y and, if `keep`, states."""
+    """Scans the channels `first` to `end` of image b; A (K, N, D) comes times log2(e). Writes y and, if asked, states."""
     N, L = np.uint64(A.shape[1]), H * W
     state = np.empty((N, end - first), np.float32)
     maps = np.empty((chunk, 2, N), np.float32)  # B, C
@@ -244,8 +244,8 @@ def forward(
         )  # fmt: skip
 
     run_tasks(task, list(itertools.product(range(batch), range(len(blocks)))), threads)
-    kept = torch.from_numpy(states)[..., :channels].contiguous() if keep else torch.empty(0)
-    return torch.from_numpy(y)[..., :channels].reshape(x.shape).to(x.dtype), kept
+    y_, states_ = (torch.from_numpy(v)[..., :channels].contiguous() for v in (y, states))
+    return y_.view(x.shape).to(x.dtype), states_ if keep else states_.view(0)
 
 
 def backward(
@@ -275,5 +275,5 @@ def backward(
     run_tasks(task, list(itertools.product(range(batch), range(len(groups)))), threads)
     dx_, ddelta_, dA_, dskip_ = (torch.from_numpy(v)[..., :channels] for v in (dx, ddelta, dA.sum(0), dskip.sum(0)))
     dB_, dC_ = (torch.from_numpy(v.sum(0)).view(B.shape) for v in (dB, dC))
-    ddelta_ = ddelta_.reshape(K, batch, H, W, channels).permute(1, 2, 3, 0, 4)
+    ddelta_ = ddelta_.unflatten(2, (H, W)).permute(1, 2, 3, 0, 4)
     return dx_.reshape(x.shape), ddelta_, dA_.transpose(1, 2), dB_, dC_, dskip_

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 #: Rooms whose code decides a result, beside the run's configuration.
-CODE_ROOMS = ("model", "scan", "peers", "data", "train")
+CODE_ROOMS = ("model", "scan", "cpu", "peers", "data", "train")
 #: What every run uses: the training, and what is common to all data sets.
 _COMMON = ("train", "data/sample.py", "data/splits.py", "data/transforms.py")
 #: What runs that predict over several views use besides.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -52,6 +53,30 @@ def test_initial_step_sizes_are_mambas() -> None:
     assert 9e-4 < float(steps.min()) < 2e-3
     assert 0.05 < float(steps.max()) < 0.101
     torch.testing.assert_close(scan.A_log.exp()[0, 0], torch.tensor([1.0, 2.0, 3.0, 4.0]))
+
+
+@pytest.mark.parametrize("kind", ["conv", "bottleneck", "depthwise"])
+def test_three_convolutions_at_one_rate_run_as_one(kind: str) -> None:
+    torch.manual_seed(0)
+    config = SCGCNetConfig(msle=kind)  # type: ignore[arg-type]
+    joint, apart = MSLE(8, (2, 2, 2), config), MSLE(8, (2, 2, 3), config)
+    assert [len(m.branches) for m in (joint, apart)] == [1, 3]
+    assert sum(p.numel() for p in joint.parameters()) == sum(p.numel() for p in apart.parameters())
+    for i, branch in enumerate(apart.branches):
+        branch[0].dilation = branch[0].padding = (2, 2)  # type: ignore[index]
+        with torch.no_grad():
+            weight = joint.branches[0][0].weight  # type: ignore[index]
+            if kind == "depthwise":  # the three outputs of a channel come one after the other
+                branch[0].weight.copy_(weight[i::3])  # type: ignore[index]
+            else:
+                branch[0].weight.copy_(weight.chunk(3)[i])  # type: ignore[index]
+    apart.reduce.load_state_dict(joint.reduce.state_dict())
+    with torch.no_grad():
+        weight = joint.compress[0].weight
+        order = weight.unflatten(1, (-1, 3)).transpose(1, 2).flatten(1, 2) if kind == "depthwise" else weight
+        apart.compress[0].weight.copy_(order)
+    x = torch.randn(2, 8, 6, 7)
+    torch.testing.assert_close(joint(x), apart(x))
 
 
 def test_context_branch_is_gate_times_path_two() -> None:

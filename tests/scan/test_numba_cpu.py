@@ -13,6 +13,7 @@ import torch
 from recurrence import make_inputs
 from torch import Tensor
 
+from scgcnet.cpu import lanes
 from scgcnet.scan import numba_cpu, selective_scan_2d
 
 
@@ -30,17 +31,17 @@ def train(inputs: list[Tensor]) -> list[Tensor]:
 
 
 def test_exponential() -> None:
-    @numba.njit
+    @numba.njit(fastmath={"contract"})
     def apply(x, out):  # type: ignore[no-untyped-def]
-        for i in range(x.size):
-            out[i] = numba_cpu._exp2(x[i])
+        for i in range(0, x.size, lanes.LANES):
+            lanes.store(out, (i,), lanes.exp2(lanes.load(x, (i,))))
 
-    x = np.linspace(-64, 0, 200_001).astype(np.float32)
+    x = np.linspace(-64, 0, 200_000 // lanes.LANES * lanes.LANES).astype(np.float32)
     out = np.empty_like(x)
     apply(x, out)
     assert np.abs(out / np.exp2(x.astype(np.float64)) - 1).max() < 1e-7
     assert out[-1] == 1  # a step of size 0 forgets nothing
-    apply(np.float32([-64.5, -1e3, -1e30, -np.inf, np.nan]), out)
+    apply(np.resize(np.float32([-64.5, -1e3, -1e30, -np.inf, np.nan]), lanes.LANES), out)
     assert (out[:4] == 2.0**-64).all() and np.isnan(out[4])
 
 
@@ -81,27 +82,38 @@ def test_two_threads_call_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "channels", "threads_", "widths"),
+    ("batch", "vectors", "threads_", "widths"),
     [
-        (1, 192, 2, [96, 96]),
-        (1, 256, 2, [64, 64, 64, 64]),
-        (1, 384, 1, [96, 96, 96, 96]),
-        (8, 160, 2, [96, 64]),
-        (1, 33, 16, [32, 1]),
-        (16, 1024, 2, [96] * 10 + [64]),
+        (1, 6, 2, [3, 3]),
+        (1, 8, 2, [4, 4]),
+        (1, 12, 1, [6, 6]),
+        (8, 5, 2, [5]),
+        (1, 1, 16, [1]),
+        (16, 32, 2, [6] * 5 + [2]),
     ],
 )
-def test_plan_shares_the_channels(threads, batch: int, channels: int, threads_: int, widths: list[int]) -> None:  # type: ignore[no-untyped-def]
+def test_plan_shares_the_channels(threads, batch: int, vectors: int, threads_: int, widths: list[int]) -> None:  # type: ignore[no-untyped-def]
     threads(threads_)
-    used, blocks = numba_cpu._plan(batch, 4096, channels, 16)
+    used, blocks = numba_cpu._plan(batch, 4096, vectors, 16)
     assert used == threads_
-    assert [width for _, width in blocks] == widths
+    assert [end - first for first, end in blocks] == widths
     assert [first for first, _ in blocks] == [sum(widths[:i]) for i in range(len(widths))]
 
 
 def test_small_maps_use_one_thread(threads) -> None:  # type: ignore[no-untyped-def]
     threads(2)
-    assert numba_cpu._plan(1, 64, 96, 1)[0] == 1
+    assert numba_cpu._plan(1, 64, 3, 1)[0] == 1
+
+
+def test_numbers_of_one_direction_may_lie_together() -> None:
+    """However delta lies in memory, the values are the same, and its gradient lies likewise."""
+    plain = [v.float() for v in make_inputs(2, 5, 6, 40, 3)]
+    together = list(plain)
+    together[1] = plain[1].permute(3, 0, 1, 2, 4).contiguous().permute(1, 2, 3, 0, 4)
+    assert together[1].stride() != plain[1].stride()
+    for a, b in zip(train(plain), train(together), strict=True):
+        assert torch.equal(a, b)
+    assert train(together)[2].stride() == together[1].stride()
 
 
 SCRIPT = """
@@ -118,11 +130,13 @@ def test_without_a_folder_for_the_cache(tmp_path: Path) -> None:
     source = Path(numba_cpu.__file__).parent.parent
     package = tmp_path / "scgcnet"
     (package / "scan").mkdir(parents=True)
-    for name in ("__init__.py", "scan/__init__.py", "scan/dispatch.py", "scan/reference.py", "scan/numba_cpu.py"):
-        (package / name).write_text((source / name).read_text())
+    (package / "cpu").mkdir()
+    for path in [source / "__init__.py", *source.glob("scan/*.py"), *source.glob("cpu/*.py")]:
+        (package / path.relative_to(source)).write_text(path.read_text())
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("")
-    (package / "scan" / "__pycache__").write_text("")  # numba cannot make its folder here, root or not
+    for room in ("scan", "cpu"):
+        (package / room / "__pycache__").write_text("")  # numba cannot make its folder here, root or not
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(blocked)}
     environment |= {"XDG_CACHE_HOME": str(blocked)}
     environment.pop("NUMBA_CACHE_DIR", None)
