@@ -72,7 +72,7 @@ def _forward_block(
     x: Any, delta: Any, A: Any, B: Any, C: Any, skip: Any, H: int, W: int, chunk: int,
     b: Any, first: Any, end: Any, keep: bool, y: Any, states: Any,
 ) -> None:  # fmt: skip
-    """Scans the channels `first` to `end` of image b; A (K, N, D) comes times log2(e). Writes y and, if asked, states."""
+    """Scans the channels `first` to `end` of image b; A (K, N, D) is times log2(e). Writes y and, if `keep`, states."""
     N, L = np.uint64(A.shape[1]), H * W
     state = np.empty((N, end - first), np.float32)
     maps = np.empty((chunk, 2, N), np.float32)  # B, C
