@@ -49,8 +49,9 @@ lint: $(READY)  ## ruff and mypy
 	@echo "ruff, mypy ..."
 	@$(BIN)ruff check . && $(BIN)ruff format --check . && $(BIN)mypy
 
-bench: $(READY)  ## time the selective scan on this machine
-	@$(BIN)scgcnet bench scan
+bench: $(READY)  ## time scan and networks on this machine, about ten minutes, beside the stored run
+	@mkdir -p build && $(BIN)scgcnet bench all --json build/bench.json --against results/bench/cpu.json \
+	  && echo "Timings: build/bench.json"
 
 clean:  ## remove what can be made again (build/, caches), keep .venv, data/ and results/
 	rm -rf build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -136,14 +136,21 @@ def _parser() -> argparse.ArgumentParser:
     peers.add_argument("--all", action="store_true", help="further published sizes too")
     peers.set_defaults(command=_peers)
 
-    bench = groups.add_parser("bench", help="timings on this machine").add_subparsers(
-        required=True, metavar="scan | data"
-    )
-    scan = bench.add_parser("scan", help="the selective scan: every backend against plain PyTorch")
-    scan.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
-    scan.add_argument("--json", type=Path, help="file to write the numbers to")
-    scan.set_defaults(command=_bench_scan)
-    images = bench.add_parser("data", help="reading and augmenting images, beside training on them")
+    bench = groups.add_parser("bench", help="timings on this machine: scan and networks, or one of them")
+    timed = argparse.ArgumentParser(add_help=False)
+    timed.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
+    timed.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
+    timed.add_argument("--json", type=Path, help="file to write the numbers to")
+    timed.add_argument("--against", type=Path, help="file of an earlier run to compare with")
+    what = bench.add_subparsers(required=True, metavar="all | scan | network | data")
+    for name, parts, about in (
+        ("all", ["scan", "network"], "the scan and the networks"),
+        ("scan", ["scan"], "the selective scan: every backend against plain PyTorch"),
+        ("network", ["network"], "the networks: training, inference, and where the time goes"),
+    ):
+        part = what.add_parser(name, parents=[timed], help=about)
+        part.set_defaults(command=_bench, parts=parts)
+    images = what.add_parser("data", help="reading and augmenting images, beside training on them")
     images.add_argument("name", help="data set, such as bijie")
     images.add_argument(
         "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
@@ -350,14 +357,14 @@ def _peers(options: argparse.Namespace) -> int:
     return int(wrong > 0)
 
 
-def _bench_scan(options: argparse.Namespace) -> None:
-    from scgcnet.bench import bench_scan
+def _bench(options: argparse.Namespace) -> None:
+    from scgcnet.bench.report import bench
 
-    bench_scan(quick=options.quick, json_path=options.json)
+    bench(options.parts, options.device, options.quick, options.json, options.against)
 
 
 def _bench_data(options: argparse.Namespace) -> None:
-    from scgcnet.bench_data import bench_data
+    from scgcnet.bench.data import bench_data
 
     bench_data(options.name, options.dir)
 

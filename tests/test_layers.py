@@ -15,7 +15,8 @@ ROOMS = {
     "torchvision_ops": set(),
     "measures": set(),
     "views": set(),
-    "scan": set(),
+    "cpu": set(),
+    "scan": {"cpu"},
     "model": {"scan"},
     "peers": {"scan", "model", "torchvision_ops"},
     "zoo": {"model", "peers"},
@@ -26,9 +27,8 @@ ROOMS = {
     "explain": {"zoo", "data", "train", "model", "efficiency"},
     "plots": {"study"},
     "pretrained": {"zoo"},
-    "bench": {"scan"},
-    "bench_data": {"data", "train"},
-    "cli": {"data", "study", "peers", "bench", "bench_data"},
+    "bench": {"scan", "zoo", "peers", "data", "train", "efficiency"},
+    "cli": {"data", "study", "peers", "bench"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -48,7 +48,7 @@ ELSEWHERE = {
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet data check cld": ("tests/data/test_cld.py", r"main\(\[\"data\", \"check\", \"cld\""),
     "scgcnet study replay": ("tests/study/test_replays.py", r"main\(\[\"study\", \"replay\"\]\)"),
-    "scgcnet bench scan": ("tests/test_bench.py", r"bench_scan|\"bench\", \"scan\""),
+    "scgcnet bench all": ("Makefile", r"scgcnet bench all"),
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),
     "scgcnet peers --all": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\", \"--all\"\]\) == 1"),
     "pip install -e '.[peers]'": ("pyproject.toml", r"^peers = \["),

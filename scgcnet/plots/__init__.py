@@ -1,7 +1,7 @@
 """Figures of the book. Each function returns a matplotlib Figure as wide as a page; colours suit colour blindness."""
 
 from scgcnet.plots.audit import implied_shares
-from scgcnet.plots.comparison import cost_dots, increment_curves
+from scgcnet.plots.comparison import cost_dots, increment_curves, size_curves
 from scgcnet.plots.data import image_histograms
 from scgcnet.plots.intervals import ablation_bars, component_recall, score_differences
 from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay, network_panels, prediction_panels
@@ -55,6 +55,7 @@ __all__ = [
     "network_panels",
     "prediction_panels",
     "score_differences",
+    "size_curves",
     "training_curves",
     "weight_triangle",
 ]

@@ -107,3 +107,52 @@ def increment_curves(
     for text in legend.get_texts():
         text.set_fontweight("bold" if text.get_text() == highlight else "normal")
     return finished(figure)
+
+
+def size_curves(
+    panels: Mapping[str, Mapping[str, Mapping[int, float]]], highlight: str, *, logarithmic: bool = True
+) -> Figure:
+    """Something by the side of the image, a line for each network, as the paper's Fig. 10; a panel for each thing.
+
+    Args:
+        panels: label of the vertical axis -> network -> side in pixels -> value.
+        highlight: the network drawn in another colour, with a heavier line.
+        logarithmic: whether the vertical axes are.
+
+    Returns:
+        The figure; without values it says that there are none.
+    """
+    if not any(any(curves.values()) for curves in panels.values()):
+        return message(
+            "No values to show: weights or data are not at hand. `scgcnet study run ID --force` makes weights."
+        )
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.6), dpi=DPI, layout="constrained", squeeze=False)
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    others = [name for name in names if name != highlight]
+    for axis, (what, curves) in zip(axes.flat, panels.items(), strict=True):
+        for name, values in curves.items():
+            ours = name == highlight
+            place = 0 if ours else others.index(name)
+            axis.plot(
+                list(values),
+                list(values.values()),
+                color=VERMILION if ours else [c for c in CYCLE if c != VERMILION][place % (len(CYCLE) - 1)],
+                ls=LINES[place % len(LINES)],
+                marker=MARKERS[place % len(MARKERS)],
+                lw=2.4 if ours else 1.4,
+                zorder=3 if ours else 2,
+                label=name,
+            )
+        sides = sorted({side for values in curves.values() for side in values})
+        axis.set(xscale="log", xlabel="side of the image, pixels", ylabel=what)
+        axis.set_xticks(sides, [str(side) for side in sides])
+        axis.minorticks_off()
+        if logarithmic:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
+        open_frame(axis)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    for text in legend.get_texts():
+        text.set_fontweight("bold" if text.get_text() == highlight else "normal")
+    return finished(figure)

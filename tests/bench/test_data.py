@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scgcnet.bench_data import Rates, bench_data
+from scgcnet.bench.data import Rates, bench_data
 from scgcnet.data import write_fake
 
 

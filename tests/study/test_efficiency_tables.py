@@ -1,0 +1,109 @@
+"""The chapter on efficiency: counts, stored timings, and one network fed several sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from table_rows import rows
+
+from scgcnet import zoo
+from scgcnet.data import open_dataset
+from scgcnet.study import efficiency_tables, load_plan
+from scgcnet.study.efficiency_tables import OURS
+from scgcnet.train import Confusion, predict
+
+TIMINGS = {
+    "machine": {"processor": "a processor", "threads": 2, "cores": 2, "torch": "2.13"},
+    "limits": {"exponentials": 3e9, "copied_bytes": 2e10, "multiply_accumulates": 1.5e11},
+    "training": [
+        {"network": ["scgcnet", "tiny"], "side": 128, "batch": 8, "ms_per_image": 12.0, "extra_mb": 99.6, "ratio": 1.0},
+        {"network": ["fcn", "tiny"], "side": 128, "batch": 8, "ms_per_image": 6.0, "extra_mb": None, "ratio": 2.0},
+    ],
+    "forward": [
+        {"network": ["scgcnet", "tiny"], "side": 128, "gmac": 0.08, "ms": 9.04, "extra_mb": 12.3, "share": 0.1},
+        {"network": ["scgcnet", "tiny"], "side": 256, "gmac": 0.32, "ms": None, "extra_mb": None, "share": None},
+    ],
+    "profile": [{"network": ["scgcnet", "tiny"], "side": 128, "batch": 8, "ms": {"scan": 5.25, "loss": 9.5}}],
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict[int, float]]:
+    return efficiency_tables.costs(["SCGC-Net, base", "SCGC-Net, lean", "DANet, ResNet-50"], [128, 2048])
+
+
+def test_counts_beside_the_papers(found: dict[str, dict[int, float]]) -> None:
+    ours, lean, danet = rows(efficiency_tables.gmac_table(found))
+    assert (ours["2048 px"], ours["Paper, 2048 px"]) == ("3068", "3066")
+    assert (lean["2048 px"], lean["Paper, 2048 px"]) == ("1024", "-")
+    assert (danet["128 px"], danet["2048 px"], danet["Paper, 2048 px"]) == ("12.6", "5691", "4600 to 5700")
+
+
+def test_growth_is_that_of_the_picture_but_for_attention(found: dict[str, dict[int, float]]) -> None:
+    ours, _, danet = rows(efficiency_tables.growth_table(found))
+    assert list(ours.values())[1:] == ["256 times", "256 times", "the same"]
+    assert danet["Per pixel"] == "1.76 times"
+    per = efficiency_tables.per_megapixel(found)[OURS]
+    assert per[128] == pytest.approx(per[2048], rel=1e-3) == pytest.approx(3068 / 2.048**2 * 1, rel=0.01)
+
+
+def test_what_was_fitted_is_called_so(found: dict[str, dict[int, float]]) -> None:
+    note = efficiency_tables.cost_note(found)
+    assert note.title == "Fitted, so no evidence"
+    assert "saves 46 to 46 %" in note.text and "1024 GMAC, 33 % of base" in note.text
+    assert efficiency_tables.cost_note({OURS: {128: 12.0}}).title == "No verdict"
+
+
+def test_a_network_that_is_not_in_the_figure() -> None:
+    with pytest.raises(ValueError, match="models: 'FCN' is not known; there are SCGC-Net, base"):
+        efficiency_tables.costs(["FCN"], [128])
+
+
+def test_stored_timings(project: Path) -> None:
+    assert efficiency_tables.read_timings("x.json") is None
+    (project / "x.json").write_text(json.dumps(TIMINGS))
+    timings = efficiency_tables.read_timings("x.json")
+    assert "150 GMAC" in efficiency_tables.machine_note(timings, "x.json").text
+    (row,) = rows(efficiency_tables.latency_table(timings, "x.json"))
+    assert (row["128 px"], row["256 px"]) == ("9.04 ms, 12 MB", "not run") and row["File"].href == "x.json"
+    fast, slow = rows(efficiency_tables.training_table(timings, "x.json"))
+    assert (fast["Network"], fast["Memory"], fast["Speed beside SCGC-Net"]) == ("fcn tiny", "not run", "2.00")
+    assert (slow["ms an image"], slow["Memory"]) == ("12.0", "100 MB")
+    profile = rows(efficiency_tables.profile_table(timings))
+    assert [(row["Milliseconds of a step"], row["scgcnet tiny"]) for row in profile] == [
+        ("scan", "5.2"),
+        ("loss", "9.5"),
+        ("sum", "14.8"),
+    ]
+
+
+def test_without_timings_every_table_says_so() -> None:
+    assert efficiency_tables.machine_note(None).kind == "warning"
+    for table in (efficiency_tables.latency_table, efficiency_tables.training_table, efficiency_tables.profile_table):
+        assert rows(table(None))[0]["Network"] == "not run"
+
+
+def test_one_network_fed_several_sizes(project: Path, make_record) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    network = zoo.create_model("scgcnet", "tiny").eval()
+    run = next(run for run in load_plan().runs if run.dataset == "synthetic")
+    record = make_record(run, kind="synthetic")
+    weights = project / "build" / "weights" / f"{record.run_id}.safetensors"
+    zoo.save_model(network, weights, {"run_id": record.run_id, "finished_utc": record.finished_utc})
+    images = open_dataset("synthetic", 0, "val")
+    other = dataclasses.replace(record, finished_utc="2020-01-01T00:00:00Z")  # its weights are gone
+    found = efficiency_tables.iou_by_side({"ours": [other, record], "gone": [other]}, images, [32, 64])
+    assert list(found) == ["ours"]
+    total = Confusion()
+    for probability, sample in zip(predict(network, images, range(len(images)), 64), images, strict=True):
+        total += Confusion.of(probability > 0.5, sample.mask)
+    assert found["ours"][64] == pytest.approx(100 * total.scores()["iou"])
+    (row,) = rows(efficiency_tables.iou_table(found, 128, "them"))
+    assert row["64 px"] == f"{found['ours'][64]:.1f}"
+    assert row["Best at"] == ("64 px" if found["ours"][64] > found["ours"][32] else "32 px")
+    assert efficiency_tables.iou_by_side({"ours": [record]}, None, [64]) == {}
+    assert rows(efficiency_tables.iou_table({}, 128, "them")) == [{"Network": "not run"}]
