@@ -110,14 +110,14 @@ def increment_curves(
 
 
 def size_curves(
-    panels: Mapping[str, Mapping[str, Mapping[int, float]]], highlight: str, *, logarithmic: bool = True
+    panels: Mapping[str, Mapping[str, Mapping[int, float]]], highlight: str, logarithmic: Sequence[str] = ()
 ) -> Figure:
     """Something by the side of the image, a line for each network, as the paper's Fig. 10; a panel for each thing.
 
     Args:
         panels: label of the vertical axis -> network -> side in pixels -> value.
         highlight: the network drawn in another colour, with a heavier line.
-        logarithmic: whether the vertical axes are.
+        logarithmic: labels of the vertical axes that are; the others begin at 0.
 
     Returns:
         The figure; without values it says that there are none.
@@ -145,11 +145,13 @@ def size_curves(
             )
         sides = sorted({side for values in curves.values() for side in values})
         axis.set(xscale="log", xlabel="side of the image, pixels", ylabel=what)
-        axis.set_xticks(sides, [str(side) for side in sides])
-        axis.minorticks_off()
-        if logarithmic:
+        axis.set_xticks(sides, [str(side) for side in sides], rotation=45)
+        if what in logarithmic:
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
+        else:
+            axis.set_ylim(bottom=0)
+        axis.minorticks_off()
         open_frame(axis)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize="small")

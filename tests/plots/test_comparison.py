@@ -59,12 +59,12 @@ def test_an_increment_without_a_place_is_refused() -> None:
 def test_sizes_are_on_a_logarithmic_axis_and_ours_stands_out() -> None:
     cost = {"ours": {128: 1.0, 256: 4.0}, "other": {128: 2.0, 256: 9.0}}
     per_pixel = {"ours": {128: 60.0, 256: 60.0}}
-    left, right = plots.size_curves({"GMAC": cost, "each": per_pixel}, "ours").axes
+    left, right = plots.size_curves({"GMAC": cost, "each": per_pixel}, "ours", ["GMAC"]).axes
     ours, other = left.lines
     assert [list(line.get_ydata()) for line in (ours, other)] == [[1, 4], [2, 9]]
     assert (ours.get_color(), ours.get_zorder()) == (plots.VERMILION, 3) and other.get_color() != plots.VERMILION
     assert (left.get_xscale(), left.get_yscale(), right.get_ylabel()) == ("log", "log", "each")
     assert [text.get_text() for text in left.get_xticklabels()] == ["128", "256"]
-    assert plots.size_curves({"x": cost}, "ours", logarithmic=False).axes[0].get_yscale() == "linear"
+    assert right.get_yscale() == "linear" and right.get_ylim()[0] == 0
     nothing = plots.size_curves({"x": {}, "y": {"ours": {}}}, "ours")
     assert "not at hand" in nothing.texts[0].get_text()
