@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 
 from scgcnet.study import ablation_tables, comparison_tables, contest, domain_tables, measure_tables, resampling
 from scgcnet.study.contest import Contestant
-from scgcnet.study.paper import Claim
+from scgcnet.study.paper import Claim, read_paper
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.statistics import Condition, Verdict
 from scgcnet.study.store import Record, Trial
@@ -239,7 +239,43 @@ def _plateau(curves: Curves) -> str:
     return "from 10 to 20 % the IoU changes by " + ", ".join(f"{m} {c[20] - c[10]:+.1f}" for m, c in curves.items())
 
 
+_RIVALS = ("UPerNet-VMamba-B", "UPerNet-ConvNeXt-B", "UPerNet-Swin-B", "DANet-R50")  # those of Fig. 10
+
+
+def _rivals(claim: Claim, evidence: Evidence) -> Finding:
+    """The rivals' costs at 2048 px, and what ours saves beside them; their sizes were chosen to meet the paper's."""
+    costs = {name: read_paper().peers[name][2048] for name in _RIVALS}
+    ours = _base_gmac(2048)
+    saved = [100 * (1 - ours / cost) for cost in costs.values()]
+    words = ", ".join(f"{name} {cost:.0f}" for name, cost in costs.items())
+    text = f"counted at 2048 px: {words}; SCGC-Net base {ours:.0f} saves {min(saved):.0f} to {max(saved):.0f} %"
+    return Finding(f"{text}; sizes on both sides were chosen to meet the paper's costs", "fitted", ())
+
+
+def _growth(claim: Claim, evidence: Evidence) -> Finding:
+    """How the costs grow with the image: a matter of construction, whatever the widths."""
+    peers = {name: read_paper().peers[name] for name in _RIVALS}
+    grown = ", ".join(f"{name} {cost[2048] / cost[128]:.0f}" for name, cost in peers.items())
+    ours = _base_gmac(2048) / _base_gmac(128)
+    text = f"counted: from 128 to 2048 px, 256 times the pixels, SCGC-Net base costs {ours:.0f} times as much, {grown}"
+    return Finding(text, "same", (), "contradicted" if ours > 0.9 * 256 else "supported")
+
+
+@cache
+def _base_gmac(side: int) -> float:
+    import torch
+
+    from scgcnet import zoo
+    from scgcnet.efficiency import count_cost
+
+    with torch.device("meta"):
+        model = zoo.create_model("scgcnet", "base")
+    return count_cost(model, (1, 3, side, side)).gmac
+
+
 _RULES: dict[str, Rule] = {
+    **dict.fromkeys(("fig10_peers_lo", "fig10_peers_hi", "fig10_saving_lo", "fig10_saving_hi"), _rivals),
+    "fig10_scaling": _growth,
     "bijie_iou_gain": partial(_lead, "iou"),
     "bijie_f1_gain": partial(_lead, "f1"),
     "bijie_vmamba_recall": _vmamba_recall,

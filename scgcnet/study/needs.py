@@ -17,7 +17,6 @@ SUSTAINED = 1e14  # operations a second that one large card keeps up in such a t
 
 #: Claims that other work than a training would settle.
 _OTHER = {
-    "fig10": "costs counted and timed by image size, which no chapter does yet",
     "fig11": "failures sorted by type, which no chapter does yet",
     "split": "the paper's split, which is not published",
     "ds_": "the download, and `scgcnet data check`",

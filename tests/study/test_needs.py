@@ -52,7 +52,6 @@ def test_half_of_the_papers_images_are_trained_on(project: Path) -> None:
         ("fig8_best_at_0", "after a training on CLD, HR-GLDD and Bijie together; about 15.0 GPU hours"),
         ("lr", "a training in the paper's protocol, such as on Bijie (770 images): about 0.5 GPU hours"),
         ("fig10_iou_2048", "and Bijie together, at six image sizes; about 15.0 GPU hours a training of base at 512 px"),
-        ("fig10_saving_lo", "costs counted and timed by image size"),  # of no data set: no training
         ("fig11_urban", "failures sorted by type"),
         ("ds_gvlm", "the download"),
         ("split_val", "not published"),
