@@ -95,6 +95,9 @@ def make_record() -> Callable[..., Record]:
             finished_utc="2026-01-02T03:04:05Z",
             versions={"python": "3.11.0"},
         )
+        if run.prediction:
+            found = {"views": run.prediction["views"], "threshold": 0.5, "val_iou": iou}
+            record = replace(record, prediction=found)
         return replace(record, **fields)
 
     return make

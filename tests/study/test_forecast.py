@@ -85,7 +85,7 @@ class TestRunnable:
         assert runnable(plan, "cpu").lacking["bijie"] == "incomplete or damaged"
 
     def test_torch_is_not_imported_for_what_is_stored(self, project: Path) -> None:
-        program = "import sys; from scgcnet.study import forecast, plan; forecast.progress(plan.load_plan(), 'smoke'); "
+        program = "import sys; from scgcnet.study import forecast, load_plan; forecast.progress(load_plan(), 'smoke');"
         subprocess.run([sys.executable, "-c", f"{program} assert 'torch' not in sys.modules"], cwd=project, check=True)
 
 

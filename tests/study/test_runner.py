@@ -381,7 +381,7 @@ def test_a_chapter_left_alone_shows_what_is_planned_and_trains_nothing_else(at_h
     plan = load_plan()
     runs = chapter_runs(plan, "bijie", ["scgcnet"], None, profile, None, split=0)
     settings = plan.profile(profile).settings
-    shown = [r for r in plan.select(profile) if r.dataset in ("bijie", "synthetic") and r.plain]
+    shown = [r for r in plan.select(profile) if r.dataset in ("bijie", "synthetic") and r.unaltered]
     planned = [r for r in shown if (r.model, r.split, r.settings) == ("scgcnet", 0, settings)]
     assert [r.run_id for r in runs] == [r.run_id for r in planned]
 
