@@ -19,8 +19,8 @@ from scgcnet.study.store import Record, StoreError, load_all
 from scgcnet.study.trials import choices
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COUNTED = {"fig10_peers_lo", "fig10_peers_hi", "fig10_saving_lo", "fig10_saving_hi", "fig10_scaling"}
-SETTLED_WITHOUT_RUNS = {"fig10_gflops_2048", "ds_bijie", *COUNTED}
+COSTS = {"fig10_peers_lo", "fig10_peers_hi", "fig10_saving_lo", "fig10_saving_hi", "fig10_scaling"}
+SETTLED_WITHOUT_RUNS = {"fig10_gflops_2048", "ds_bijie", *COSTS}
 
 
 @pytest.fixture
