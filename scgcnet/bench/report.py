@@ -92,7 +92,7 @@ def _bench_network(limits: Limits, device: str, quick: bool) -> dict[str, Any]:
     forward = []
     for which in network.RUN[:1] if quick else network.RUN:
         sides = (64,) if quick else network.SIDES
-        for image in network.measure_forward(which, sides, limits, device, 20, memory):
+        for image in network.measure_forward(which, sides, limits, device, 6, memory):
             print(network.forward_row(image), flush=True)
             forward.append(asdict(image))
     found: dict[str, Any] = {"training": [asdict(step) for step in training], "forward": forward}
