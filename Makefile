@@ -1,6 +1,6 @@
 # Thin: makes the environment, calls the tools. `make help` lists what there is.
 #
-#   PROFILE    smoke (default) | cpu | gpu | paper, see study.yml
+#   PROFILE    smoke (default) | cpu | domains | gpu | paper, see study.yml
 #   CORES      processor cores to use, default all
 #   GPUS       runs that may use a graphics card at once, default 1
 #   PYTHON     interpreter that makes the environment, default python3.11, else python3
@@ -30,7 +30,7 @@ help:  ## list the targets
 book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 	@$(SNAKEMAKE) book && echo "Book: $(INDEX)" || { echo "Book: FAILED, see above"; exit 1; }
 
-trials: $(READY)  ## try learning rates on validation for every network of PROFILE, what is missing
+trials: $(READY)  ## trials on validation that PROFILE lacks: learning rates, loss weights, recipes
 	@$(SNAKEMAKE) trials && echo "Trials: all there that can be had here, see what won with: scgcnet study trials"
 
 # What fails keeps no other from being computed; where a page waits for it, the second call tries it once more, from the

@@ -94,6 +94,14 @@ def test_the_readme_tells_what_carries_over() -> None:
     ious = [100 * record.metrics["resized"]["iou"] for record in (home, by_percent[0], by_percent[20])]
     told = "comes to {:.1f} % when trained there, to {:.1f} % when trained on Bijie alone, and to {:.1f} % once a fifth"
     assert told.format(*ious) in readme
+    others = [
+        100 * RECORDS[run.run_id].metrics["resized"]["iou"]
+        for model in ("swin", "danet", "convnext")
+        for run in plan.select("cpu")
+        if (run.dataset, run.model) == ("landslide4sense", model) and run.increment and run.increment.percent == 20
+    ]
+    treated = "Swin, DANet and ConvNeXt of the same cost, treated likewise, come to {:.1f}, {:.1f} and {:.1f} %"
+    assert treated.format(*others) in readme
     recipes = left_out_runs(plan, "domains")
     (colour,) = (runs for recipe, runs in recipes.items() if "tint" in recipe and "standardise" not in recipe)
     unseen = [unseen_iou(RECORDS[run.run_id]) for run in colour.values()]
