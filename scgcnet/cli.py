@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("run_id", nargs="*", help="ids of runs or trials (default: all that are stale)")
     replay.add_argument("--epochs", type=int, default=1, help="how many to compare (default: %(default)s)")
+    replay.add_argument("--rounding", action="store_true", help="compare training losses, to within 0.1 %%")
     replay.set_defaults(command=_study_replay)
     publish = study.add_parser("publish", help="put a run's weights into results/weights, with a model card")
     publish.add_argument("run_id", help="id of a stored run whose weights are at hand")
@@ -303,7 +304,7 @@ def _study_replay(options: argparse.Namespace) -> int:
     wanted = [record for record in records if (record.run_id in options.run_id if options.run_id else is_stale(record))]
     different = 0
     for record in tqdm(wanted, desc="replays", unit="run", disable=not wanted):
-        difference = replay(record, options.epochs, progress=False)
+        difference = replay(record, options.epochs, rounding=options.rounding, progress=False)
         different += difference is not None
         tqdm.write(f"{record.run_id}: {difference or 'the same'}")
     print(f"{len(wanted)} replayed, {different or 'none'} different", file=sys.stderr)

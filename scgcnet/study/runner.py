@@ -20,7 +20,8 @@ from scgcnet.study.looks import Look, note_look
 from scgcnet.study.material import Material, datasets_of, open_domains, open_material, open_test
 from scgcnet.study.plan import PlanError, Run, project_root
 from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.replays import Replay, note_replay
+from scgcnet.study.replaced import note_replaced
+from scgcnet.study.replays import ROUNDING, Replay, note_replay
 from scgcnet.study.store import (
     FOLDERS,
     Record,
@@ -133,6 +134,7 @@ def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
     for path in (weights, root / record.file, root / details.file):
         files.sweep(path)
     zoo.save_model(trained.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
+    note_replaced(find(spec.run_id, kind, root), root)
     save(record, root)
     save_details(details, record, root)
     files.remove_folder(trained.folder)  # the optimiser's state of a finished run is of no use
@@ -311,16 +313,19 @@ def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:
     return load_model(path).state_dict()
 
 
-def replay(record: Training, epochs: int, *, progress: bool = True) -> str | None:
+def replay(record: Training, epochs: int, *, rounding: bool = False, progress: bool = True) -> str | None:
     """Begin the training of a stored run or trial again, and compare its first epochs with those stored.
 
     Where every number is the same to the last digit, the present code trains as that which made the record: this is
-    noted in the ledger of replays, and the record is not stale. It takes the processor, the number of threads and the
+    noted in the ledger of replays, and the record is not stale. With `rounding` it is enough that the training loss of
+    each epoch is the same to within `ROUNDING`: the same network then learns the same from the same images, though in
+    forty epochs it ends elsewhere, as another seed does. It takes the processor, the number of threads and the
     library versions that the record names. How the test part was scored it cannot tell: that the tests hold to values.
 
     Args:
         record: the stored run or trial.
         epochs: how many epochs to train, from 1.
+        rounding: let the order of sums differ.
         progress: show a progress bar.
 
     Returns:
@@ -346,12 +351,18 @@ def replay(record: Training, epochs: int, *, progress: bool = True) -> str | Non
         files.remove_folder(folder)
         history = fit(model, material.train, material.val, config, spec.seed, folder, progress, epochs).history
         files.remove_folder(folder)
+    moved = 0.0
     for found, stored in zip(without_nan(history), record.history, strict=False):
+        if rounding:
+            moved = max(moved, step := abs(found["loss"] / stored["loss"] - 1))
+            if step > ROUNDING:
+                return f"epoch {stored['epoch']}, loss: {found['loss']} for {stored['loss']}"
+            continue
         for key, value in stored.items():
             if found.get(key) != value:
                 return f"epoch {stored['epoch']}, {key}: {found.get(key)} for {value}"
     code_sha = code_sha256(spec.model, set(datasets_of(spec)), views=spec.prediction is not None)
-    note_replay(Replay(_now(), spec.run_id, code_sha, len(history)), root)
+    note_replay(Replay(_now(), spec.run_id, code_sha, len(history), round(moved, 6)), root)
     return None
 
 

@@ -31,7 +31,7 @@ def test_the_same_numbers_make_a_record_current(project, stored):
     assert store.is_stale(stored)
     assert replay(stored, 1, progress=False) is None
     (line,) = read_replays(project)
-    assert (line.run_id, line.epochs) == (stored.run_id, 1)
+    assert (line.run_id, line.epochs, line.moved) == (stored.run_id, 1, 0.0)
     assert not store.is_stale(replace(stored, finished_utc="2026-01-02T03:04:05Z"))
     # A replay speaks of the record that was there, not of one that was made after it.
     assert store.is_stale(replace(stored, finished_utc="2999-01-02T03:04:05Z"))
@@ -47,6 +47,21 @@ def test_other_numbers_are_told_and_nothing_is_noted(project, stored):
     with pytest.raises(PlanError, match="-1 epochs cannot be replayed"):
         replay(stored, -1, progress=False)
     assert replay(replace(stored, data_sha256="2" * 64), 1, progress=False) == "the images or their split are others"
+    assert len(read_replays(project)) == 1
+
+
+def test_the_order_of_sums_may_be_let_differ_but_no_more(project, stored):
+    """Where only rounding differs the losses stay together; scores of a young network do not, and are not asked."""
+    first, *others = stored.history
+    rounded = replace(stored, history=[{**first, "loss": first["loss"] / 1.0004, "val_iou": 0.5}, *others])
+    assert replay(rounded, 1, progress=False) is not None
+    assert replay(rounded, 1, rounding=True, progress=False) is None
+    (line,) = read_replays(project)
+    assert line.moved == pytest.approx(4e-4)
+    other = replace(stored, history=[{**first, "loss": first["loss"] * 0.998}, *others])
+    assert (
+        replay(other, 1, rounding=True, progress=False) == f"epoch 0, loss: {first['loss']} for {0.998 * first['loss']}"
+    )
     assert len(read_replays(project)) == 1
 
 
@@ -67,8 +82,8 @@ def test_the_command_replays_what_is_stale(project, stored, monkeypatch, capsys)
 
 def test_a_damaged_ledger_is_one_error(project):
     path = project / REPLAYS
-    path.write_text("utc,run_id,code_sha256,epochs\nx,y,z,many\n", encoding="utf-8")
+    path.write_text("utc,run_id,code_sha256,epochs,moved\nx,y,z,many,0\n", encoding="utf-8")
     with pytest.raises(StoreError, match=r"replays\.csv: line 2: invalid literal.*; take it back from git"):
         read_replays(project)
-    path.write_text("utc,run_id,code_sha256,epochs\nx,y,z,3\n", encoding="utf-8")
-    assert read_replays(project) == [Replay("x", "y", "z", 3)]
+    path.write_text("utc,run_id,code_sha256,epochs,moved\nx,y,z,3,0.0004\n", encoding="utf-8")
+    assert read_replays(project) == [Replay("x", "y", "z", 3, 0.0004)]

@@ -1,0 +1,44 @@
+"""What a run had come to before it was made again stays in a ledger."""
+
+import pytest
+
+from scgcnet.data import write_fake
+from scgcnet.study.ledger import StoreError
+from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.replaced import REPLACED, note_replaced, read_replaced
+from scgcnet.study.runner import run
+
+SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
+
+
+def test_a_run_made_again_notes_what_it_replaces(project, tmp_path, monkeypatch):
+    write_fake("bijie", tmp_path / "fakes", n=12, seed=0)
+    monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "fakes"))
+    spec = load_plan().make_run("bijie", "unet", "tiny", "cpu", changes=SMALL)
+    first = run(spec, progress=False)
+    told = []
+    monkeypatch.setattr("scgcnet.study.runner.note_replaced", lambda record, root: told.append(record))
+    run(spec, progress=False)  # read from the store: nothing is replaced
+    assert told == []
+    run(spec, force=True, progress=False)
+    assert told == [first]
+
+
+def test_a_line_has_the_score_and_the_code(project, make_record):
+    record = make_record(iou=0.6)
+    note_replaced(record, project)
+    (line,) = read_replaced(project)
+    assert (line.run_id, line.utc, line.code_sha256) == (record.run_id, record.finished_utc, record.code_sha256)
+    assert line.iou == record.metrics["pooled"]["iou"]
+
+
+def test_none_and_synthetic_results_leave_no_line(project, make_record):
+    note_replaced(None, project)
+    note_replaced(make_record(kind="synthetic"), project)
+    assert not (project / REPLACED).exists()
+
+
+def test_a_damaged_ledger_is_one_error(project):
+    (project / REPLACED).write_text("utc,run_id,code_sha256,iou\nx,y,z,good\n", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"replaced\.csv: line 2: could not convert.*; take it back from git"):
+        read_replaced(project)
