@@ -180,7 +180,7 @@ class Plan:
 
     `trials` are the trainings by which the planned runs got the settings in which they differ from their profile,
     `loss_trials` the grid of loss weights that the paper chose its own from, `recipe_trials` whole trainings with other
-    recipes. They have the form of runs, but are judged on validation alone (scgcnet/study/trials.py).
+    recipes, `construction_trials` with other constructions of the network. They have the form of runs, but are judged on validation alone (scgcnet/study/trials.py).
     """
 
     profiles: Mapping[str, Profile]
@@ -188,6 +188,7 @@ class Plan:
     trials: tuple[Run, ...]
     loss_trials: tuple[Run, ...]
     recipe_trials: tuple[Run, ...]
+    construction_trials: tuple[Run, ...]
     chapters: Mapping[str, Chapter]
     exhibits: tuple[Exhibit, ...]
 
@@ -215,7 +216,8 @@ class Plan:
 
     @property
     def _all_trials(self) -> list[Run]:
-        return list({trial.run_id: trial for trial in (*self.trials, *self.loss_trials, *self.recipe_trials)}.values())
+        tried = (*self.trials, *self.loss_trials, *self.recipe_trials, *self.construction_trials)
+        return list({trial.run_id: trial for trial in tried}.values())
 
     def find(self, run_id: str) -> Run:
         """The planned run with this id, or with the one id that starts so.

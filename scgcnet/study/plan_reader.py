@@ -63,6 +63,7 @@ def load_plan(path: Path | None = None) -> Plan:
         trials += _trials(block, runs, profiles, f"{path}: trials.{index}")
     loss_trials = _recipes(tree, "loss_weights", profiles, path)
     recipe_trials = _recipes(tree, "recipes", profiles, path)
+    construction_trials = _recipes(tree, "constructions", profiles, path)
     # A point of a grid may be the trial of a learning rate as well; anything else that is listed twice is a mistake.
     ids = [run.run_id for run in (*runs, *trials)]
     if twice := sorted({run_id for run_id in ids if ids.count(run_id) > 1}):
@@ -76,7 +77,16 @@ def load_plan(path: Path | None = None) -> Plan:
         name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
     }
     ordered = tuple(sorted(runs, key=lambda run: run.priority))
-    return Plan(profiles, ordered, tuple(trials), tuple(loss_trials), tuple(recipe_trials), chapters, tuple(exhibits))
+    return Plan(
+        profiles,
+        ordered,
+        tuple(trials),
+        tuple(loss_trials),
+        tuple(recipe_trials),
+        tuple(construction_trials),
+        chapters,
+        tuple(exhibits),
+    )
 
 
 def _profile(name: str, block: Mapping[str, Any]) -> Profile:
@@ -172,16 +182,26 @@ def loss_grid(steps: int) -> list[tuple[float, float, float]]:
 
 
 def _recipes(tree: Mapping[str, Any], key: str, profiles: Mapping[str, Profile], path: Path) -> list[Run]:
-    """The trials of all blocks under a key: one network with several settings, listed or a grid of loss weights."""
+    """The trials of all blocks under a key: one network with several settings or overrides, or a grid of weights."""
     trials = []
     for index, block in enumerate(tree.get(key, [])):
         if block["profile"] not in profiles:
             raise PlanError(f"{path}: {key}.{index}.profile: no profile {block['profile']!r}")
         profile = profiles[block["profile"]]
         common = {name: block[name] for name in ("dataset", "model", "size", "split", "seed")}
-        listed = block["settings"] if key == "recipes" else _on_grid(block["settings"], block["steps"])
+        listed = (
+            _on_grid(block["settings"], block["steps"])
+            if key == "loss_weights"
+            else block["settings"]
+            if key == "recipes"
+            else [block["settings"]]
+        )
         try:
-            trials += [Run(**common, profile=profile.name, settings=profile.changed(changes)) for changes in listed]
+            trials += [
+                Run(**common, profile=profile.name, settings=profile.changed(changes), overrides=overrides)
+                for changes in listed
+                for overrides in block.get("overrides", [{}])
+            ]
         except PlanError as error:
             raise PlanError(f"{path}: {key}.{index}.settings: {error}") from None
     return trials

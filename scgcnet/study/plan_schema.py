@@ -106,6 +106,14 @@ _RECIPES = closed(
         "settings": {"type": "array", "items": {"type": "object"}, "minItems": 1, "uniqueItems": True},
     }
 )
+_CONSTRUCTIONS = closed(
+    {
+        **_SAMPLE,
+        **_NETWORK,
+        "settings": {"type": "object"},
+        "overrides": {"type": "array", "items": {"type": "object"}, "minItems": 1, "uniqueItems": True},
+    }
+)
 _CHAPTER = closed(
     {
         "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
@@ -127,8 +135,9 @@ PLAN = closed(
         "trials": {"type": "array", "items": _TRIALS},
         "loss_weights": {"type": "array", "items": _LOSS_WEIGHTS},
         "recipes": {"type": "array", "items": _RECIPES},
+        "constructions": {"type": "array", "items": _CONSTRUCTIONS},
         "chapters": _named(_CHAPTER),
         "exhibits": _named(_EXHIBIT),
     },
-    optional=("trials", "loss_weights", "recipes"),
+    optional=("trials", "loss_weights", "recipes", "constructions"),
 )
