@@ -180,7 +180,8 @@ class Plan:
 
     `trials` are the trainings by which the planned runs got the settings in which they differ from their profile,
     `loss_trials` the grid of loss weights that the paper chose its own from, `recipe_trials` whole trainings with other
-    recipes, `construction_trials` with other constructions of the network. They have the form of runs, but are judged on validation alone (scgcnet/study/trials.py).
+    recipes, `construction_trials` with other constructions of the network. They have the form of runs, but are judged
+    on validation alone (scgcnet/study/trials.py).
     """
 
     profiles: Mapping[str, Profile]

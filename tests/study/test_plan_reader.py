@@ -134,6 +134,14 @@ def test_the_grid_of_loss_weights(tree, write):
     assert plan.runs == () == plan.trials
 
 
+def test_other_constructions_are_trials(tree, write):
+    built = [{"msle": "depthwise"}, {"state_size": 4}]
+    plan = load_plan(write(small(tree, constructions=[{**TRIAL, "settings": {"epochs": 2}, "overrides": built}])))
+    assert [dict(trial.overrides) for trial in plan.construction_trials] == built
+    assert {trial.settings["epochs"] for trial in plan.construction_trials} == {2}
+    assert plan.select_trials() == list(plan.construction_trials)
+
+
 def test_other_recipes_are_trials(tree, write):
     recipes = [{"ema_decay": 0.9}, {"ema_decay": 0.9, "image_size": 256}]
     plan = load_plan(write(small(tree, recipes=[{**TRIAL, "settings": recipes}])))
@@ -170,6 +178,8 @@ def test_other_recipes_are_trials(tree, write):
         ({"loss_weights": [{**TRIAL, "steps": 2, "settings": {"epochs": 0}}]},
          r"loss_weights\.0\.settings: .*epochs: 0 is less"),
         ({"recipes": [{**TRIAL, "settings": []}]}, r"recipes\.0\.settings: "),
+        ({"constructions": [{**TRIAL, "settings": {}, "overrides": []}]}, r"constructions\.0\.overrides: "),
+        ({"constructions": [{**TRIAL, "settings": {"x": 1}, "overrides": [{}]}]}, r"constructions\.0\.settings: .*x"),
         ({"recipes": [{**TRIAL, "settings": {"epochs": 8}}]}, r"recipes\.0\.settings: .* is not of type 'array'"),
         ({"recipes": [{**TRIAL, "settings": [{"epochs": 8}, {"epochs": 8}]}]}, r"recipes\.0\.settings: "),
         ({"recipes": [{**TRIAL, "settings": [{}, {"epoch": 8}]}]}, r"recipes\.0\.settings: .*unknown key epoch "),

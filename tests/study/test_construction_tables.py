@@ -1,0 +1,70 @@
+"""Constructions of one network side by side: what they cost, and what validation says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from table_rows import rows
+
+from scgcnet.study import load_plan
+from scgcnet.study.construction_tables import construction_note, construction_table
+from scgcnet.study.plan import Plan
+from scgcnet.study.store import Record, Trial
+
+
+@pytest.fixture
+def plan(project: Path) -> Plan:
+    return load_plan()
+
+
+def _with_val(record: Record, val_iou: float, gmac: float) -> Record:
+    """The record, with a validation IoU of its best epoch and a cost."""
+    history = [{**row, "val_iou": val_iou} for row in record.history]
+    return replace(record, history=history, gmac=gmac)
+
+
+@pytest.fixture
+def stored(plan: Plan, make_record: Callable[..., Record]) -> list[Record]:
+    """Two seeds as base is built, at 69 and 71 %, and two as lean, at 70 and 72 %."""
+    found = []
+    for kind, ious, gmac in (("conv", (0.69, 0.71), 0.15), ("depthwise", (0.70, 0.72), 0.05)):
+        runs = [run for run in plan.runs if run.overrides.get("msle") == kind][:2]
+        found += [_with_val(make_record(run, 0.6), iou, gmac) for run, iou in zip(runs, ious, strict=True)]
+    return found
+
+
+def test_cost_stands_beside_accuracy_and_trials_have_no_test_score(plan: Plan, stored: list[Record]) -> None:
+    tiny, base, lean, *tried = rows(construction_table(plan, stored, [], "bijie"))
+    assert (tiny["Construction"], tiny["Validation IoU"]) == ("tiny, as it is", "not run")
+    assert base["Construction"].startswith("as base, msle conv, context nested")
+    assert (base["GMAC"], base["Seeds"], base["Validation IoU"][:5]) == ("0.1500", 2, "70.00")
+    assert lean["Construction"].startswith("as lean, msle depthwise")
+    assert (lean["GMAC"], lean["Validation IoU"][:5], lean["Test IoU"]) == ("0.0500", "71.00", "60.00 [60.00, 60.00]")
+    assert [str(link) for link in lean["Runs"].items] == ["seed 0", "seed 1"]
+    assert tried[0]["Construction"] == "as lean, but neck_width 24"
+    assert {row["Test IoU"] for row in tried} == {"-"}
+
+
+def test_a_stored_trial_fills_its_row(plan: Plan, stored: list[Record]) -> None:
+    planned = plan.construction_trials[1]
+    fields = {key: value for key, value in vars(stored[0]).items() if key in Trial.__dataclass_fields__}
+    trial = Trial(**{**fields, "run_id": planned.run_id, "history": [{**stored[0].history[0], "val_iou": 0.7}]})
+    row = rows(construction_table(plan, stored, [trial], "bijie"))[4]
+    assert (row["Validation IoU"], row["Seeds"], row["Test IoU"]) == ("70.00", 1, "-")
+
+
+def test_the_seeds_decide_what_may_be_said(plan: Plan, stored: list[Record]) -> None:
+    note = construction_note(plan, stored, "bijie")
+    assert "67 % fewer multiplications" in note.text
+    assert "the seeds cannot tell them apart; the means differ by +1.00 points" in note.text
+    base, lean = stored[:2], stored[2:]
+    sure = [_with_val(one, iou, 0.15) for one, iou in zip(base, (0.500, 0.501), strict=True)]
+    clear = [_with_val(one, iou, 0.05) for one, iou in zip(lean, (0.700, 0.701), strict=True)]
+    assert construction_note(plan, [*sure, *clear], "bijie").text.endswith("it is better.")
+    swapped = [replace(one, history=other.history) for one, other in zip([*sure, *clear], [*clear, *sure], strict=True)]
+    assert construction_note(plan, swapped, "bijie").text.endswith("it is worse.")
+    assert construction_note(plan, stored[:3], "bijie").title == "Not run"
+    assert rows(construction_table(plan, stored, [], "cld")) == [{"Construction": "none are planned on cld"}]
