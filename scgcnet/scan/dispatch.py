@@ -7,7 +7,7 @@ node where a traced loop would be thousands. (The mamba backend is not behind th
 Backends:
     numba: compiled for the CPU; what "auto" takes there.
     triton: compiled for the GPU; what "auto" takes on CUDA where Triton can be imported. It has not run on a GPU here:
-        its tests run in Triton's interpreter, on the CPU.
+        its tests run in Triton's interpreter, on the CPU. So "auto" compares it with the reference first (trust.py).
     mamba: mamba-ssm's CUDA kernel; what "auto" takes next on CUDA. Experimental.
     reference: plain PyTorch, any device and dtype; what "auto" takes otherwise.
 
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from scgcnet.scan import trust
 from scgcnet.scan.reference import CHUNK, K
 
 ENVIRONMENT_VARIABLE = "SCGCNET_SCAN"
@@ -62,6 +63,19 @@ def _takes(name: str, kind: str) -> bool:
     if name == "triton" and kind == "cpu":
         return bool(_module(name).INTERPRETED)
     return _DEVICES.get(name, kind) == kind
+
+
+def _fault(name: str) -> str | None:
+    """Why "auto" does not take a backend."""
+    if isinstance(found := _load(name), str):
+        return found
+    # What is compiled asks again when it runs.
+    return _first_use(found) if name == "triton" and not torch.compiler.is_compiling() else None
+
+
+@functools.cache
+def _first_use(module: ModuleType) -> str | None:
+    return trust.fault(module, "cuda")
 
 
 @functools.cache
@@ -117,9 +131,9 @@ def resolve_backend(device: torch.device | str, dtype: torch.dtype = torch.float
         found = "reference"
         if dtype != torch.float64:
             suited = (name for name, device in _DEVICES.items() if device == kind)  # in order of preference
-            found = next((name for name in suited if not isinstance(_load(name), str)), found)
-            if kind == "cuda" and isinstance(reason := _load("triton"), str):
-                _warn_once(found, reason)
+            found = next((name for name in suited if _fault(name) is None), found)
+            if kind == "cuda" and (fault := _fault("triton")):
+                _warn_once(found, fault)
         return found
     if isinstance(reason := _load(asked), str):
         usable = ", ".join(name for name, reason in available_backends().items() if reason is None)

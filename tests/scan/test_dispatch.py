@@ -11,7 +11,15 @@ from recurrence import make_inputs
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scgcnet.scan import BackendError, available_backends, dispatch, resolve_backend, selective_scan_2d, use_backend
+from scgcnet.scan import (
+    BackendError,
+    available_backends,
+    dispatch,
+    resolve_backend,
+    selective_scan_2d,
+    trust,
+    use_backend,
+)
 
 BATCH, HEIGHT, WIDTH, CHANNELS, SIZE = 2, 5, 6, 8, 3
 
@@ -93,6 +101,7 @@ def loadable(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         return modules[name] if name in names else f"No module named {name!r} (remedy: {dispatch._REMEDIES[name]})"
 
     monkeypatch.setattr(dispatch, "_load", stand_in)
+    monkeypatch.setattr(trust, "fault", lambda module, device: None)
     monkeypatch.delenv("SCGCNET_SCAN", raising=False)
     dispatch._warn_once.cache_clear()
     yield names
@@ -113,6 +122,16 @@ def test_cuda_without_triton_says_so_once(left: str, loadable: set[str]) -> None
     with pytest.warns(UserWarning, match=f"by the backend '{left}', not by 'triton': No module.*pip install") as told:
         assert resolve_backend("cuda") == resolve_backend("cuda") == left
     assert len(told) == 1
+
+
+def test_cuda_does_not_take_a_kernel_that_is_wrong_there(loadable: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried once, and only where "auto" has to choose."""
+    asked = []
+    monkeypatch.setattr(trust, "fault", lambda module, device: asked.append(device) or "it disagrees")
+    assert resolve_backend("cuda", backend="triton") == "triton" and asked == []
+    with pytest.warns(UserWarning, match="by the backend 'mamba', not by 'triton': it disagrees"):
+        assert resolve_backend("cuda") == resolve_backend("cuda") == "mamba"
+    assert asked == ["cuda"]
 
 
 def test_cpu_does_not_miss_triton(loadable: set[str], without_numba: None) -> None:
