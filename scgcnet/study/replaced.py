@@ -6,10 +6,15 @@ better; `results/replaced.csv` keeps the old one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from scgcnet.study.ledger import add_line, read_lines
+from scgcnet.study.show import Link, Note, Table
 from scgcnet.study.store import Record
 
 REPLACED = "results/replaced.csv"
@@ -51,6 +56,45 @@ def note_replaced(record: Record | None, root: Path) -> None:
     if record is not None and record.data_kind == "real":
         line = Replaced(record.finished_utc, record.run_id, record.code_sha256, record.metrics["pooled"]["iou"])
         add_line(root / REPLACED, line, root / "build" / "replaced.lock", _parse)
+
+
+def replaced_note(lines: Sequence[Replaced], records: Sequence[Record]) -> Note:
+    """In a sentence, how far the scores moved between code that differs in rounding, or less.
+
+    Args:
+        lines: the ledger.
+        records: stored runs on real data.
+    """
+    moved = np.array([100 * (now - line.iou) for line, now in _pairs(lines, records)])
+    if len(moved) < 2:
+        return Note("Runs made again", "Fewer than two: nothing to say of them.")
+    text = (
+        f"{len(moved)} runs were made again, by code that computes the same function and takes its sums in another "
+        f"order. Seed, images and recipe are the same, yet IoU moved by {moved.min():+.1f} to {moved.max():+.1f} points "
+        f"(mean {moved.mean():+.1f}, standard deviation {moved.std(ddof=1):.1f}): as far as another seed moves it. Every "
+        "number of one run is to be read so. The newer result counts, whichever is the better."
+    )
+    return Note("Runs made again", text)
+
+
+def replaced_table(lines: Sequence[Replaced], records: Sequence[Record]) -> Table:
+    """Pooled test IoU before and after, of every run that was made again, in percent."""
+    files = {record.run_id: record.file for record in records}
+    rows = [
+        {
+            "Run": line.run_id,
+            "Before": f"{100 * line.iou:.2f}",
+            "Now": Link(f"{100 * now:.2f}", files[line.run_id]),
+            "Difference": f"{100 * (now - line.iou):+.2f}",
+        }
+        for line, now in _pairs(lines, records)
+    ]
+    return Table(pd.DataFrame(rows or [{"Run": "none was made again"}]), "Runs made again: IoU before and now (%)")
+
+
+def _pairs(lines: Sequence[Replaced], records: Sequence[Record]) -> list[tuple[Replaced, float]]:
+    now = {record.run_id: record.metrics["pooled"]["iou"] for record in records}
+    return [(line, now[line.run_id]) for line in lines if line.run_id in now]
 
 
 def _parse(utc: str, run_id: str, code: str, iou: str) -> Replaced:

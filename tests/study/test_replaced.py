@@ -1,11 +1,12 @@
 """What a run had come to before it was made again stays in a ledger."""
 
 import pytest
+from table_rows import rows
 
 from scgcnet.data import write_fake
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.replaced import REPLACED, note_replaced, read_replaced
+from scgcnet.study.replaced import REPLACED, Replaced, note_replaced, read_replaced, replaced_note, replaced_table
 from scgcnet.study.runner import run
 
 SMALL = {"epochs": 1, "image_size": 32, "batch_size": 4}
@@ -36,6 +37,21 @@ def test_none_and_synthetic_results_leave_no_line(project, make_record):
     note_replaced(None, project)
     note_replaced(make_record(kind="synthetic"), project)
     assert not (project / REPLACED).exists()
+
+
+def test_before_and_now_stand_side_by_side(tiny):
+    lines = [
+        Replaced("x", tiny[0].run_id, "a", 0.58),
+        Replaced("x", tiny[1].run_id, "a", 0.66),
+        Replaced("x", "gone", "a", 0.9),
+    ]
+    first, second = rows(replaced_table(lines, tiny))
+    assert (first["Before"], str(first["Now"]), first["Difference"]) == ("58.00", "60.00", "+2.00")
+    assert second["Difference"] == "-4.00"
+    assert "2 runs were made again" in (text := replaced_note(lines, tiny).text)
+    assert "-4.0 to +2.0 points (mean -1.0, standard deviation 4.2)" in text
+    assert replaced_note(lines[:1], tiny).text.startswith("Fewer than two")
+    assert rows(replaced_table([], tiny)) == [{"Run": "none was made again"}]
 
 
 def test_a_damaged_ledger_is_one_error(project):
