@@ -68,11 +68,11 @@ def replaced_note(lines: Sequence[Replaced], records: Sequence[Record]) -> Note:
     moved = np.array([100 * (now - line.iou) for line, now in _pairs(lines, records)])
     if len(moved) < 2:
         return Note("Runs made again", "Fewer than two: nothing to say of them.")
+    span = f"{moved.min():+.1f} to {moved.max():+.1f} points (mean {moved.mean():+.1f}, standard deviation "
     text = (
         f"{len(moved)} runs were made again, by code that computes the same function and takes its sums in another "
-        f"order. Seed, images and recipe are the same, yet IoU moved by {moved.min():+.1f} to {moved.max():+.1f} points "
-        f"(mean {moved.mean():+.1f}, standard deviation {moved.std(ddof=1):.1f}): as far as another seed moves it. Every "
-        "number of one run is to be read so. The newer result counts, whichever is the better."
+        f"order. Seed, images and recipe are the same, yet IoU moved by {span}{moved.std(ddof=1):.1f}): as far as "
+        "another seed moves it. Every number of one run is to be read so. The newer result counts, whichever is better."
     )
     return Note("Runs made again", text)
 
