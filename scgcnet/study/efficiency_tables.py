@@ -31,6 +31,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "DANet, ResNet-50": {"name": "danet", "size": "paper"},
 }
 TIMINGS = "results/bench/cpu.json"
+DIRECTIONS = 4  # of the scan
 
 
 def costs(labels: Sequence[str] | None, sides: Sequence[int]) -> dict[str, dict[int, float]]:
@@ -161,6 +162,29 @@ def training_table(found: Mapping[str, Any] | None, path: str = TIMINGS) -> Tabl
         for entry in sorted((found or {}).get("training", []), key=lambda entry: float(entry["ms_per_image"]))
     ]
     return Table(pd.DataFrame(rows or [{"Network": NOT_RUN}]), "Training steps at equal cost")
+
+
+def scan_table(found: Mapping[str, Any] | None) -> Table:
+    """The scan by size and backend, each pass beside what the machine can do at most.
+
+    "Exponentials" is the share of the rate at which the machine computes them, one a state and step. "Memory" is the
+    share of the rate at which it copies, where every map is read or written just once: forward the step sizes, x and y;
+    backward the step sizes, x and the gradient of y, and a gradient for each. No scan can pass either.
+    """
+    rows = []
+    for entry in (found or {}).get("scan", []):
+        batch, length, channels, states = entry["size"]
+        row: dict[str, object] = {"Images, steps, channels, states": f"{batch}, {length}, {channels}, {states}"}
+        row["Scan"] = entry["backend"]
+        for way, maps in (("forward", (1, 2)), ("backward", (2, 3))):
+            moved = 4 * batch * length * channels * (maps[0] * DIRECTIONS + maps[1])
+            memory = moved / (entry[f"{way}_ms"] / 1e3) / found["limits"]["copied_bytes"]  # type: ignore[index]
+            row[way.capitalize()] = f"{entry[f'{way}_ms']:.3g} ms"
+            row[f"Exponentials, {way}"] = f"{100 * entry[f'{way}_exp_share']:.0f} %"
+            row[f"Memory, {way}"] = f"{100 * memory:.0f} %"
+        row["Speed beside PyTorch"] = f"{entry['speedup']:.3g} times"
+        rows.append(row)
+    return Table(pd.DataFrame(rows or [{"Scan": NOT_RUN}]), "The scan, and its share of what the machine can do")
 
 
 def profile_table(found: Mapping[str, Any] | None) -> Table:

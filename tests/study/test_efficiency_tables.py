@@ -19,6 +19,17 @@ from scgcnet.train import Confusion, predict
 TIMINGS = {
     "machine": {"processor": "a processor", "threads": 2, "cores": 2, "torch": "2.13"},
     "limits": {"exponentials": 3e9, "copied_bytes": 2e10, "multiply_accumulates": 1.5e11},
+    "scan": [
+        {
+            "size": [1, 1000, 100, 1],
+            "backend": "numba",
+            "forward_ms": 1.0,
+            "backward_ms": 2.0,
+            "forward_exp_share": 0.133,
+            "backward_exp_share": 0.067,
+            "speedup": 12.34,
+        }
+    ],
     "training": [
         {"network": ["scgcnet", "tiny"], "side": 128, "batch": 8, "ms_per_image": 12.0, "extra_mb": 99.6, "ratio": 1.0},
         {"network": ["fcn", "tiny"], "side": 128, "batch": 8, "ms_per_image": 6.0, "extra_mb": None, "ratio": 2.0},
@@ -107,3 +118,12 @@ def test_one_network_fed_several_sizes(project: Path, make_record) -> None:  # t
     assert row["Best at"] == ("64 px" if found["ours"][64] > found["ours"][32] else "32 px")
     assert efficiency_tables.iou_by_side({"ours": [record]}, None, [64]) == {}
     assert rows(efficiency_tables.iou_table({}, 128, "them")) == [{"Network": "not run"}]
+
+
+def test_the_scan_stands_beside_what_the_machine_can_do() -> None:
+    (row,) = rows(efficiency_tables.scan_table(TIMINGS))
+    assert (row["Scan"], row["Forward"], row["Exponentials, forward"]) == ("numba", "1 ms", "13 %")
+    # Forward 4 step sizes, x and y, backward 8 and 3 maps of 100,000 numbers of 4 bytes, of 20 GB a second.
+    assert row["Memory, forward"] == "12 %" and row["Memory, backward"] == "11 %"
+    assert row["Speed beside PyTorch"] == "12.3 times"
+    assert rows(efficiency_tables.scan_table(None)) == [{"Scan": "not run"}]
