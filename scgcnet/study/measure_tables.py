@@ -14,7 +14,7 @@ from scgcnet.study.contest import Contestant, image_interval
 from scgcnet.study.details import Details, ImageDetail
 from scgcnet.study.runner import weights_for
 from scgcnet.study.show import NONE, Link, Links, Table
-from scgcnet.study.tables import SCORES
+from scgcnet.study.tables import SCORES, many
 
 #: Upper ends of the size classes: square metres where the ground resolution is known, else pixels.
 SIZES = (500, 2_000, 5_000, 20_000)
@@ -70,7 +70,7 @@ def size_table(found: Sequence[Contestant]) -> Table:
     """Landslides found by size, a row for each network."""
     rows = []
     for one in counted(found):
-        row: dict[str, object] = {"Network": one.name}
+        row: dict[str, object] = {"Network": one.name, "Seeds counted": counted_of(one)}
         for size in by_size(one):
             row[f"{size.label} ({size.landslides})"] = f"{size.found:.0f} found, {size.area:.0f} of area"
         rows.append(row | {"Counts": details_links(one.details)})
@@ -97,7 +97,7 @@ def edge_table(found: Sequence[Contestant]) -> Table:
     """Boundary IoU by width of the band, a row for each network."""
     rows = []
     for one in counted(found):
-        row: dict[str, object] = {"Network": one.name}
+        row: dict[str, object] = {"Network": one.name, "Seeds counted": counted_of(one)}
         for place, width in enumerate(one.details[0].widths):
             row[f"{width} px"] = f"{boundary_iou(one, place):.1f}"
         rows.append(row | {"Counts": details_links(one.details)})
@@ -120,6 +120,7 @@ def alarm_table(found: Sequence[Contestant]) -> Table:
     for one in counted(found):
         row: dict[str, object] = {
             "Network": one.name,
+            "Seeds counted": counted_of(one),
             "Falsely alarmed, m² an image": _mean(one, lambda d: fmean(_false_area(i) for i in d.images)),
             "Falsely alarmed, m² per km²": _mean(one, lambda d: 1e6 * _false_share(d)),
             "Patches without a landslide, an image": _mean(one, lambda d: fmean(len(i.alarms) for i in d.images), 2),
@@ -180,7 +181,14 @@ def place_table(found: Sequence[Contestant]) -> Table:
             tp, fp, fn, _ = one.counts()[:, chosen].sum(axis=1).T
             iou = 100 * np.mean(tp / np.maximum(tp + fp + fn, 1))
             rows.append(
-                {"Network": one.name, "By": kind, "Which": label, "Images": sum(chosen), "IoU": f"{iou:.2f}"}
+                {
+                    "Network": one.name,
+                    "Seeds counted": counted_of(one),
+                    "By": kind,
+                    "Which": label,
+                    "Images": sum(chosen),
+                    "IoU": f"{iou:.2f}",
+                }
                 | {"Counts": details_links(one.details)}
             )
     return _table(rows, "Scores by site and ground resolution, mean over seeds (%)")
@@ -190,7 +198,7 @@ def image_table(found: Sequence[Contestant]) -> Table:
     """Each score with its interval over test images, a row for each network."""
     rows = []
     for one in counted(found):
-        row: dict[str, object] = {"Network": one.name}
+        row: dict[str, object] = {"Network": one.name, "Seeds counted": counted_of(one)}
         for score in ("iou", "f1", "precision", "recall", "oa"):
             found_in = image_interval(one, score)
             shown = f"{found_in.value:.2f} [{found_in.low:.2f}, {found_in.high:.2f}]" if found_in else NONE
@@ -202,6 +210,11 @@ def image_table(found: Sequence[Contestant]) -> Table:
 def counted(found: Sequence[Contestant]) -> list[Contestant]:
     """Those whose test images were counted one by one."""
     return [one for one in found if one.details]
+
+
+def counted_of(one: Contestant) -> str:
+    """Of how many of its seeds the test images were counted one by one, in words."""
+    return f"{len(one.details)} of {many(len(one.records), 'seed')}"
 
 
 def details_links(details: Sequence[Details]) -> Links:

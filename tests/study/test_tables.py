@@ -75,7 +75,9 @@ def test_links_are_named_by_what_differs(plan, tiny, make_record):
 
 def test_what_was_not_run_says_so(plan, tiny):
     (table,) = comparison("bijie", "scgcnet", plan, [])
-    planned = [r for r in plan.runs if (r.dataset, r.model) == ("bijie", "scgcnet") and at_home(r.config)]
+    planned = [
+        r for r in plan.runs if (r.dataset, r.model) == ("bijie", "scgcnet") and at_home(r.config) and r.unaltered
+    ]
     configurations = {(r.size, r.profile, changes(r, plan), str(r.split).rpartition("-")[0]) for r in planned}
     assert len(rows(table)) == len(configurations)
     for row in rows(table):
@@ -260,12 +262,22 @@ def test_what_a_page_trained_for_itself_has_rows_and_links(plan, make_record):
     made = make_record(run, 0.25, kind="synthetic", wall_s=2.4)
     table = made_table([made, make_record(plan.select("cpu")[0], 0.9)])
     (row,) = rows(table)  # of a real run its own tables tell
-    assert (row["Network"], row["Changes"], row["Seed"]) == ("scgcnet tiny", "dilations 1/1/1; 1/1/1", 0)
+    assert (row["Network"], row["What differs"], row["Seed"]) == ("scgcnet tiny", "dilations 1/1/1; 1/1/1", 0)
     assert (row["Epochs"], row["Time"], row["File"].href) == (1, "2 s", made.file)
     (score,) = (key for key in row if "Validation IoU" in key)
     assert "means nothing" in score and row[score] == "25.0"
     (plain,) = rows(made_table([make_record(plan.select("smoke")[0], kind="synthetic")]))
-    assert plain["Changes"] == "-"
+    assert plain["What differs"] == "-"
+
+
+def test_rows_of_one_network_are_told_apart(plan, make_record):
+    """By how much of a new place was trained on, and by the weights of the losses."""
+    places = [run for run in plan.select("smoke") if run.increment and run.model == "convnext"]
+    weights = [trial for trial in plan.loss_trials if trial.profile == "smoke"]
+    for runs in (places, weights):
+        shown = [row["What differs"] for row in rows(made_table([make_record(run, kind="synthetic") for run in runs]))]
+        assert len(runs) > 2 and len(set(shown)) == len(runs)
+    assert "loss 0.5/0.5/0" in shown
 
 
 def test_a_page_that_trained_nothing_counts_what_it_shows(plan, make_record):
