@@ -242,8 +242,8 @@ def increment_note(runs: Mapping[str, Mapping[float, Run]], records: Sequence[Re
     text = (
         f"IoU of {len(whole)} networks by share of the new data set: {', '.join(told)}. {ours} is number {ranks[0]} at "
         f"{percents[0]:g} % and number {ranks[1]} at {last:g} %, {abs(lead):.1f} points "
-        f"{'before' if lead >= 0 else 'behind'} {rival}. One training each: what another seed would change is not known, "
-        "so no place is settled."
+        f"{'before' if lead >= 0 else 'behind'} {rival}. One training each: what another seed would change is not "
+        "known, so no place is settled."
     )
     if missing := [model for model in runs if model not in whole]:
         text += f" Not run with all increments: {', '.join(missing)}."

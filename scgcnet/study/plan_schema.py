@@ -110,8 +110,9 @@ _CHAPTER = closed(
     {
         "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
         "parameters": {"type": "object", "propertyNames": _NAME},
+        "last": {"type": "boolean"},
     },
-    optional=("parameters",),
+    optional=("parameters", "last"),
 )
 _EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})
 
