@@ -219,7 +219,8 @@ def _study_status(options: argparse.Namespace) -> None:
 
     plan = load_plan()
     real = load_all("real")
-    print(exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")]), sep="\n\n")
+    for table in (exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")])):
+        print(table.fitted(), end="\n\n")
 
 
 def _study_claims(options: argparse.Namespace) -> None:

@@ -45,11 +45,12 @@ def field_frame(fields: Mapping[str, Mapping[str, Field]]) -> pd.DataFrame:
     A square that comes near the edge of the image would be wider on a larger one, and is called cut.
     """
     rows = [
-        {"Network": name}
-        | {
-            f"{layer}: 95 % side / distance": f"{field_side(f):.0f} / {field_radius(f):.0f}{' (cut)' * (field_side(f) > CUT * len(f))}"
-            for layer, f in found.items()
-        }
+        {"Network": name} | {f"{layer}: 95 % side / distance": _in_words(field) for layer, field in found.items()}
         for name, found in fields.items()
     ]
     return pd.DataFrame(rows or [{"Network": "no trained weights are at hand"}])
+
+
+def _in_words(field: Field) -> str:
+    side = field_side(field)
+    return f"{side:.0f} / {field_radius(field):.0f}{' (cut)' * (side > CUT * len(field))}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.runner import load_predictor, weights_for
 from scgcnet.study.show import Note
 from scgcnet.study.statistics import spread
@@ -53,7 +54,7 @@ def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases
     """Cases from the worst IoU of a run to its best, evenly spaced in rank, so that nobody chose the nice ones.
 
     Args:
-        records: runs on one split; the first whose weights are at hand (`weights_for`) is shown.
+        records: runs on one split; the first whose weights are at hand (`usable_weights`) is shown.
         test: the test part, or None where the data are not at hand.
         n_cases: how many to show.
 
@@ -64,7 +65,7 @@ def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases
         ValueError: `n_cases` is below 1.
         WeightsError: the weights are damaged.
     """
-    found = next((record for record in records if weights_for(record)), None)
+    found = next((record for record in records if usable_weights(record)), None)
     if found is None or test is None:
         return []
     probabilities = _predicted(found, test, range(len(test)))
@@ -92,7 +93,7 @@ def pick_network_cases(
     shown = {
         name: record
         for name, group in records.items()
-        if (record := next((record for record in group if weights_for(record)), None))
+        if (record := next((record for record in group if usable_weights(record)), None))
     }
     if not shown or test is None:
         return []
@@ -138,7 +139,7 @@ def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real"
     found: dict[Kind, dict[str, Path]] = {"real": {}, "synthetic": {}}
     for name, group in records.items():
         for record in group:
-            if name not in found[record.data_kind] and (weights := weights_for(record)):
+            if name not in found[record.data_kind] and (weights := usable_weights(record)):
                 found[record.data_kind][name] = weights
     real = images == "real" and (len(found["real"]) > 1 or not found["synthetic"])
     kind: Kind = "real" if real else "synthetic"
@@ -170,6 +171,24 @@ def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str]) -> Note:
 
 
 _MAKE = "`scgcnet study run ID --force` makes them"
+
+
+def usable_weights(record: Record) -> Path | None:
+    """The weights of a run that can be looked into; None where they are not at hand, or fit an earlier network alone.
+
+    Raises:
+        WeightsError: weights of the present code are damaged.
+    """
+    from scgcnet import zoo
+
+    path = weights_for(record)
+    if path is None or record.code_sha256 == code_sha256(record.model, {record.dataset, *record.train_datasets}):
+        return path
+    try:
+        zoo.load_model(path)
+    except zoo.WeightsError:
+        return None
+    return path
 
 
 def _predicted(record: Record, test: LandslideDataset, indices: Sequence[int]) -> list[npt.NDArray[np.float32]]:

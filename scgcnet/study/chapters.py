@@ -257,6 +257,14 @@ def failure(page: Path) -> str | None:
     return message
 
 
+def set_title(page: Path, title: str) -> None:
+    """Replace the title of a page, the first line of its first cell."""
+    notebook = read_notebook(page)
+    _, _, rest = notebook.cells[0].source.partition("\n")
+    notebook.cells[0].source = f"# {title}\n{rest}"
+    nbformat.write(notebook, page)
+
+
 def template_faults(template: Path) -> list[str]:
     """What keeps a notebook from being a template of this book; empty where nothing does.
 

@@ -10,10 +10,12 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from scgcnet.study.contest import Contestant, image_interval
+from scgcnet.study.cases import usable_weights
+from scgcnet.study.contest import Contestant, gather, image_interval
 from scgcnet.study.details import Details, ImageDetail
-from scgcnet.study.runner import weights_for
-from scgcnet.study.show import NONE, Link, Links, Table
+from scgcnet.study.plan import Plan, Run, at_home
+from scgcnet.study.show import NONE, Link, Links, Note, Table
+from scgcnet.study.store import Record
 from scgcnet.study.tables import SCORES, many
 
 #: Upper ends of the size classes: square metres where the ground resolution is known, else pixels.
@@ -88,7 +90,7 @@ def size_curves(
 
 def leading(found: Sequence[Contestant], first: str, n: int) -> list[Contestant]:
     """One network, then those of the others with the highest mean IoU whose weights are at hand, `n` in all."""
-    able = [one for one in found if any(weights_for(record) for record in one.records)]
+    able = [one for one in found if any(usable_weights(record) for record in one.records)]
     ranked = sorted(able, key=lambda one: (one.name != first, -fmean(one.scores("iou"))))
     return ranked[:n]
 
@@ -205,6 +207,41 @@ def image_table(found: Sequence[Contestant]) -> Table:
             row[SCORES[score][0]] = shown
         rows.append(row | {"Counts": details_links(one.details)})
     return _table(rows, "Scores with the 95 % interval over other test images (bootstrap over ground; %)")
+
+
+def page_contest(
+    runs: Sequence[Run], records: Sequence[Record], dataset: str, plan: Plan, stored: Sequence[Record]
+) -> tuple[list[Contestant], Note]:
+    """The networks of a page on one data set, to be counted image by image, and what they were trained on, in a box.
+
+    A page that ran on made-up images shows the stored runs on real ones instead, where some were counted: numbers that
+    mean nothing are shown only where there are no others.
+
+    Args:
+        runs: what the page is run with.
+        records: their records.
+        dataset: our name of the data set that the page is on.
+        plan: the study.
+        stored: runs on real data.
+    """
+    made = gather({f"{run.model} {run.size}": run for run in runs}, records)
+    if all(record.data_kind == "real" for record in records):
+        return made, Note("Real images", "These are the runs of this page, counted image by image.")
+    planned = {
+        f"{run.model} {run.size}": run
+        for run in reversed(plan.select("cpu"))
+        if (run.dataset, run.split) == (dataset, 0)
+        and run.model in {other.model for other in runs}
+        and at_home(run.config)
+        and run.unaltered
+        and run.settings == plan.settings(run.dataset, run.model, run.size, run.profile)
+    }
+    found = gather(planned, stored)
+    if counted(found):
+        text = "The stored runs on real images, profile cpu, counted image by image; not what this page trained itself."
+        return found, Note("Real images", text)
+    text = f"No run on real images of {dataset} was counted image by image. These are of the made-up images that this "
+    return made, Note("Made-up images", f"{text}page was run on: they show that it works, and mean nothing.", "warning")
 
 
 def counted(found: Sequence[Contestant]) -> list[Contestant]:

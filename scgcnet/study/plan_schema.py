@@ -111,8 +111,9 @@ _CHAPTER = closed(
         "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
         "parameters": {"type": "object", "propertyNames": _NAME},
         "last": {"type": "boolean"},
+        "title": _TEXT,
     },
-    optional=("parameters", "last"),
+    optional=("parameters", "last", "title"),
 )
 _EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from scgcnet import zoo
@@ -112,6 +113,17 @@ def test_damaged_weights_are_no_missing_ones(
     ):
         with pytest.raises(zoo.WeightsError):
             ask()
+
+
+def test_weights_of_an_earlier_network_are_passed_over(project: Path, make: Callable[..., Record]) -> None:
+    """They are whole, but the network has other shapes since: nothing that a page should fail for."""
+    old = make(0, code_sha256="1" * 64)
+    assert load_networks({"ours": [old]}, "synthetic").networks.keys() == {"ours"}  # they still fit
+    path = project / WEIGHTS_FOLDER / f"{old.run_id}.safetensors"
+    tensors, metadata = load_file(path), zoo.read_metadata(path)
+    name = next(iter(tensors))
+    save_file({**tensors, name: torch.zeros(1)}, path, metadata)
+    assert load_networks({"ours": [old]}, "synthetic").networks == {}
 
 
 class TestLoadNetworks:
