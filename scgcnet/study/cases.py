@@ -15,6 +15,7 @@ from scgcnet.study.runner import load_predictor, weights_for
 from scgcnet.study.show import Note
 from scgcnet.study.statistics import spread
 from scgcnet.study.store import Kind, Record
+from scgcnet.study.threads import limit_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,6 +137,7 @@ def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real"
     """
     from scgcnet import zoo
 
+    limit_threads()
     found: dict[Kind, dict[str, Path]] = {"real": {}, "synthetic": {}}
     for name, group in records.items():
         for record in group:
@@ -159,7 +161,7 @@ def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str]) -> Note:
     missing = [name for name in asked if name not in names]
     if not names:
         return Note("Nothing to show", f"No trained weights are at hand: {_MAKE}.")
-    told = f" Missing: {', '.join(missing)}, whose weights are not at hand ({_MAKE})." if missing else ""
+    told = f" Missing, for want of weights: {', '.join(missing)} ({_MAKE})." if missing else ""
     if kind == "real":
         return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{told}")
     return Note(

@@ -59,8 +59,8 @@ def headline_note(dataset: str, plan: Plan, records: Sequence[Record]) -> Note:
     text += f"{summary(group, WAY, 'iou')} % ({label})."
     if best:
         text += (
-            f" The best that one training of it came to here: {_iou(best):.2f} %, over {best.prediction['views']:g} views of "
-            f"each image at the threshold that was best on validation, after {best.wall_s / 60:.0f} minutes."
+            f" The best that one training of it came to here: {_iou(best):.2f} %, over {best.prediction['views']:g} "
+            f"views of each image at the threshold that was best on validation, after {best.wall_s / 60:.0f} minutes."
         )
         others = [record for record in _over_views(dataset, plan, records) if record is not best]
         text += "".join(f" {one.model} of the same cost, likewise: {_iou(one):.2f} %." for one in others)

@@ -13,7 +13,7 @@ import pandas as pd
 LONG = 40  # characters of a cell that is not to be squeezed into a narrow column, but given the width of a sentence
 PHRASE = 12  # likewise; such a cell breaks after two or three words
 FOLDED = 6  # links of a cell beyond which they are folded up, or one row would be a screen high
-NARROW = 8  # characters of a column under which a terminal's table does not squeeze it
+WORD = 20  # characters; longer words are broken where a terminal is too narrow for a table
 NONE = "-"  # nothing may stand in this cell, as opposed to "not run"
 
 
@@ -57,9 +57,14 @@ class Table:
         width = width or shutil.get_terminal_size().columns
         cells = [[str(name) for name in self.frame.columns]]
         cells += [[_number(value) for value in row] for row in self.frame.itertuples(index=False)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > NARROW:
-            widths[widths.index(max(widths))] -= 1
+        columns = list(zip(*cells, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        words = [max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+        while sum(widths) + 2 * (len(widths) - 1) > width:
+            room = [size - min(word, WORD) for size, word in zip(widths, words, strict=True)]
+            if max(room) <= 0:  # it becomes wider than the terminal, or nobody could read it
+                break
+            widths[max(range(len(room)), key=lambda place: (room[place] > 0) * widths[place])] -= 1
         lines = [self.caption]
         for row in cells:
             wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, widths, strict=True)]

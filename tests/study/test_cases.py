@@ -133,7 +133,7 @@ class TestLoadNetworks:
         networks = found.networks
         assert (list(networks), found.kind) == (["A2", "A8"], "synthetic")
         assert found.note.kind == "warning" and found.note.text.startswith("A2, A8: trained for seconds on made-up")
-        assert "Missing: A5, whose weights are not at hand" in found.note.text
+        assert "Missing, for want of weights: A5 (`scgcnet study run" in found.note.text
         for name, seed in (("A2", 1), ("A8", 4)):
             assert not networks[name].training
             expected = network(seed).state_dict()
@@ -145,7 +145,7 @@ class TestLoadNetworks:
         both = {name: [*([real[name]] if name in real else []), made_up[name]] for name in made_up}
         found = load_networks(both)
         assert (list(found.networks), found.kind, found.note.kind) == (["A2", "A8"], "real", "note")
-        assert "trained on real images" in found.note.text and "Missing: A5" in found.note.text
+        assert "trained on real images" in found.note.text and "weights: A5 (" in found.note.text
         # Real networks say nothing on made-up images, and one alone is no comparison where there is one.
         for one in (load_networks(both, "synthetic"), load_networks({**both, "A2": both["A2"][1:]})):
             assert (list(one.networks), one.kind) == (["A2", "A5", "A8"], "synthetic")

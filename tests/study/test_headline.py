@@ -59,7 +59,7 @@ def test_the_note_says_it_in_words(plan: Plan, stored: list[Record], make_record
     assert "icnet of the same cost, likewise: 75.00 %." in text
     assert "The paper prints 73.53 %" in text and text.endswith("scaled down: no verdict on it.")
     assert "over views" not in headline_note("bijie", plan, stored).text
-    assert "not run" in headline_note("hrgldd", plan, stored).text
+    assert "not run" in headline_note("hrgldd", plan, []).text
 
 
 def test_a_small_part_does_not_stand_beside_the_paper(plan: Plan, make_record: Make) -> None:
