@@ -63,7 +63,8 @@ def test_claims_are_lines_for_programs(project, capsys):
     told = {name: fields for name, *fields in lines}
     assert told["bijie_iou"][:4] == ["result", "not run", "-", "-"]
     assert told["bijie_iou"][4] != "-"  # what a verdict would take
-    assert told["fig10_gflops_2048"] == ["fitted", "unresolved", "fitted", "-", "-"]
+    assert told["fig10_gflops_2048"][:4] == ["fitted", "unresolved", "fitted", "-"]
+    assert told["fig10_gflops_2048"][4].startswith("counted: base costs 3068 GMAC")
     assert captured.err == ""
 
 
