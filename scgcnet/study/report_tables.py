@@ -102,10 +102,10 @@ def claim_table(entries: Sequence[Entry], kind: str) -> Table:
         {
             "Claim": entry.claim.id,
             "The paper": entry.claim.quote or f"{entry.claim.value} {entry.claim.unit}".strip(),
-            "On": entry.claim.dataset or NONE,
             "Verdict": entry.verdict,
-            "Condition": entry.condition or NONE,
             "Found, or what it would take": entry.finding or entry.needs or NONE,
+            "Condition": entry.condition or NONE,
+            "On": entry.claim.dataset or NONE,
             "Runs": run_links(entry.records),
         }
         for entry in entries
