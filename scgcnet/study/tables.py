@@ -88,8 +88,8 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
             "Synthetic data",
             f"This page was run on made-up images at the profile {run.profile} ({what}). It shows that everything "
             "works; its training, scores and predictions mean nothing. Of real images speak the box 'In short', the "
-            "sections 'How the recipe was chosen' and 'Beside the paper', and what has a box 'Real images'. With the data "
-            "set in place (SCGCNET_DATA) and the profile cpu the same page gives real numbers.",
+            "sections 'How the recipe was chosen' and 'Beside the paper', and what has a box 'Real images'. With the "
+            "data set in place (SCGCNET_DATA) and the profile cpu the same page gives real numbers.",
             "warning",
         )
     how = condition(run, plan, len(parts["test"]) if "test" in parts else None)
