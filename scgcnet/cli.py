@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", help="all runs of this profile, the most urgent first")
     run.add_argument("--force", action="store_true", help="compute again what is stored")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_threads(run)
     run.set_defaults(command=_study_run)
     details = study.add_parser("details", help="count stored runs image by image, where that is missing")
     details.add_argument("run_id", nargs="*", help="ids of stored runs (default: all whose weights are at hand)")
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     trials.add_argument("run_id", nargs="*", help="ids as `study list --trials` prints them, or unique beginnings")
     trials.add_argument("--profile", help="all trials of this profile")
     trials.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_threads(trials)
     trials.set_defaults(command=_study_trials)
     replay = study.add_parser(
         "replay", help="begin stored trainings again and compare; exit status 1 if a number differs"
@@ -160,6 +162,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_count, help="threads of a training (default: OMP_NUM_THREADS, else 1)")
+
+
+def _set_threads(options: argparse.Namespace) -> None:
+    """Before torch is imported, which reads the variable once."""
+    from scgcnet.study.threads import VARIABLE
+
+    if options.threads:
+        os.environ[VARIABLE] = str(options.threads)
+
+
+def _count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
 def _whole(text: str) -> int:
     """A whole number from 0."""
     if not text.isdecimal():
@@ -199,7 +220,7 @@ def _data_fake(options: argparse.Namespace) -> None:
 
 def _study_list(options: argparse.Namespace) -> None:
     from scgcnet.study.plan_reader import load_plan
-    from scgcnet.study.store import find, find_trial, state
+    from scgcnet.study.store import FOLDERS, find, find_trial, load_all, state
 
     plan = load_plan()
     if options.trials:
@@ -210,6 +231,11 @@ def _study_list(options: argparse.Namespace) -> None:
     for run in plan.select(options.profile):
         record = find(run.run_id, plan.profile(run.profile).data)
         print(f"{run.run_id:<50} {state(record):<8} priority {run.priority}  split {run.split}  seed {run.seed}")
+    planned = {run.run_id for run in plan.runs}
+    for record in (record for kind in FOLDERS for record in load_all(kind) if record.run_id not in planned):
+        if options.profile in (None, record.profile):
+            where = f"split {record.split}  seed {record.seed}"
+            print(f"{record.run_id:<50} {state(record):<8} not in study.yml  {where}")
 
 
 def _study_status(options: argparse.Namespace) -> None:
@@ -220,7 +246,8 @@ def _study_status(options: argparse.Namespace) -> None:
 
     plan = load_plan()
     real = load_all("real")
-    print(exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")]), sep="\n\n")
+    for table in (exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")])):
+        print(table.fitted(), end="\n\n")
 
 
 def _study_claims(options: argparse.Namespace) -> None:
@@ -233,6 +260,7 @@ def _study_claims(options: argparse.Namespace) -> None:
 
 
 def _study_run(options: argparse.Namespace) -> None:
+    _set_threads(options)
     from scgcnet.study.plan import PlanError
     from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.runner import run
@@ -273,6 +301,7 @@ def _study_details(options: argparse.Namespace) -> None:
 
 
 def _study_trials(options: argparse.Namespace) -> None:
+    _set_threads(options)
     from scgcnet.study.comparison_tables import rate_table
     from scgcnet.study.plan import PlanError
     from scgcnet.study.plan_reader import load_plan

@@ -43,6 +43,8 @@ ELSEWHERE = {
         "tests/study/test_runner.py",
         r"\"torch\.distributed\.run\", \"--standalone\"",
     ),
+    "scgcnet study list": ("tests/test_cli.py", r"main\(\[\"study\", \"list\", \"--profile\", \"cpu\"\]\)"),
+    "scgcnet study run ID --threads 4": ("tests/study/test_threads.py", r"\"--threads\", \"4\""),
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),

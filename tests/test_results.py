@@ -16,6 +16,7 @@ from scgcnet.study.contest import compare_all
 from scgcnet.study.details import FOLDERS as DETAILS
 from scgcnet.study.details import find_details
 from scgcnet.study.domain_tables import left_out_runs, unseen_iou
+from scgcnet.study.forecast import seconds_left
 from scgcnet.study.looks import read_looks
 from scgcnet.study.measure_tables import alarmed_share
 from scgcnet.study.plan_reader import load_plan
@@ -118,6 +119,39 @@ def test_the_readme_tells_what_carries_over() -> None:
     assert f"it comes to {min(unseen):.1f} to {max(unseen):.1f} % on the one left out" in readme
     (multi,) = (record for record in RECORDS.values() if len(record.train_datasets) == 5)
     assert f"gives up much at home for it: {100 * multi.metrics['resized']['iou']:.1f} % on Bijie" in readme
+
+
+def test_the_readme_tells_how_long_the_study_takes() -> None:
+    """Its runs and trials on one core, those stored and what the rest would take: about a day."""
+    plan = load_plan(REPOSITORY / "study.yml")
+    stored = {one.run_id: one.wall_s for one in (*RECORDS.values(), *TRIALS)}
+    everything = [*plan.select("cpu"), *plan.select_trials("cpu")]
+    measured = [(run, stored[run.run_id]) for run in everything if run.run_id in stored]
+    left = seconds_left([run for run in everything if run.run_id not in stored], measured)
+    assert left is not None
+    assert 12 < (left + sum(seconds for _, seconds in measured)) / 3600 < 36
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    assert "(for `cpu` as a whole it is a day of one core)" in readme
+
+
+def test_the_longest_run_is_that_of_the_profiles_text() -> None:
+    about = load_plan(REPOSITORY / "study.yml").profile("cpu").about
+    longest = max(record.wall_s for record in RECORDS.values() if record.profile == "cpu") / 60
+    assert "the longest about an hour" in about and 20 < longest < 90
+
+
+def test_more_seeds_went_to_those_that_did_best_with_the_first() -> None:
+    """As the page says that shows them (`order_note`)."""
+    plan = load_plan(REPOSITORY / "study.yml")
+    found = contestants("bijie", plan, list(RECORDS.values()), TRIALS, "cpu")
+    first = {choice.model: choice.run for choice in choices(plan, TRIALS) if choice.profile == "cpu"}
+    ious = {name: RECORDS[run.run_id].metrics["resized"]["iou"] for name, run in first.items()}
+    planned = {
+        name: sum({**run.config, "seed": 0} == first[name].config for run in plan.select("cpu")) for name in first
+    }
+    several = {name for name, number in planned.items() if number > 1}
+    others = sorted((name for name in ious if name != "scgcnet"), key=lambda name: -ious[name])
+    assert several == {"scgcnet", *others[:5]} and len(found) == len(first)
 
 
 def test_counts_by_image_belong_to_a_run() -> None:

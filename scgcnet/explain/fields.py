@@ -14,6 +14,7 @@ from scgcnet import zoo
 from scgcnet.explain.receptive_field import Field, effective_field, field_radius, field_side
 
 LAYERS = {"encoder.stage3": "stage 3", "encoder.stage4": "stage 4", "": "logits"}
+CUT = 0.9  # of the image's side: a square beyond is as wide as the image, not as the field
 IMAGES = 2  # of noise: the side of a fresh network's field moves by a few pixels with more
 
 
@@ -39,13 +40,17 @@ def fields_of(model: nn.Module, side: int) -> dict[str, Field]:
 
 
 def field_frame(fields: Mapping[str, Mapping[str, Field]]) -> pd.DataFrame:
-    """Side of the 95 % square and root mean square distance in pixels, a row for each network, columns by layer."""
+    """Side of the 95 % square and root mean square distance in pixels, a row for each network, columns by layer.
+
+    A square that comes near the edge of the image would be wider on a larger one, and is called cut.
+    """
     rows = [
-        {"Network": name}
-        | {
-            f"{layer}: 95 % side / distance": f"{field_side(f):.0f} / {field_radius(f):.0f}"
-            for layer, f in found.items()
-        }
+        {"Network": name} | {f"{layer}: 95 % side / distance": _in_words(field) for layer, field in found.items()}
         for name, found in fields.items()
     ]
     return pd.DataFrame(rows or [{"Network": "no trained weights are at hand"}])
+
+
+def _in_words(field: Field) -> str:
+    side = field_side(field)
+    return f"{side:.0f} / {field_radius(field):.0f}{' (cut)' * (side > CUT * len(field))}"

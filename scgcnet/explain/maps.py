@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 from torch import nn
 
-from scgcnet.data import EvalTransform, LandslideDataset, Sample, dataset_available, open_dataset
+from scgcnet.data import EvalTransform, Kind, LandslideDataset, Sample, dataset_available, open_dataset, open_whole
 from scgcnet.explain.drawings import MapRow
 from scgcnet.explain.edges import edge_contrast
 from scgcnet.explain.features import capture, energy
@@ -17,9 +17,14 @@ from scgcnet.explain.features import capture, energy
 WIDTH = 4  # pixels of the network's input to each side of a boundary: the stride of the decoder's last map
 
 
-def validation_part() -> LandslideDataset:
-    """The validation images of Bijie where its data are at hand, else synthetic ones; nobody is judged by them."""
-    return open_dataset("bijie" if dataset_available("bijie") else "synthetic", 0, "val")
+def images_at_hand() -> Kind:
+    """Whether there are real images of Bijie to show networks, or made-up ones alone."""
+    return open_whole("bijie").kind if dataset_available("bijie") else "synthetic"
+
+
+def validation_part(kind: Kind) -> LandslideDataset:
+    """The validation images of Bijie, or made-up ones for networks that were trained on such."""
+    return open_dataset("bijie" if kind == "real" else "synthetic", 0, "val")
 
 
 def spread_samples(part: LandslideDataset, n: int) -> list[Sample]:

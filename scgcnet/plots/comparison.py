@@ -61,7 +61,7 @@ def increment_curves(
 
     Args:
         scores: network -> percent of the new data set -> "recall", "iou" and "f1", in percent; what is missing is
-            left out.
+            left out, and so is a network without any.
         highlight: the network drawn in another colour, with a heavier line.
         percents: the increments, from left to right.
 
@@ -83,6 +83,8 @@ def increment_curves(
     colours = [colour for colour in CYCLE if colour != VERMILION]
     for axis, (key, title) in zip(axes, {"recall": "recall", "iou": "IoU", "f1": "F1"}.items(), strict=True):
         for index, (name, runs) in enumerate(scores.items()):
+            if not runs:  # a name in the legend without a line would be looked for
+                continue
             values = [runs.get(percent, {}).get(key, math.nan) for percent in percents]
             axis.plot(
                 range(len(percents)),

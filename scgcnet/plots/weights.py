@@ -32,7 +32,7 @@ def weight_triangle(
     """Validation score over the weights of dynamic weighted cross-entropy, focal and Lovasz loss, which sum to 1.
 
     Each corner is one loss alone; a weight falls to 0 towards the opposite side. Points of the grid that were not run
-    are hollow dots.
+    are hollow dots. The best is marked where there are two to choose from.
 
     Args:
         scores: (dwce, focal, lovasz) -> score in percent; empty for none.
@@ -62,7 +62,8 @@ def weight_triangle(
     missing = np.array([_place(cell, n) for cell in grid if cell not in found]).reshape(-1, 2)
     axis.plot(*missing.T, "o", ms=6, mfc="none", color=_GREY)
     handles = []
-    for title, cell, marker, size, colour in (("paper", paper, "o", 16, VERMILION), ("best", best, "D", 21, BLACK)):
+    marks = [("paper", paper, "o", 16, VERMILION), ("best", best, "D", 21, BLACK)]
+    for title, cell, marker, size, colour in marks[: len(found)]:  # the only one is not the best of anything
         axis.plot(*_place(cell, n), marker, ms=size, mfc="none", color="white", mew=4)  # seen on any hexagon
         axis.plot(*_place(cell, n), marker, ms=size, mfc="none", color=colour, mew=2)
         text = f"{title}: {_written(cell, n)}, {f'{found[cell]:.2f} %' if cell in found else 'not run'}"

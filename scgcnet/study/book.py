@@ -23,6 +23,7 @@ from scgcnet.study.chapters import (
     failure,
     record_file,
     runs_shown,
+    set_title,
     write_not_executed,
 )
 from scgcnet.study.details import FOLDERS as DETAIL_FOLDERS
@@ -144,6 +145,8 @@ def stage(plan: Plan, profile: str, root: Path, source: Path) -> dict[str, str]:
             write_not_executed(root / chapter.template, staged, "not executed")
         if message := failure(staged):
             failed[name] = message
+        if chapter.title:
+            set_title(staged, chapter.title)
     return failed
 
 

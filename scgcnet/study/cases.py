@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from scgcnet.study.fingerprint import code_sha256
 from scgcnet.study.runner import load_predictor, weights_for
+from scgcnet.study.show import Note
 from scgcnet.study.statistics import spread
-from scgcnet.study.store import Record
+from scgcnet.study.store import Kind, Record
+from scgcnet.study.threads import limit_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +55,7 @@ def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases
     """Cases from the worst IoU of a run to its best, evenly spaced in rank, so that nobody chose the nice ones.
 
     Args:
-        records: runs on one split; the first whose weights are at hand (`weights_for`) is shown.
+        records: runs on one split; the first whose weights are at hand (`usable_weights`) is shown.
         test: the test part, or None where the data are not at hand.
         n_cases: how many to show.
 
@@ -62,7 +66,7 @@ def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases
         ValueError: `n_cases` is below 1.
         WeightsError: the weights are damaged.
     """
-    found = next((record for record in records if weights_for(record)), None)
+    found = next((record for record in records if usable_weights(record)), None)
     if found is None or test is None:
         return []
     probabilities = _predicted(found, test, range(len(test)))
@@ -90,7 +94,7 @@ def pick_network_cases(
     shown = {
         name: record
         for name, group in records.items()
-        if (record := next((record for record in group if weights_for(record)), None))
+        if (record := next((record for record in group if usable_weights(record)), None))
     }
     if not shown or test is None:
         return []
@@ -103,29 +107,90 @@ def pick_network_cases(
     ]
 
 
-def load_networks(records: Mapping[str, Sequence[Record]]) -> tuple[dict[str, nn.Module], str]:
-    """The networks of some runs whose weights are at hand, ready to predict, and a sentence on their training.
+@dataclass(frozen=True)
+class Lineup:
+    """Networks to look into side by side.
+
+    Attributes:
+        networks: by name, in evaluation mode; empty where no weights are at hand.
+        kind: of the images that all of them were trained on.
+        note: what they were trained on, and which of those asked for are missing.
+    """
+
+    networks: dict[str, nn.Module]
+    kind: Kind
+    note: Note
+
+
+def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real") -> Lineup:
+    """The networks of some runs whose weights are at hand, all trained on one kind of images, so that they compare.
+
+    Those trained on real images are taken where real ones are at hand to show them, and where there are two of them or
+    none trained on made-up images; else the latter.
 
     Args:
         records: runs of each network, the ones to prefer first.
+        images: what is at hand to show them.
 
     Raises:
         WeightsError: weights are damaged.
     """
     from scgcnet import zoo
 
-    networks: dict[str, nn.Module] = {}
-    kinds = set()
+    limit_threads()
+    found: dict[Kind, dict[str, Path]] = {"real": {}, "synthetic": {}}
     for name, group in records.items():
         for record in group:
-            if weights := weights_for(record):
-                networks[name] = zoo.load_model(weights).eval()
-                kinds.add(record.data_kind)
-                break
-    if not networks:
-        return {}, "No trained weights are at hand: `scgcnet study run ID --force` makes them."
-    trained = " and ".join(sorted(kinds))
-    return networks, f"{', '.join(networks)}: weights trained on {trained} images."
+            if name not in found[record.data_kind] and (weights := usable_weights(record)):
+                found[record.data_kind][name] = weights
+    real = images == "real" and (len(found["real"]) > 1 or not found["synthetic"])
+    kind: Kind = "real" if real else "synthetic"
+    networks = {name: zoo.load_model(path).eval() for name, path in found[kind].items()}
+    return Lineup(networks, kind, kind_note(kind, networks, records))
+
+
+def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str]) -> Note:
+    """What networks that are shown side by side were trained on, and which of those asked for are missing, in a box.
+
+    Args:
+        kind: of the images that they were trained on and are shown on.
+        shown: names of the networks that are.
+        asked: names of those that were to be.
+    """
+    names = list(shown)
+    missing = [name for name in asked if name not in names]
+    if not names:
+        return Note("Nothing to show", f"No trained weights are at hand: {_MAKE}.")
+    told = f" Missing, for want of weights: {', '.join(missing)} ({_MAKE})." if missing else ""
+    if kind == "real":
+        return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{told}")
+    return Note(
+        "Made-up images",
+        f"{', '.join(names)}: trained for seconds on made-up images, and shown on such. This says that it works, and "
+        f"nothing about the paper.{told}",
+        "warning",
+    )
+
+
+_MAKE = "`scgcnet study run ID --force` makes them"
+
+
+def usable_weights(record: Record) -> Path | None:
+    """The weights of a run that can be looked into; None where they are not at hand, or fit an earlier network alone.
+
+    Raises:
+        WeightsError: weights of the present code are damaged.
+    """
+    from scgcnet import zoo
+
+    path = weights_for(record)
+    if path is None or record.code_sha256 == code_sha256(record.model, {record.dataset, *record.train_datasets}):
+        return path
+    try:
+        zoo.load_model(path)
+    except zoo.WeightsError:
+        return None
+    return path
 
 
 def _predicted(record: Record, test: LandslideDataset, indices: Sequence[int]) -> list[npt.NDArray[np.float32]]:

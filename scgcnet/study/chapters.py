@@ -257,11 +257,19 @@ def failure(page: Path) -> str | None:
     return message
 
 
+def set_title(page: Path, title: str) -> None:
+    """Replace the title of a page, the first line of its first cell."""
+    notebook = read_notebook(page)
+    _, _, rest = notebook.cells[0].source.partition("\n")
+    notebook.cells[0].source = f"# {title}\n{rest}"
+    nbformat.write(notebook, page)
+
+
 def template_faults(template: Path) -> list[str]:
     """What keeps a notebook from being a template of this book; empty where nothing does.
 
     Checked: no outputs, counts and papermill metadata, so that a difference in git is a change of the text;
-    one cell of commented parameters; a title; alternative text and a caption where a cell draws.
+    one cell of commented parameters; a title; alternative text and a caption where a cell draws, and no other output.
     """
     try:
         notebook = read_notebook(template)
@@ -284,6 +292,8 @@ def template_faults(template: Path) -> list[str]:
         texts = {"alt": shown.get("image", {}).get("alt"), "caption": shown.get("figure", {}).get("caption")}
         if _DRAWS.search(cell.source):
             faults += [f"cell {index} draws, but has no {key} (metadata.mystnb)" for key in texts if not texts[key]]
+            if "display(" in cell.source:  # its box or table would become a figure, too, with the same caption
+                faults.append(f"cell {index} draws and displays: one of them belongs in a cell of its own")
     return [f"{template.name}: {fault}" for fault in faults]
 
 

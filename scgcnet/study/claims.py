@@ -21,8 +21,9 @@ from scgcnet.study.statistics import Condition, Verdict, judge
 from scgcnet.study.store import Record, Trial, load_trials
 from scgcnet.study.tables import PAPER_DATASETS, SCORES, TRADED, by_configuration, condition, repeats, summary
 
-#: Claims on a data set that a committed split settles: it names every image. Our name of the data set.
-COUNTED = {"ds_bijie": "bijie"}
+#: Claims on a data set whose images a committed split counts: our name of the data set, and what else the claim says,
+#: which no count can support.
+COUNTED = {"ds_bijie": ("bijie", "each shows one date, and the paper speaks of before-and-after images")}
 
 _BY_NEARNESS: tuple[Condition, ...] = get_args(Condition)  # same, scaled down, other data, fitted
 
@@ -85,12 +86,15 @@ def ledger(
 
 
 def _entry(claim: Claim, records: Sequence[Record], plan: Plan, evidence: Evidence) -> Entry:
-    if claim.kind == "fitted":
-        return Entry(claim, "unresolved", "fitted")  # chosen to meet the paper's number: it can settle nothing
     if claim.id in COUNTED:
-        return Entry(claim, "supported" if _count_images(COUNTED[claim.id]) == claim.number else "contradicted", "same")
+        dataset, remark = COUNTED[claim.id]
+        images = _count_images(dataset)
+        text = f"{images:,} images in the public set; {remark}"
+        return Entry(claim, "unresolved" if images == claim.number else "contradicted", "same", finding=text)
     if found := find_out(claim, evidence):
         return Entry(claim, found.verdict, found.condition, found.records, found.text)
+    if claim.kind == "fitted":
+        return Entry(claim, "unresolved", "fitted")  # chosen to meet the paper's number: it can settle nothing
     conditions = {record.run_id: _condition(record, claim, plan) for record in records}
     if claim.kind == "protocol":  # a setting is followed or not; a run with others has no say
         records = [record for record in records if conditions[record.run_id] == "same"]

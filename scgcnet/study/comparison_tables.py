@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from scgcnet.study.contest import Contestant, Ranking, compare_all, gather, image_interval
+from scgcnet.study.contest import Comparison, Contestant, Ranking, compare_all, gather, image_interval
 from scgcnet.study.ledger import StoreError
+from scgcnet.study.measure_tables import counted_of
 from scgcnet.study.paper import full_name
 from scgcnet.study.plan import Plan, Run, at_home, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
@@ -108,7 +109,9 @@ def table_one(dataset: str, found: Sequence[Contestant], plan: Plan) -> Table:
             row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
             row[f"{name}, measured"] = str(measured) if measured else NOT_RUN
             if score == "iou":
-                row["95 % over test images"] = f"{images.low:.2f} to {images.high:.2f}" if images else NONE
+                row["95 % over test images"] = (
+                    f"{images.low:.2f} to {images.high:.2f} ({counted_of(one)})" if images else NONE
+                )
                 far = measured and paper and how != "other data"
                 row["Difference"] = f"{measured.mean - paper['iou']:+.2f}" if far and measured and paper else NONE
         row["Condition"] = how
@@ -141,22 +144,33 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
             f"IoU minus that of {reference}": f"{one.difference.value:+.2f}",
             "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
             "p, adjusted": f"{one.p:.3f}" if one.p >= 0.001 else "below 0.001",
-            "95 % over seeds": f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
-            "Outcome": one.outcome,
+            "Seeds of these": _seeds(one),
+            "95 % over all seeds": f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
+            "Outcome": one.in_words,
             "Runs": links[name],
         }
         for name, one in sorted(compared_with.items(), key=lambda item: -item[1].difference.value)
     ]
-    without = [one.name for one in found if one.name not in {*compared_with, reference}]
     rows += [
-        {"Network": name, f"IoU minus that of {reference}": "not counted by image", "95 % over test images": NONE,
-         "p, adjusted": NONE, "95 % over seeds": NONE, "Outcome": NONE, "Runs": links[name]}
-        for name in without
-    ]  # fmt: skip
+        {
+            "Network": one.name,
+            f"IoU minus that of {reference}": "not counted by image" if one.records else NOT_RUN,
+            **dict.fromkeys(("95 % over test images", "p, adjusted", "Seeds of these", "95 % over all seeds"), NONE),
+            "Outcome": NONE,
+            "Runs": links[one.name],
+        }
+        for one in found
+        if one.name not in {*compared_with, reference}
+    ]
     if not rows:
         rows.append({"Network": f"there is nobody to compare with {reference}"})
     caption = f"Paired differences from {reference} on the same test images (points of IoU)"
     return Table(pd.DataFrame(rows), caption)
+
+
+def _seeds(one: Comparison) -> str:
+    ours, others = (", ".join(map(str, seeds)) for seeds in one.counted)
+    return f"{ours} of both" if ours == others else f"{ours} against {others}"
 
 
 def difference_rows(found: Sequence[Contestant], reference: str) -> dict[str, tuple[float, float, float, str]]:
@@ -242,7 +256,9 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
     sentences = [f"{at_end} of the {len(found)} winning rates are the highest of the list."]
     if single:
         sentences.insert(
-            0, f"{len(single)} of {len(found)} networks have a single training: their places are provisional."
+            0,
+            f"{len(single)} of {len(found)} networks have a single training, with one seed: their places are "
+            "provisional. More seeds went to SCGC-Net and the five that did best with the first, for want of time.",
         )
     for choice in found:
         first = choice.run

@@ -43,9 +43,16 @@ class Contestant:
         """A score of each record, percent."""
         return [100 * float(record.metrics[way][score]) for record in self.records]
 
-    def counts(self, way: str = WAY) -> NDArray[np.int64]:
-        """tp, fp, fn, tn by seed and test image, (seeds, n, 4); of the seeds that have details."""
-        return np.stack([details.counts(way) for details in self.details])
+    @property
+    def counted_seeds(self) -> list[int]:
+        """The seeds whose test images were counted one by one, in the order of `details`."""
+        seeds = {record.run_id: record.seed for record in self.records}
+        return [seeds[details.run_id] for details in self.details]
+
+    def counts(self, way: str = WAY, seeds: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """tp, fp, fn, tn by seed and test image, (seeds, n, 4); of the seeds that have details, or of some of them."""
+        chosen = zip(self.details, self.counted_seeds, strict=True)
+        return np.stack([details.counts(way) for details, seed in chosen if seeds is None or seed in seeds])
 
     @property
     def groups(self) -> list[str]:
@@ -87,14 +94,26 @@ class Comparison:
     Attributes:
         difference: of their scores in points, with the interval over test images and the p value of the permutation.
         p: the same p value, adjusted for the number of comparisons (Holm).
-        seeds: interval of the difference over training seeds; None where one of the two has a single seed.
+        seeds: interval of the difference over all their training seeds; None where one of the two has a single seed.
         outcome: what of it can be said.
+        counted: the seeds that `difference` rests on, of the network and of the reference: the same ones, unless they
+            have none in common whose images were counted.
     """
 
     difference: Difference
     p: float
     seeds: tuple[float, float] | None
     outcome: Outcome
+    counted: tuple[list[int], list[int]]
+
+    @property
+    def in_words(self) -> str:
+        """The outcome, and of an open one what leaves it open."""
+        if self.outcome != "unresolved":
+            return self.outcome
+        if self.seeds is None:
+            return "unresolved: a single seed"
+        return f"unresolved: {'seeds' if self.seeds[0] <= 0 <= self.seeds[1] else 'test images'}"
 
 
 def compare_all(contestants: Sequence[Contestant], reference: str, score: str = "iou") -> dict[str, Comparison]:
@@ -109,15 +128,25 @@ def compare_all(contestants: Sequence[Contestant], reference: str, score: str = 
     if reference not in able:
         return {}
     base = able.pop(reference)
+    counted = {name: _same_seeds(one, base) for name, one in able.items()}
     differences = {
-        name: resampling.compare(one.counts(), base.counts(), score, groups=base.groups) for name, one in able.items()
+        name: resampling.compare(
+            one.counts(seeds=counted[name][0]), base.counts(seeds=counted[name][1]), score, groups=base.groups
+        )
+        for name, one in able.items()
     }
     adjusted = resampling.holm([found.p for found in differences.values()]) if differences else []
     compared = {}
     for (name, difference), p in zip(differences.items(), adjusted, strict=True):
         seeds = resampling.seed_difference(able[name].scores(score), base.scores(score))
-        compared[name] = Comparison(difference, p, seeds, resampling.resolve(difference, p, seeds))
+        compared[name] = Comparison(difference, p, seeds, resampling.resolve(difference, p, seeds), counted[name])
     return compared
+
+
+def _same_seeds(one: Contestant, base: Contestant) -> tuple[list[int], list[int]]:
+    """The seeds whose images were counted for both; for each its own where there are none."""
+    common = sorted(set(one.counted_seeds) & set(base.counted_seeds))
+    return (common, common) if common else (one.counted_seeds, base.counted_seeds)
 
 
 @dataclass(frozen=True)

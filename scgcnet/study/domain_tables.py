@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scgcnet.study.plan import Plan, Run, at_home
-from scgcnet.study.show import NONE, Link, Table
+from scgcnet.study.show import NONE, Link, Note, Table
 from scgcnet.study.store import Record, is_stale
 from scgcnet.study.tables import NOT_RUN, SCORES, changes, refuse_synthetic
 
@@ -216,6 +216,38 @@ def increment_scores(
         }
         for model, increments in runs.items()
     }
+
+
+def increment_note(runs: Mapping[str, Mapping[float, Run]], records: Sequence[Record], ours: str) -> Note:
+    """What the curves of `increment_scores` say, in a box: where they begin and end, and where one network stands.
+
+    Args:
+        runs: from `increment_runs`.
+        records: stored runs on real data; networks without all increments are called not run.
+        ours: name of the network whose place is told.
+    """
+    scores = increment_scores(runs, records)
+    whole = {model: found for model, found in scores.items() if found and len(found) == len(runs[model])}
+    if len(whole) < 2 or ours not in whole:
+        return Note("No curve yet", f"{ours}, or another network to compare it with, was not run with all increments.")
+    percents = sorted(whole[ours])
+    told = []
+    for percent in percents:
+        ious = [found[percent]["iou"] for found in whole.values()]
+        told.append(f"{min(ious):.1f} to {max(ious):.1f} % at {percent:g} %")
+    last = percents[-1]
+    ranks = [1 + sum(found[p]["iou"] > whole[ours][p]["iou"] for found in whole.values()) for p in (percents[0], last)]
+    rival = max((name for name in whole if name != ours), key=lambda name: whole[name][last]["iou"])
+    lead = whole[ours][last]["iou"] - whole[rival][last]["iou"]
+    text = (
+        f"IoU of {len(whole)} networks by share of the new data set: {', '.join(told)}. {ours} is number {ranks[0]} at "
+        f"{percents[0]:g} % and number {ranks[1]} at {last:g} %, {abs(lead):.1f} points "
+        f"{'before' if lead >= 0 else 'behind'} {rival}. One training each: what another seed would change is not "
+        "known, so no place is settled."
+    )
+    if missing := [model for model in runs if model not in whole]:
+        text += f" Not run with all increments: {', '.join(missing)}."
+    return Note("What the curves say", text)
 
 
 def at_percent(

@@ -16,10 +16,10 @@ import numpy as np
 from scgcnet.study import ablation_tables, comparison_tables, contest, domain_tables, measure_tables, resampling
 from scgcnet.study.contest import Contestant
 from scgcnet.study.paper import Claim, read_paper
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.statistics import Condition, Verdict
 from scgcnet.study.store import Record, Trial
-from scgcnet.study.tables import SCORES
+from scgcnet.study.tables import SCORES, by_configuration, condition, many, summary
 
 PROFILE = "cpu"  # whose runs are looked at
 TARGET = "landslide4sense"  # stands in for GVLM
@@ -160,23 +160,35 @@ def _step(before: str, after: str, score: str, claim: Claim, evidence: Evidence)
 
 
 def _order(names: Sequence[str], claim: Claim, evidence: Evidence) -> Finding | None:
-    """IoU of several rows, the best first."""
+    """IoU of several rows, the best first, and which of them were not run; None where there are not two to compare."""
     found = [evidence.experiments[name] for name in names if name in evidence.experiments]
-    if len(found) < len(names):
+    if len(found) < 2:
         return None
     ranked = sorted(found, key=_mean, reverse=True)
     listed = ", ".join(f"{one.name} {_mean(one):.1f}" for one in ranked)
     seeds = min(len(one.records) for one in found)
-    text = f"IoU on Bijie, the best first: {listed} ({seeds} seed{'s' * (seeds > 1)} or more each)"
+    text = f"IoU on Bijie, the best first: {listed} ({many(seeds, 'seed')} or more each)"
+    if missing := [name for name in names if name not in evidence.experiments]:
+        text += f"; not run: {', '.join(missing)}"
     return Finding(text, "other data", _records(*found))
 
 
-def _figure7(claim: Claim, evidence: Evidence) -> Finding | None:
-    found = [evidence.experiments[name] for name in ("A2", "A5", "A8") if name in evidence.experiments]
-    if len(found) < 3:
+def _part_of(dataset: str, claim: Claim, evidence: Evidence) -> Finding | None:
+    """The score of the whole network on what is at hand of a data set, where that is too little to be the paper's."""
+    runs = [
+        record
+        for record in evidence.records
+        if (record.dataset, record.model) == (dataset, "scgcnet")
+        and at_home(record.config)
+        and not (record.flags or record.prediction)
+        and condition(record, evidence.plan) == "other data"
+    ]
+    if not runs:
         return None
-    text = "the chapter Modules measures how steep the maps of A2, A5 and A8 are at true boundaries on Bijie"
-    return Finding(text, "other data", _records(*found))
+    group = max(by_configuration(runs), key=len)
+    score, images = claim.id.rpartition("_")[2], group[0].metrics["per_image"]["n"]
+    text = f"{SCORES[score][0]} {summary(group, contest.WAY, score)} % of {group[0].size} on {images} test images of "
+    return Finding(f"{text}the one part of {claim.dataset} at hand", "other data", tuple(group))
 
 
 def _against_best(
@@ -273,9 +285,16 @@ def _base_gmac(side: int) -> float:
     return count_cost(model, (1, 3, side, side)).gmac
 
 
+def _cost(claim: Claim, evidence: Evidence) -> Finding:
+    text = f"counted: base costs {_base_gmac(2048):.0f} GMAC at 2048 px; its widths were chosen to meet the paper's"
+    return Finding(f"{text} {claim.value}", "fitted", ())
+
+
 _RULES: dict[str, Rule] = {
+    "fig10_gflops_2048": _cost,
     **dict.fromkeys(("fig10_peers_lo", "fig10_peers_hi", "fig10_saving_lo", "fig10_saving_hi"), _rivals),
     "fig10_scaling": _growth,
+    "cld_iou": partial(_part_of, "cld"),
     "bijie_iou_gain": partial(_lead, "iou"),
     "bijie_f1_gain": partial(_lead, "f1"),
     "bijie_vmamba_recall": _vmamba_recall,
@@ -295,7 +314,6 @@ _RULES: dict[str, Rule] = {
     "b2_b7_beat_b1": partial(_order, tuple(f"B{n}" for n in range(1, 8))),
     "progressive_best": partial(_order, tuple(f"B{n}" for n in range(1, 8))),
     "large_rates_hurt": partial(_step, "B6", "B5", "iou"),
-    "fig7_refine": _figure7,
     "small_slides": partial(_against_best, _small, f"landslides under {SMALL:,} m² found (%)", "other data", True),
     "fewer_false": partial(
         _against_best, measure_tables.false_alarm_share, "falsely alarmed ground (%)", "other data", False

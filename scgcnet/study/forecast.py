@@ -121,7 +121,7 @@ def progress(plan: Plan, profile: str, root: Path | None = None) -> str:
     left = seconds_left(missing, measured, jobs)
     if left is None:
         return f"{told}; how long the rest takes is not known before the first is"
-    return f"{told}; about {_duration(left)} left, {jobs} at a time"
+    return f"{told}; about {duration(left)} left, {jobs} at a time"
 
 
 def seconds_left(missing: Collection[Run], measured: Collection[tuple[Run, float]], jobs: int = 1) -> float | None:
@@ -178,7 +178,7 @@ def _counted(wanted: Collection[str], stored: Collection[str], what: str) -> str
     return f"{count} of {len(wanted)} {what}{'s' * (len(wanted) != 1)}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """In the two largest units, such as 1 h 50 min."""
     minutes = round(seconds / 60)
     if minutes < 1:

@@ -71,20 +71,26 @@ def grid_table(trials: Mapping[Weights, Run], stored: Sequence[Trial]) -> Table:
     return Table(pd.DataFrame(rows), "Weights of the three losses, by F1 on the validation part (%)")
 
 
-def verdict(scores: Mapping[Weights, float], noise: float) -> str:
+def verdict(scores: Mapping[Weights, float], points: int, noise: float) -> str:
     """In words: where the paper's weights stand, and how many others chance cannot tell from the best.
 
     Args:
         scores: from `grid_scores`.
+        points: of the grid, run or not.
         noise: how far two trainings that differ in nothing but the seed lie apart, in points; NaN if not known.
     """
-    if PAPER not in scores or len(scores) < 2:
-        return "The paper's weights, or those to compare them with, were not run."
+    if PAPER not in scores:
+        return f"{len(scores)} of the {points} combinations were run, and the paper's 0.4, 0.4, 0.2 is none of them."
+    if len(scores) == 1:
+        return (
+            f"Of the {points} combinations the paper's 0.4, 0.4, 0.2 alone was run, with {scores[PAPER]:.2f} % F1: "
+            "there is nothing yet to compare it with, so whether it is the best is not known."
+        )
     best = max(scores, key=lambda weights: scores[weights])
     rank = 1 + sum(score > scores[PAPER] for score in scores.values())
     text = (
-        f"Of {len(scores)} combinations the paper's 0.4, 0.4, 0.2 is number {rank} with {scores[PAPER]:.2f} % F1; the "
-        f"best, {best[0]:g}, {best[1]:g}, {best[2]:g}, has {scores[best]:.2f} %. "
+        f"Of {len(scores)} combinations that were run, of {points}, the paper's 0.4, 0.4, 0.2 is number {rank} with "
+        f"{scores[PAPER]:.2f} % F1; the best, {best[0]:g}, {best[1]:g}, {best[2]:g}, has {scores[best]:.2f} %. "
     )
     if noise != noise:
         return f"{text}How far trainings that differ in their seed alone lie apart is not known."

@@ -10,11 +10,13 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from scgcnet.study.contest import Contestant, image_interval
+from scgcnet.study.cases import usable_weights
+from scgcnet.study.contest import Contestant, gather, image_interval
 from scgcnet.study.details import Details, ImageDetail
-from scgcnet.study.runner import weights_for
-from scgcnet.study.show import NONE, Link, Links, Table
-from scgcnet.study.tables import SCORES
+from scgcnet.study.plan import Plan, Run, at_home
+from scgcnet.study.show import NONE, Link, Links, Note, Table
+from scgcnet.study.store import Record
+from scgcnet.study.tables import SCORES, many
 
 #: Upper ends of the size classes: square metres where the ground resolution is known, else pixels.
 SIZES = (500, 2_000, 5_000, 20_000)
@@ -70,7 +72,7 @@ def size_table(found: Sequence[Contestant]) -> Table:
     """Landslides found by size, a row for each network."""
     rows = []
     for one in counted(found):
-        row: dict[str, object] = {"Network": one.name}
+        row: dict[str, object] = {"Network": one.name, "Seeds counted": counted_of(one)}
         for size in by_size(one):
             row[f"{size.label} ({size.landslides})"] = f"{size.found:.0f} found, {size.area:.0f} of area"
         rows.append(row | {"Counts": details_links(one.details)})
@@ -88,7 +90,7 @@ def size_curves(
 
 def leading(found: Sequence[Contestant], first: str, n: int) -> list[Contestant]:
     """One network, then those of the others with the highest mean IoU whose weights are at hand, `n` in all."""
-    able = [one for one in found if any(weights_for(record) for record in one.records)]
+    able = [one for one in found if any(usable_weights(record) for record in one.records)]
     ranked = sorted(able, key=lambda one: (one.name != first, -fmean(one.scores("iou"))))
     return ranked[:n]
 
@@ -97,7 +99,7 @@ def edge_table(found: Sequence[Contestant]) -> Table:
     """Boundary IoU by width of the band, a row for each network."""
     rows = []
     for one in counted(found):
-        row: dict[str, object] = {"Network": one.name}
+        row: dict[str, object] = {"Network": one.name, "Seeds counted": counted_of(one)}
         for place, width in enumerate(one.details[0].widths):
             row[f"{width} px"] = f"{boundary_iou(one, place):.1f}"
         rows.append(row | {"Counts": details_links(one.details)})
@@ -120,6 +122,7 @@ def alarm_table(found: Sequence[Contestant]) -> Table:
     for one in counted(found):
         row: dict[str, object] = {
             "Network": one.name,
+            "Seeds counted": counted_of(one),
             "Falsely alarmed, m² an image": _mean(one, lambda d: fmean(_false_area(i) for i in d.images)),
             "Falsely alarmed, m² per km²": _mean(one, lambda d: 1e6 * _false_share(d)),
             "Patches without a landslide, an image": _mean(one, lambda d: fmean(len(i.alarms) for i in d.images), 2),
@@ -180,7 +183,14 @@ def place_table(found: Sequence[Contestant]) -> Table:
             tp, fp, fn, _ = one.counts()[:, chosen].sum(axis=1).T
             iou = 100 * np.mean(tp / np.maximum(tp + fp + fn, 1))
             rows.append(
-                {"Network": one.name, "By": kind, "Which": label, "Images": sum(chosen), "IoU": f"{iou:.2f}"}
+                {
+                    "Network": one.name,
+                    "Seeds counted": counted_of(one),
+                    "By": kind,
+                    "Which": label,
+                    "Images": sum(chosen),
+                    "IoU": f"{iou:.2f}",
+                }
                 | {"Counts": details_links(one.details)}
             )
     return _table(rows, "Scores by site and ground resolution, mean over seeds (%)")
@@ -190,7 +200,7 @@ def image_table(found: Sequence[Contestant]) -> Table:
     """Each score with its interval over test images, a row for each network."""
     rows = []
     for one in counted(found):
-        row: dict[str, object] = {"Network": one.name}
+        row: dict[str, object] = {"Network": one.name, "Seeds counted": counted_of(one)}
         for score in ("iou", "f1", "precision", "recall", "oa"):
             found_in = image_interval(one, score)
             shown = f"{found_in.value:.2f} [{found_in.low:.2f}, {found_in.high:.2f}]" if found_in else NONE
@@ -199,9 +209,49 @@ def image_table(found: Sequence[Contestant]) -> Table:
     return _table(rows, "Scores with the 95 % interval over other test images (bootstrap over ground; %)")
 
 
+def page_contest(
+    runs: Sequence[Run], records: Sequence[Record], dataset: str, plan: Plan, stored: Sequence[Record]
+) -> tuple[list[Contestant], Note]:
+    """The networks of a page on one data set, to be counted image by image, and what they were trained on, in a box.
+
+    A page that ran on made-up images shows the stored runs on real ones instead, where some were counted: numbers that
+    mean nothing are shown only where there are no others.
+
+    Args:
+        runs: what the page is run with.
+        records: their records.
+        dataset: our name of the data set that the page is on.
+        plan: the study.
+        stored: runs on real data.
+    """
+    made = gather({f"{run.model} {run.size}": run for run in runs}, records)
+    if all(record.data_kind == "real" for record in records):
+        return made, Note("Real images", "These are the runs of this page, counted image by image.")
+    planned = {
+        f"{run.model} {run.size}": run
+        for run in reversed(plan.select("cpu"))
+        if (run.dataset, run.split) == (dataset, 0)
+        and run.model in {other.model for other in runs}
+        and at_home(run.config)
+        and run.unaltered
+        and run.settings == plan.settings(run.dataset, run.model, run.size, run.profile)
+    }
+    found = gather(planned, stored)
+    if counted(found):
+        text = "The stored runs on real images, profile cpu, counted image by image; not what this page trained itself."
+        return found, Note("Real images", text)
+    text = f"No run on real images of {dataset} was counted image by image. These are of the made-up images that this "
+    return made, Note("Made-up images", f"{text}page was run on: they show that it works, and mean nothing.", "warning")
+
+
 def counted(found: Sequence[Contestant]) -> list[Contestant]:
     """Those whose test images were counted one by one."""
     return [one for one in found if one.details]
+
+
+def counted_of(one: Contestant) -> str:
+    """Of how many of its seeds the test images were counted one by one, in words."""
+    return f"{len(one.details)} of {many(len(one.records), 'seed')}"
 
 
 def details_links(details: Sequence[Details]) -> Links:

@@ -22,6 +22,7 @@ _OTHER = {
     "ds_": "the download, and `scgcnet data check`",
     "silu": "trainings with other activations on CLD; the paper gives no numbers",
     "mamba": "the network timed with and without its scan by image size, which no chapter does yet",
+    "fig7": "A2, A5 and A8 trained on CLD and their maps measured, as the chapter on modules does with weights at hand",
     "best_all": "all 18 networks on CLD, HR-GLDD and Bijie in the paper's protocol",
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from scgcnet.study.claims import Entry
+from scgcnet.study.forecast import duration, seconds_left
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look
 from scgcnet.study.plan import Increment, Plan, Run
@@ -17,11 +18,14 @@ from scgcnet.study.tables import NOT_RUN, changes, run_links
 
 
 def profile_table(plan: Plan, records: Sequence[Record]) -> Table:
-    """The ladder from seconds to the paper's protocol, and how much of each rung is done."""
-    done = {record.run_id for record in records}
+    """The ladder from seconds to the paper's protocol, and how much of each rung is done, in runs and in hours."""
+    done = {record.run_id: record for record in records}
     rows = []
     for profile in plan.profiles.values():
         runs = plan.select(profile.name)
+        measured = [(run, done[run.run_id].wall_s) for run in runs if run.run_id in done]
+        missing = [run for run in runs if run.run_id not in done]
+        left = seconds_left(missing, measured)
         settings = profile.settings
         rows.append(
             {
@@ -31,10 +35,12 @@ def profile_table(plan: Plan, records: Sequence[Record]) -> Table:
                 "Epochs": settings["epochs"],
                 "Batch": settings["batch_size"],
                 "Optimiser": f"{settings['optimizer']}, {settings['lr']:g}",
-                "Runs stored": f"{sum(run.run_id in done for run in runs)} of {len(runs)}",
+                "Runs stored": f"{len(measured)} of {len(runs)}",
+                "They took": duration(sum(seconds for _, seconds in measured)) if measured else NONE,
+                "The others, about": NONE if not missing else "not known" if left is None else duration(left),
             }
         )
-    return Table(pd.DataFrame(rows), "Profiles of study.yml")
+    return Table(pd.DataFrame(rows), "Profiles of study.yml; times one after the other")
 
 
 def exhibit_table(plan: Plan, entries: Sequence[Entry]) -> Table:

@@ -158,11 +158,17 @@ def config_id(config: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One page of the book: `template` (relative to the project root) run with `parameters`."""
+    """One page of the book: `template` (relative to the project root) run with `parameters`.
+
+    One that is `last` counts what the others store, so it is executed after them. `title` replaces the template's own,
+    which several chapters may share; "" keeps it.
+    """
 
     name: str
     template: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    last: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True)

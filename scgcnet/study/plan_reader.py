@@ -74,7 +74,10 @@ def load_plan(path: Path | None = None) -> Plan:
         _check_claims(block["claims"], known_claims, f"{path}: exhibits.{name}.claims")
         exhibits.append(Exhibit(name, block["title"], tuple(block["claims"])))
     chapters = {
-        name: Chapter(name, block["template"], block.get("parameters", {})) for name, block in tree["chapters"].items()
+        name: Chapter(
+            name, block["template"], block.get("parameters", {}), block.get("last", False), block.get("title", "")
+        )
+        for name, block in tree["chapters"].items()
     }
     ordered = tuple(sorted(runs, key=lambda run: run.priority))
     return Plan(

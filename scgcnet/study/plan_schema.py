@@ -118,8 +118,10 @@ _CHAPTER = closed(
     {
         "template": {"type": "string", "pattern": r"^[\w/-]+\.ipynb$"},
         "parameters": {"type": "object", "propertyNames": _NAME},
+        "last": {"type": "boolean"},
+        "title": _TEXT,
     },
-    optional=("parameters",),
+    optional=("parameters", "last", "title"),
 )
 _EXHIBIT = closed({"title": _TEXT, "claims": _CLAIMS})
 

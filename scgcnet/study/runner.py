@@ -35,6 +35,7 @@ from scgcnet.study.store import (
     save,
     without_nan,
 )
+from scgcnet.study.threads import limit_threads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -247,6 +248,7 @@ def _train(spec: Run, material: Material, *, progress: bool) -> _Trained:
     from scgcnet.efficiency import count_cost
     from scgcnet.train import fit
 
+    limit_threads()
     root = project_root()
     made_at = provenance(root)
     code_sha = code_sha256(spec.model, set(datasets_of(spec)), views=spec.prediction is not None)
@@ -425,6 +427,7 @@ def load_predictor(record: Record) -> nn.Module | None:
     weights = weights_for(record)
     if weights is None:
         return None
+    limit_threads()
     network = zoo.load_model(weights).eval()
     if not record.prediction:
         return network

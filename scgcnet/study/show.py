@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import shutil
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +12,8 @@ import pandas as pd
 
 LONG = 40  # characters of a cell that is not to be squeezed into a narrow column, but given the width of a sentence
 PHRASE = 12  # likewise; such a cell breaks after two or three words
+FOLDED = 6  # links of a cell beyond which they are folded up, or one row would be a screen high
+WORD = 20  # characters; longer words are broken where a terminal is too narrow for a table
 NONE = "-"  # nothing may stand in this cell, as opposed to "not run"
 
 
@@ -44,6 +48,31 @@ class Table:
     def __repr__(self) -> str:
         return f"{self.caption}\n{self.frame.to_string(index=False)}"
 
+    def fitted(self, width: int | None = None) -> str:
+        """The table as text that fits a terminal: long cells are wrapped, and of links only the number is told.
+
+        Args:
+            width: characters of a line; None for those of the terminal.
+        """
+        width = width or shutil.get_terminal_size().columns
+        cells = [[str(name) for name in self.frame.columns]]
+        cells += [[_number(value) for value in row] for row in self.frame.itertuples(index=False)]
+        columns = list(zip(*cells, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        words = [max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+        while sum(widths) + 2 * (len(widths) - 1) > width:
+            room = [size - min(word, WORD) for size, word in zip(widths, words, strict=True)]
+            if max(room) <= 0:  # it becomes wider than the terminal, or nobody could read it
+                break
+            widths[max(range(len(room)), key=lambda place: (room[place] > 0) * widths[place])] -= 1
+        lines = [self.caption]
+        for row in cells:
+            wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, widths, strict=True)]
+            for place in range(max(map(len, wrapped))):
+                parts = [part[place] if place < len(part) else "" for part in wrapped]
+                lines.append("  ".join(f"{part:<{size}}" for part, size in zip(parts, widths, strict=True)).rstrip())
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in self.frame.columns)
         body = "".join(_row(list(row)) for row in self.frame.itertuples(index=False))
@@ -71,12 +100,43 @@ def _length(value: object) -> str:
     return "long" if size > LONG else "phrase" if size > PHRASE else ""
 
 
+def _number(value: object) -> str:
+    """A cell of a terminal's table."""
+    if isinstance(value, Links):
+        return str(len(value.items)) if value.items else NONE
+    return str(value)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, Links):
-        return ", ".join(map(_cell, value.items)) or NONE
+        links = ", ".join(map(_cell, value.items)) or NONE
+        if len(value.items) <= FOLDED:
+            return links
+        return f"<details><summary>{len(value.items)} files</summary>{links}</details>"
     if isinstance(value, Link):
         return f'<a href="{html.escape(value.href)}">{html.escape(value.text)}</a>'
-    return html.escape(str(value))
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """HTML of a text in which backticks enclose code."""
+    parts = html.escape(text).split("`")
+    if len(parts) % 2 == 0:  # one of them encloses nothing
+        return html.escape(text)
+    return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"- {item}" for item in self.items)
+
+    def _repr_html_(self) -> str:
+        return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in self.items)}</ul>"
 
 
 @dataclass(frozen=True)
@@ -91,5 +151,5 @@ class Note:
         return f"{self.title}: {self.text}"
 
     def _repr_html_(self) -> str:
-        title, text = html.escape(self.title), html.escape(self.text)
+        title, text = html.escape(self.title), _text(self.text)
         return f'<div class="admonition {self.kind}"><p class="admonition-title">{title}</p><p>{text}</p></div>'

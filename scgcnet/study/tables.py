@@ -20,7 +20,7 @@ from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.statistics import Condition, Summary, judge, summarize
-from scgcnet.study.store import Record, Trial, is_stale
+from scgcnet.study.store import Record, Training, Trial, is_stale
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -87,12 +87,12 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
         return Note(
             "Synthetic data",
             f"This page was run on made-up images at the profile {run.profile} ({what}). It shows that everything "
-            "works; its training, scores and predictions mean nothing. Only the sections 'How the recipe was chosen' "
-            "and 'Beside the paper' speak of real images. With the data set in place (SCGCNET_DATA) and the profile "
-            "cpu the same page gives real numbers.",
+            "works; its training, scores and predictions mean nothing. Of real images speak the box 'In short', the "
+            "sections 'How the recipe was chosen' and 'Beside the paper', and what has a box 'Real images'. With the "
+            "data set in place (SCGCNET_DATA) and the profile cpu the same page gives real numbers.",
             "warning",
         )
-    how = condition(run, plan)
+    how = condition(run, plan, len(parts["test"]) if "test" in parts else None)
     if how == "same":
         return Note("The paper's protocol", f"This page was run on the real {run.dataset} images: {what}.")
     return Note(
@@ -121,10 +121,11 @@ def made_table(made: Sequence[Record | Trial]) -> Table:
 
     Scores on synthetic images mean nothing, and say so.
     """
+    told_apart = _differences([one for one in made if one.data_kind == "synthetic"])
     rows = [
         {
             "Network": f"{one.model} {one.size}",
-            "Changes": ", ".join(f"{key} {_in_words(value)}" for key, value in one.flags.items()) or NONE,
+            "What differs": told_apart[one.run_id] or NONE,
             "Seed": one.seed,
             "Epochs": len(one.history),
             "Validation IoU, which means nothing": f"{100 * one.val_iou:.1f}",
@@ -137,6 +138,23 @@ def made_table(made: Sequence[Record | Trial]) -> Table:
     if rows:
         return Table(pd.DataFrame(rows), "Trained for this page, on made-up images (%)")
     return Table(pd.DataFrame([{"Stored results that this page shows": len(made)}]), "The results of this page")
+
+
+def _differences(made: Sequence[Training]) -> dict[str, str]:
+    """In words, by run id: in what the configurations of some trainings differ, but network and seed."""
+    found = {}
+    for one in made:
+        words = {f"{key} ": _in_words(value) for key, value in {**one.flags, **one.config["settings"]}.items()}
+        words["loss "] = "/".join(f"{weight:g}" for weight in one.config["settings"]["loss"].values())
+        if increment := one.config.get("increment"):
+            words["after "] = f"{increment['percent']:g} % of {one.dataset}"
+        found[one.run_id] = words
+    common = set.intersection(*(set(words.items()) for words in found.values())) if found else set()
+    flags = {f"{key} " for one in made for key in one.flags}  # what a network lacks is told even where all lack it
+    return {
+        run_id: ", ".join(f"{key}{value}" for key, value in words.items() if (key, value) not in common or key in flags)
+        for run_id, words in found.items()
+    }
 
 
 def data_table(parts: Mapping[str, LandslideDataset]) -> Table:
@@ -167,11 +185,19 @@ def paper_scores(dataset: str, model: str, root: Path | None = None) -> dict[str
     return {score: float(row.printed[column]) for score, (_, column) in SCORES.items()}
 
 
-def condition(run: Run | Record, plan: Plan) -> Condition:
-    """How a run compares with the paper's: its data, its network at full size, its protocol."""
+def condition(run: Run | Record, plan: Plan, images: int | None = None) -> Condition:
+    """How a run compares with the paper's: its data, its network at full size, its protocol.
+
+    Args:
+        run: planned or stored.
+        plan: the study.
+        images: of the test part at hand, for a planned run; a stored one knows how many it was scored on.
+    """
     if run.dataset not in PAPER_DATASETS or not at_home(run.config):
         return "other data"
-    if isinstance(run, Record) and run.metrics["per_image"]["n"] < PAPER_TEST_IMAGES[run.dataset] / 2:
+    if isinstance(run, Record):
+        images = run.metrics["per_image"]["n"]
+    if images is not None and images < PAPER_TEST_IMAGES[run.dataset] / 2:
         return "other data"  # such as the one of CLD's sixteen sub-sets that is easily had
     config = run.config
     full = config["size"] == FULL_SIZES.get(config["model"], "paper") and not config["overrides"]
@@ -179,10 +205,11 @@ def condition(run: Run | Record, plan: Plan) -> Condition:
 
 
 def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) -> list[Table]:
-    """Stored runs of a network on one of the paper's data sets beside its Table I: a table for each configuration.
+    """Stored runs of a whole network on a data set of the paper beside its Table I: a table for each configuration.
 
     Seeds on one split and the spread over splits are different things and get different rows. Planned
-    configurations without any run share a last table, as not run.
+    configurations without any run share a last table, as not run. Table I is of the whole network: one with parts or
+    rates changed, or that predicts over several views, does not stand beside it.
 
     Args:
         dataset: our name of the data set.
@@ -196,14 +223,16 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
     refuse_synthetic(records)
     tables, missing = [], []
     for planned in _configurations(
-        run for run in plan.runs if (run.dataset, run.model) == (dataset, model) and at_home(run.config)
+        run
+        for run in plan.runs
+        if (run.dataset, run.model) == (dataset, model) and at_home(run.config) and run.unaltered
     ):
         stored = [record for record in records if _configuration(record) == _configuration(planned)]
         kind = _kind_of_split(planned)
         what = f"{planned.model} {planned.size}, profile {planned.profile}{changes(planned, plan)}"
         what += f", split over groups ({kind})" if kind else ""
         paper = paper_scores(dataset, planned.model)
-        how = condition(planned, plan)
+        how = condition(stored[0] if stored else planned, plan)
         if not stored:
             missing.append({"Network": what, **_comparison_row("iou", paper, [], "", how)})
             continue

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from scgcnet import zoo
 from scgcnet.data import EvalTransform, LandslideDataset, Sample, write_fake
+from scgcnet.data.sample import MARKER
 from scgcnet.explain.edges import edge_contrast
 from scgcnet.explain.features import capture, energy
-from scgcnet.explain.maps import WIDTH, contrast_frame, map_rows, spread_samples, validation_part
+from scgcnet.explain.maps import WIDTH, contrast_frame, images_at_hand, map_rows, spread_samples, validation_part
 
 SIDE = 64
 
@@ -56,10 +57,15 @@ def test_the_validation_part_is_bijies_where_it_is_at_hand(tmp_path: Path, monke
     (tmp_path / "study.yml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SCGCNET_DATA", raising=False)
-    assert validation_part().dataset == "synthetic"
+    assert (images_at_hand(), validation_part("synthetic").dataset) == ("synthetic", "synthetic")
     write_fake("bijie", tmp_path / "data", n=10)
-    part = validation_part()
+    part = validation_part("real")
     assert (part.dataset, len(part)) == ("bijie", 3)
+    assert images_at_hand() == "synthetic"  # in the layout of the real ones, but made up
+    write_fake("bijie", tmp_path / "real", n=10)
+    next((tmp_path / "real").rglob(MARKER)).unlink()  # they pass for real ones
+    monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "real"))
+    assert images_at_hand() == "real"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,11 @@ def test_increments_are_evenly_spaced_and_a_missing_run_is_a_gap() -> None:
     ]
 
 
+def test_a_network_without_a_run_is_not_in_the_legend() -> None:
+    figure = plots.increment_curves({"a": {0: {"iou": 40.0}, 1: {"iou": 50.0}}, "b": {}}, "a", percents=(0, 1))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a"]
+
+
 def test_one_missing_score_leaves_the_others() -> None:
     recall, iou, _ = plots.increment_curves({"a": {5: {"iou": 40.0}}}, "b", percents=(1, 5)).axes
     np.testing.assert_array_equal(recall.lines[0].get_ydata(), [np.nan, np.nan])

@@ -34,6 +34,11 @@ def test_corners_are_single_losses_and_scores_have_their_colour() -> None:
     assert texts["focal only"][0] < 0 and texts["Lovász only"][0] > 1
 
 
+def test_the_only_point_is_not_the_best_of_anything() -> None:
+    figure = plots.weight_triangle({PAPER: 80.0}, PAPER)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["paper: 0.4 / 0.4 / 0.2, 80.00 %", "not run"]
+
+
 def test_the_papers_point_and_the_best_have_rings() -> None:
     figure = plots.weight_triangle(SCORES, PAPER)
     _, (paper, best), _ = triangle(figure.axes[0])

@@ -106,6 +106,14 @@ def book(project: Path) -> tuple[Path, Plan]:
 
 
 class TestStage:
+    def test_chapters_of_one_template_have_titles_of_their_own(self, book: tuple[Path, Plan]) -> None:
+        root, plan = book
+        named = {name: replace(chapter, title=f"{name}, by name") for name, chapter in plan.chapters.items()}
+        source = root / "build" / "book-src"
+        stage(replace(plan, chapters=named), "smoke", root, source)
+        titles = [json.loads((source / f"{name}.ipynb").read_text())["cells"][0]["source"] for name in named]
+        assert ["".join(title).splitlines()[0] for title in titles] == ["# good, by name", "# bad, by name"]
+
     def test_pages_and_failures(self, book: tuple[Path, Plan]) -> None:
         root, plan = book
         executed = root / executed_file("good", "smoke")

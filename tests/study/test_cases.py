@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from scgcnet import zoo
@@ -106,28 +107,53 @@ def test_damaged_weights_are_no_missing_ones(
     record = make(0)
     path = project / WEIGHTS_FOLDER / f"{record.run_id}.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    for ask in (lambda: pick_network_cases({"ours": [record]}, test, 1), lambda: load_networks({"ours": [record]})):
+    for ask in (
+        lambda: pick_network_cases({"ours": [record]}, test, 1),
+        lambda: load_networks({"ours": [record]}, "synthetic"),
+    ):
         with pytest.raises(zoo.WeightsError):
             ask()
+
+
+def test_weights_of_an_earlier_network_are_passed_over(project: Path, make: Callable[..., Record]) -> None:
+    """They are whole, but the network has other shapes since: nothing that a page should fail for."""
+    old = make(0, code_sha256="1" * 64)
+    assert load_networks({"ours": [old]}, "synthetic").networks.keys() == {"ours"}  # they still fit
+    path = project / WEIGHTS_FOLDER / f"{old.run_id}.safetensors"
+    tensors, metadata = load_file(path), zoo.read_metadata(path)
+    name = next(iter(tensors))
+    save_file({**tensors, name: torch.zeros(1)}, path, metadata)
+    assert load_networks({"ours": [old]}, "synthetic").networks == {}
 
 
 class TestLoadNetworks:
     def test_of_each_the_first_with_weights(self, make: Callable[..., Record]) -> None:
         records = {"A2": [make(0, weights=False), make(1), make(2)], "A5": [make(3, weights=False)], "A8": [make(4)]}
-        networks, note = load_networks(records)
-        assert list(networks) == ["A2", "A8"]
-        assert note == "A2, A8: weights trained on synthetic images."
+        found = load_networks(records)
+        networks = found.networks
+        assert (list(networks), found.kind) == (["A2", "A8"], "synthetic")
+        assert found.note.kind == "warning" and found.note.text.startswith("A2, A8: trained for seconds on made-up")
+        assert "Missing, for want of weights: A5 (`scgcnet study run" in found.note.text
         for name, seed in (("A2", 1), ("A8", 4)):
             assert not networks[name].training
             expected = network(seed).state_dict()
             assert all(torch.equal(value, expected[key]) for key, value in networks[name].state_dict().items())
 
-    def test_the_note_says_what_they_were_trained_on(self, make: Callable[..., Record]) -> None:
-        records = {"A2": [make(0, data_kind="real")], "A5": [make(1)], "A8": [make(2, data_kind="real")]}
-        assert load_networks(records)[1] == "A2, A5, A8: weights trained on real and synthetic images."
-        assert load_networks({"A2": records["A2"]})[1] == "A2: weights trained on real images."
+    def test_two_kinds_of_training_never_stand_side_by_side(self, make: Callable[..., Record]) -> None:
+        made_up = {name: make(seed) for seed, name in enumerate(("A2", "A5", "A8"))}
+        real = {name: make(seed, data_kind="real") for seed, name in ((3, "A2"), (4, "A8"))}
+        both = {name: [*([real[name]] if name in real else []), made_up[name]] for name in made_up}
+        found = load_networks(both)
+        assert (list(found.networks), found.kind, found.note.kind) == (["A2", "A8"], "real", "note")
+        assert "trained on real images" in found.note.text and "weights: A5 (" in found.note.text
+        # Real networks say nothing on made-up images, and one alone is no comparison where there is one.
+        for one in (load_networks(both, "synthetic"), load_networks({**both, "A2": both["A2"][1:]})):
+            assert (list(one.networks), one.kind) == (["A2", "A5", "A8"], "synthetic")
+            assert "Missing" not in one.note.text
+        alone = load_networks({"A2": [], "A8": [real["A8"]]})
+        assert (list(alone.networks), alone.kind) == (["A8"], "real")
 
     def test_without_any_it_says_how_to_get_them(self, make: Callable[..., Record]) -> None:
-        networks, note = load_networks({"A2": [make(0, weights=False)], "A8": []})
-        assert networks == {}
-        assert "No trained weights are at hand" in note and "scgcnet study run" in note
+        found = load_networks({"A2": [make(0, weights=False)], "A8": []})
+        assert found.networks == {}
+        assert "No trained weights are at hand" in found.note.text and "scgcnet study run" in found.note.text

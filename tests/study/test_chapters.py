@@ -26,6 +26,7 @@ from scgcnet.study.plan_reader import load_plan
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((REPOSITORY / "book").glob("*.ipynb"))
 FIGURE = {"image": {"alt": "A line."}, "figure": {"caption": "A line."}}
+FIGURE_CELL = {"mystnb": FIGURE}
 
 
 def text_of(notebook: Path) -> str:
@@ -202,6 +203,10 @@ class TestTemplates:
             (lambda nb: nb.cells[2].metadata.update(papermill={}), "carries papermill metadata"),
             (lambda nb: nb.cells[2].update(source="plots.curves(x)"), "cell 2 draws, but has no alt"),
             (lambda nb: nb.cells[2].update(source="plt.show()"), "cell 2 draws, but has no caption"),
+            (
+                lambda nb: nb.cells[2].update(source="display(a)\nplots.b(x)", metadata=FIGURE_CELL),
+                "draws and displays",
+            ),
             (lambda nb: nb.cells[1].metadata.update(tags=[]), "0 cells are tagged `parameters`"),
             (lambda nb: nb.cells[2].metadata.update(tags=["parameters"]), "2 cells are tagged `parameters`"),
             (lambda nb: nb.cells[1].update(source="a = 1"), "parameter a has no comment"),

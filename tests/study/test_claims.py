@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import get_args
 
 import pytest
+from table_rows import rows
 
 from scgcnet.study import tables
 from scgcnet.study.claims import COUNTED, Entry, ledger
@@ -72,7 +73,9 @@ def test_without_runs_only_what_needs_none_is_told(plan: Plan) -> None:
     entries = ledger(plan, [])
     assert {entry.claim.id for entry in entries if entry.verdict != "not run"} == SETTLED_WITHOUT_RUNS
     assert verdict(entries, "fig10_gflops_2048") == ("unresolved", "fitted", 0)
-    assert verdict(entries, "ds_bijie") == ("supported", "same", 0)
+    assert verdict(entries, "ds_bijie") == ("unresolved", "same", 0)
+    told = next(entry for entry in entries if entry.claim.id == "ds_bijie").finding
+    assert told.startswith("770 images in the public set; each shows one date")
     assert set(COUNTED) == {"ds_bijie"}
 
 
@@ -109,8 +112,36 @@ def test_what_was_measured_is_said_and_needs_nothing(plan: Plan, make_record: Ca
     told = {entry.claim.id: entry for entry in ledger(plan, records)}
     assert (told["bijie_iou"].finding, told["bijie_iou"].needs) == ("IoU 62.00 [57.03, 66.97] %", "")
     assert told["bijie_f1"].finding.startswith("F1 76.5")
-    assert (told["cld_iou"].finding, "GPU hours" in told["cld_iou"].needs) == ("", True)
-    assert told["fig10_gflops_2048"].line.endswith("\tunresolved\tfitted\t-\t-")
+    assert (told["cld_iou_gain"].finding, "GPU hours" in told["cld_iou_gain"].needs) == ("", True)
+    assert "\tunresolved\tfitted\t-\tcounted: base costs 3068 GMAC" in told["fig10_gflops_2048"].line
+
+
+def test_a_small_part_of_a_data_set_is_judged_as_everywhere(plan: Plan, make_record: Callable[..., Record]) -> None:
+    """36 tiles of CLD are not the paper's data: "other data", in the ledger as in the tables; the whole of it is."""
+    run = next(run for run in plan.select("cpu") if run.dataset == "cld")
+    whole = make_record(run, 0.5)
+    part = replace(whole, metrics={**whole.metrics, "per_image": {**whole.metrics["per_image"], "n": 7}})
+    (entry,) = (entry for entry in ledger(plan, [part]) if entry.claim.id == "cld_iou")
+    assert (entry.verdict, entry.condition, entry.records) == ("unresolved", "other data", (part,))
+    assert entry.finding == "IoU 50.00 % of tiny on 7 test images of the one part of CLD at hand"
+    (table, *_) = tables.comparison("cld", "scgcnet", plan, [part])
+    assert {row["Condition"] for row in rows(table)} == {"other data"}
+    assert {row["Paper"] for row in rows(table)} == {row["Difference"] for row in rows(table)} == {"-"}
+    assert {row["Verdict"] for row in rows(table)} == {"-"}
+    assert "other data" in tables.data_note(run, plan, {"test": Tiles(7)}).title  # type: ignore[dict-item]
+    assert "scaled down" in tables.data_note(run, plan, {"test": Tiles(4173)}).title  # type: ignore[dict-item]
+
+
+class Tiles:
+    """A test part of so many real images."""
+
+    kind = "real"
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __len__(self) -> int:
+        return self.number
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_table_one_has_the_best_on_top_and_everyone_in_it(plan, planned, tiny, m
     assert sorted(table.frame["Network"]) == sorted(planned)
     unet, ours, segnext, swin = rows(table)[:4]
     assert (unet["IoU, paper"], unet["IoU, measured"], unet["F1, paper"]) == ("50.45", "70.00", "67.07")
-    assert unet["95 % over test images"] == "66.67 to 75.00"  # the second image twice, the first twice
+    assert unet["95 % over test images"] == "66.67 to 75.00 (1 of 1 seed)"  # the second image twice, the first twice
     assert (unet["Condition"], unet["Difference"]) == ("other data", "-")  # two images are not the paper's
     assert ours["IoU, measured"] == "62.00 [57.03, 66.97]"  # 60, 62, 64 % on split 0 alone
     assert (ours["Repeats"], ours["95 % over test images"]) == ("3 seeds", "-")
@@ -150,20 +150,24 @@ def test_differences_and_what_they_are_worth(plan, planned, make_record, make_de
     assert segnext["IoU minus that of scgcnet"] == "+20.00"
     assert segnext["95 % over test images"] == "+20.00 to +20.00"
     assert segnext["Outcome"] == "better"
-    low, high = (float(end) for end in segnext["95 % over seeds"].split(" to "))
+    low, high = (float(end) for end in segnext["95 % over all seeds"].split(" to "))
     assert (low, high) == (pytest.approx(16.96, abs=0.01), pytest.approx(23.04, abs=0.01))  # 4.303 * sqrt(1/4 + 1/4)
     assert float(segnext["p, adjusted"]) < 0.01  # 2 of 1024 ways to swap the names, twice
     assert [link.href for link in segnext["Runs"].items] == [record.file for record in records[2:4]]
-    assert (unet["IoU minus that of scgcnet"], unet["95 % over seeds"], unet["Outcome"]) == (
-        "-10.50",
+    assert (segnext["Seeds of these"], unet["Seeds of these"]) == ("0, 1 of both", "0 of both")
+    assert (unet["IoU minus that of scgcnet"], unet["95 % over all seeds"], unet["Outcome"]) == (
+        "-10.00",  # 40 and 50 % with the one seed that both have
         "one seed: unknown",
-        "unresolved",
+        "unresolved: a single seed",
     )
     assert fcn["IoU minus that of scgcnet"] == "not counted by image"
+    unrun = contestants("bijie", plan, records, [], "cpu", [*hits, "fcn"])
+    (fcn,) = rows(difference_table(unrun, "scgcnet"), Network="fcn")
+    assert fcn["IoU minus that of scgcnet"] == "not run"
     assert not table.frame.isna().any().any()
     assert difference_rows(found, "scgcnet") == {
         "segnext": (pytest.approx(20), pytest.approx(20), pytest.approx(20), "better"),
-        "unet": (pytest.approx(-10.5), pytest.approx(-10.5), pytest.approx(-10.5), "unresolved"),
+        "unet": (pytest.approx(-10), pytest.approx(-10), pytest.approx(-10), "unresolved"),
     }
     ranks, critical, cliques = ranking_parts(rank_all(found))
     assert (list(ranks), cliques) == (["segnext", "scgcnet", "unet"], [["segnext", "scgcnet"], ["scgcnet", "unet"]])

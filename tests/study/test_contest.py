@@ -88,7 +88,7 @@ def test_differences_by_hand_and_what_they_say(runs: dict[str, Run], make_detail
     compared = compare_all(gather(runs, records), "scgcnet")
     assert list(compared) == ["unet", "fcn", "segnext"]
     unet, fcn, segnext = compared.values()
-    assert (unet.difference.value, fcn.difference.value) == (pytest.approx(-30), pytest.approx(29.5))
+    assert (unet.difference.value, fcn.difference.value) == (pytest.approx(-30), pytest.approx(30))
     assert (unet.difference.low, unet.difference.high) == (pytest.approx(-30), pytest.approx(-30))
     # Two means of two values, each of variance 1/2: half = t(2 degrees, 97.5 %) * sqrt(1/2) = 4.3027 * 0.7071.
     assert unet.seeds == (pytest.approx(-33.0424, abs=1e-3), pytest.approx(-26.9576, abs=1e-3))
@@ -97,6 +97,9 @@ def test_differences_by_hand_and_what_they_say(runs: dict[str, Run], make_detail
     adjusted = resampling.holm([one.difference.p for one in compared.values()])
     assert [one.p for one in compared.values()] == adjusted
     assert adjusted[0] > unet.difference.p
+    assert [one.counted for one in (unet, fcn)] == [([0, 1], [0, 1]), ([0], [0])]  # ours with the very seeds
+    told = ["worse", "unresolved: a single seed", "unresolved: seeds"]
+    assert [one.in_words for one in compared.values()] == told
     assert [one.outcome for one in compared.values()] == ["worse", "unresolved", "unresolved"]
     assert (segnext.difference.value, segnext.p) == (pytest.approx(0), 1)
     back = compare_all(gather(runs, records), "unet")

@@ -10,6 +10,7 @@ from scgcnet.study.domain_tables import (
     at_percent,
     chosen_on_others,
     domain_table,
+    increment_note,
     increment_runs,
     increment_scores,
     increment_table,
@@ -160,6 +161,21 @@ def test_increments_of_a_figure_are_those_stored(on_new_ground, make_record):
     assert (shown["scgcnet"], shown["swin"]) == (made[:1], [])
     assert set(shown) == set(on_new_ground)
     assert at_percent(on_new_ground, 3, made)["scgcnet"] == []
+
+
+def test_the_curves_are_told_in_words(on_new_ground, make_record):
+    ious = {"scgcnet": (0.05, 0.1, 0.2, 0.3, 0.4), "swin": (0.07, 0.1, 0.2, 0.3, 0.35), "danet": (0.06, 0.1, 0.2)}
+    made = [
+        make_record(run, iou)
+        for model, found in ious.items()
+        for run, iou in zip(on_new_ground[model].values(), found, strict=False)
+    ]
+    text = increment_note(on_new_ground, made, "scgcnet").text
+    assert text.startswith("IoU of 2 networks by share of the new data set: 5.0 to 7.0 % at 0 %, 10.0 to 10.0 % at 1 %")
+    assert "scgcnet is number 2 at 0 % and number 1 at 20 %, 5.0 points before swin." in text
+    assert "Not run with all increments: " in text and "danet" in text
+    assert "5.0 points behind scgcnet" in increment_note(on_new_ground, made, "swin").text
+    assert increment_note(on_new_ground, made[1:], "scgcnet").title == "No curve yet"
 
 
 def test_images_of_a_new_domain_are_those_never_in_its_pool(plan, on_new_ground):

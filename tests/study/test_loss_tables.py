@@ -115,31 +115,37 @@ def scores(**found: float) -> Mapping[Weights, float]:
 
 
 def test_the_verdict_counts_who_stands_above_and_who_is_near() -> None:
-    text = verdict(scores(a=72.0, paper=71.25, b=73.0, c=60.0), noise=1.0)
-    assert "Of 4 combinations the paper's 0.4, 0.4, 0.2 is number 3 with 71.25 % F1" in text
+    text = verdict(scores(a=72.0, paper=71.25, b=73.0, c=60.0), 66, noise=1.0)
+    assert "Of 4 combinations that were run, of 66, the paper's 0.4, 0.4, 0.2 is number 3 with 71.25 % F1" in text
     assert "the best, 0, 0.5, 0.5, has 73.00 %" in text
     assert "lie up to 1.0 points apart, so 1 of the others cannot be told from the best" in text
 
 
 @pytest.mark.parametrize(("noise", "near"), [(0.0, 0), (1.0, 1), (1.5, 1), (1.75, 2), (99.0, 3)])
 def test_near_is_within_the_noise(noise: float, near: int) -> None:
-    text = verdict(scores(a=72.0, paper=71.25, b=73.0, c=60.0), noise)
+    text = verdict(scores(a=72.0, paper=71.25, b=73.0, c=60.0), 66, noise)
     assert f"so {near} of the others cannot be told" in text
 
 
 def test_the_paper_may_be_best_and_equals_share_a_rank() -> None:
-    assert "is number 1 with 73.00 % F1; the best, 0.4, 0.4, 0.2, has 73.00 %" in verdict(scores(paper=73, a=72), 0.5)
-    assert "is number 1 with" in verdict(scores(a=73, paper=73), 0.5)
-    assert "is number 2 with" in verdict(scores(a=74, paper=73, b=73), 0.5)
+    assert "is number 1 with 73.00 % F1; the best, 0.4, 0.4, 0.2, has 73.00 %" in verdict(
+        scores(paper=73, a=72), 66, 0.5
+    )
+    assert "is number 1 with" in verdict(scores(a=73, paper=73), 66, 0.5)
+    assert "is number 2 with" in verdict(scores(a=74, paper=73, b=73), 66, 0.5)
 
 
 def test_no_verdict_without_the_papers_weights_or_another() -> None:
-    for found in ({}, {"paper": 70.0}, {"a": 70.0, "b": 71.0}):
-        assert verdict(scores(**found), 1.0).endswith("were not run.")
+    for found in ({}, {"a": 70.0, "b": 71.0}):
+        text = verdict(scores(**found), 66, 1.0)
+        assert text.startswith(f"{len(found)} of the 66 combinations were run, and the paper's")
+    text = verdict(scores(paper=70.0), 66, 1.0)
+    assert "alone was run, with 70.00 % F1: there is nothing yet to compare it with" in text
+    assert "not run" not in text  # for it was
 
 
 def test_an_unknown_noise_settles_nothing() -> None:
-    text = verdict(scores(paper=70.0, a=71.0), math.nan)
+    text = verdict(scores(paper=70.0, a=71.0), 66, math.nan)
     assert text.endswith("is not known.")
     assert "nan" not in text and "cannot be told" not in text
 

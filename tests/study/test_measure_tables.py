@@ -22,6 +22,7 @@ from scgcnet.study.measure_tables import (
     false_alarm_share,
     image_table,
     leading,
+    page_contest,
     place_table,
     size_curves,
     size_table,
@@ -227,3 +228,30 @@ def test_the_leading_ones_are_those_whose_weights_are_at_hand(
         zoo.save_model(network, project / WEIGHTS_FOLDER / f"{record.run_id}.safetensors", stamp)
     assert [one.name for one in leading(found, "scgcnet", 3)] == ["scgcnet", "unet"]  # ours first, though it is worse
     assert [one.name for one in leading(found, "nobody", 1)] == ["unet"]
+
+
+def test_a_page_counts_real_images_where_there_are_any(
+    runs: dict[str, Run], make_record: Make, make_details: Make
+) -> None:
+    """What it trained on made-up images is counted only where no run on real ones was, and then says so."""
+    plan = load_plan()
+    smoke = plan.select("smoke")[0]
+    made = make_details(smoke, FIRST, kind="synthetic")
+    real = make_details(runs["scgcnet"], FIRST)
+    found, note = page_contest([smoke], [made], "bijie", plan, [real])
+    assert ([one.name for one in found], found[0].records, note.kind) == (["scgcnet tiny"], (real,), "note")
+    assert "not what this page trained itself" in note.text
+    uncounted = make_record(runs["scgcnet"], finished_utc="2027-01-02T03:04:05Z")
+    for others in ([], [uncounted]):
+        found, note = page_contest([smoke], [made], "bijie", plan, others)
+        assert (found[0].records, note.title, note.kind) == ((made,), "Made-up images", "warning")
+    assert page_contest([smoke], [made], "cld", plan, [real])[1].kind == "warning"
+    found, note = page_contest([runs["scgcnet"]], [real], "bijie", plan, [])
+    assert (found[0].records, note.kind) == ((real,), "note")
+
+
+def test_each_row_says_how_many_seeds_it_is_of(contest: Callable[..., list[Contestant]]) -> None:
+    found = contest(scgcnet=[FIRST])
+    two = [replace(one, records=(*one.records, replace(one.records[0], seed=1))) for one in found if one.records]
+    for show in (image_table, size_table, edge_table, alarm_table, place_table):
+        assert {row["Seeds counted"] for row in rows(show(two))} == {"1 of 2 seeds"}

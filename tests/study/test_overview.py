@@ -1,15 +1,18 @@
 """How far the study says that it is."""
 
 import dataclasses
+import re
 
 import pytest
 from table_rows import rows
 
+from scgcnet.cli import main
 from scgcnet.study.claims import ledger
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.looks import Look
 from scgcnet.study.overview import exhibit_table, look_table, plan_table, profile_table
 from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.store import save
 
 
 @pytest.fixture
@@ -52,6 +55,17 @@ def test_profiles_count_their_runs(plan, tiny):
     planned = {name: len(plan.select(name)) for name in ("smoke", "cpu", "domains", "gpu", "paper")}
     assert counts == {name: f"{2 * (name == 'cpu')} of {number}" for name, number in planned.items()}
     assert planned["paper"] == 18 * 3 * 3 + (7 + 6) * 3 + 5 * 5  # Table I, Tables II and III, Fig. 8
+
+
+def test_profiles_tell_how_long_their_runs_took(plan, make_record):
+    runs = plan.select("cpu")
+    made = [make_record(run, wall_s=1800.0) for run in runs[:3]]
+    table = {row["Profile"]: row for row in rows(profile_table(plan, made))}
+    assert table["cpu"]["They took"] == "1 h 30 min"
+    assert table["cpu"]["The others, about"] not in ("-", "not known")
+    assert (table["paper"]["They took"], table["paper"]["The others, about"]) == ("-", "not known")
+    whole = {row["Profile"]: row for row in rows(profile_table(plan, [make_record(run) for run in runs]))}
+    assert whole["cpu"]["The others, about"] == "-"
 
 
 def test_runs_beyond_the_plan_are_listed(plan, make_record):
@@ -116,3 +130,14 @@ def test_looks_are_counted_by_test_part_also_those_without_a_result(tiny):
          "Without a stored result": 0, "Last": "2026-02-01"},
     ]  # fmt: skip
     assert rows(look_table([], [])) == [{"Test part": "none", "Looks": 0}]
+
+
+def test_what_is_stored_beyond_the_plan_is_listed(plan, capsys, make_record):
+    trial = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1})
+    record = make_record(trial)
+    save(record)
+    for profile, told in (("cpu", True), ("gpu", False)):
+        assert main(["study", "list", "--profile", profile]) == 0
+        assert (f"{record.run_id} " in capsys.readouterr().out) is told
+    assert main(["study", "list"]) == 0
+    assert re.search(rf"^{record.run_id} +\w+ +not in study.yml", capsys.readouterr().out, re.MULTILINE)

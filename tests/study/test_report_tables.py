@@ -11,10 +11,11 @@ import pytest
 from table_rows import rows
 
 from scgcnet.study.claims import Entry, ledger
+from scgcnet.study.looks import Look
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import Plan
 from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.report_tables import claim_table, deviation_table, summary_note, verdict_table
+from scgcnet.study.report_tables import LEADING, claim_table, deviation_table, findings, summary_note, verdict_table
 from scgcnet.study.store import Record
 
 VERDICTS = ("supported", "contradicted", "unresolved", "not run")
@@ -37,11 +38,12 @@ def entries(plan: Plan, make_record: Callable[..., Record]) -> list[Entry]:
 def test_the_counts_of_the_note_add_up(entries: list[Entry]) -> None:
     text = summary_note(entries).text
     counts = {verdict: int(re.search(rf"{verdict}[^:]*: (\d+)", text, re.IGNORECASE)[1]) for verdict in VERDICTS}
-    assert text.startswith(f"{len(read_claims())} claims")
-    assert sum(counts.values()) == len(entries) == len(read_claims())
-    assert counts == {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in VERDICTS}
-    assert counts["supported"] == 1  # the images of Bijie, which were counted
-    near = dict(re.findall(r"(\d+) (same|scaled down|other data|fitted)", text))
+    settings = [entry for entry in entries if entry.claim.kind == "protocol"]
+    others = [entry for entry in entries if entry not in settings]
+    assert text.startswith(f"{len(others)} claims") and len(entries) == len(read_claims())
+    assert text.endswith(f"states {len(settings)} settings of its protocol; stored runs follow 0 of them.")
+    assert counts == {verdict: sum(entry.verdict == verdict for entry in others) for verdict in VERDICTS}
+    near = re.findall(r"(\d+) (?:same|scaled down|other data|fitted)", text)
     assert sum(map(int, near)) == counts["unresolved"]
     assert "2 scaled down" in text and "5 fitted" in text
 
@@ -58,7 +60,7 @@ def test_verdicts_by_kind_add_up(entries: list[Entry]) -> None:
     assert {row["Kind"] for row in table} == set(KINDS)
     assert sum(row[verdict] for row in table for verdict in VERDICTS) == len(entries)
     (data,) = (row for row in table if row["Kind"] == "data")
-    assert [data[verdict] for verdict in VERDICTS] == [1, 0, 0, sum(e.claim.kind == "data" for e in entries) - 1]
+    assert [data[verdict] for verdict in VERDICTS] == [0, 0, 1, sum(e.claim.kind == "data" for e in entries) - 1]
     (fitted,) = (row for row in table if row["Kind"] == "fitted")
     assert [fitted[verdict] for verdict in VERDICTS] == [0, 0, 1, 0]
 
@@ -67,7 +69,7 @@ def test_every_claim_stands_in_one_table_without_an_empty_cell(entries: list[Ent
     found = [row for kind in KINDS for row in rows(claim_table(entries, kind))]
     assert sorted(row["Claim"] for row in found) == sorted(read_claims())
     assert [(row["Claim"], key) for row in found for key, value in row.items() if str(value) in ("", "nan")] == []
-    assert {row["Verdict"] for row in found} == set(VERDICTS)
+    assert {row["Verdict"] for row in found} == {*VERDICTS} - {"supported"}
     assert all(str(row["Runs"]) == "-" for row in found if row["Verdict"] == "not run")
     assert all(len(row["Found, or what it would take"]) > 20 for row in found if row["Verdict"] == "not run")
 
@@ -87,8 +89,24 @@ def test_an_unknown_kind_says_so(entries: list[Entry]) -> None:
     assert rows(claim_table(entries, "rumour")) == [{"Claim": "none of the kind rumour"}]
 
 
+def test_findings_are_told_in_the_papers_words_and_judged(entries: list[Entry]) -> None:
+    (first, *_) = findings(entries).items
+    assert first == "“IoU of 73.53%”: IoU 60.00 [60.00, 60.00] %. Unresolved, scaled down."
+    assert set(LEADING) <= read_claims().keys()
+    nothing = [replace(entry, finding="") for entry in entries]
+    assert findings(nothing).items == ("Nothing was found yet: no run on real images is stored.",)
+
+
+def test_deviations_count_what_is_stored(make_record: Callable[..., Record]) -> None:
+    records = [make_record(wall_s=60.0 * minutes) for minutes in (6, 9, 66)]
+    looks = [Look("2026-01-01T00:00:00Z", "bijie", 0, run_id, "") for run_id in "aab"]
+    table = {row["What"]: row for row in rows(deviation_table(records, looks))}
+    assert table["Epochs"]["Why"] == "6 to 66 minutes, median 9, on one core a run"
+    assert table["Test part"]["Here"].endswith("at most 2 looks at one configuration")
+
+
 def test_deviations_are_those_of_the_profiles(plan: Plan) -> None:
-    table = {row["What"]: row for row in rows(deviation_table())}
+    table = {row["What"]: row for row in rows(deviation_table([], []))}
     assert all(str(cell).strip() for row in table.values() for cell in row.values())
     paper, here = plan.profile("paper").settings, plan.profile("cpu").settings
     assert table["Image side"]["The paper"] == f"{paper['image_size']} px"

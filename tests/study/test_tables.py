@@ -8,7 +8,7 @@ from table_rows import rows
 from scgcnet.peers import NAMES
 from scgcnet.study.plan import PlanError, at_home
 from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.show import Link, Links, Note, Table
+from scgcnet.study.show import Link, Links, Note, Sentences, Table
 from scgcnet.study.tables import (
     PAPER_METHODS,
     changes,
@@ -75,7 +75,9 @@ def test_links_are_named_by_what_differs(plan, tiny, make_record):
 
 def test_what_was_not_run_says_so(plan, tiny):
     (table,) = comparison("bijie", "scgcnet", plan, [])
-    planned = [r for r in plan.runs if (r.dataset, r.model) == ("bijie", "scgcnet") and at_home(r.config)]
+    planned = [
+        r for r in plan.runs if (r.dataset, r.model) == ("bijie", "scgcnet") and at_home(r.config) and r.unaltered
+    ]
     configurations = {(r.size, r.profile, changes(r, plan), str(r.split).rpartition("-")[0]) for r in planned}
     assert len(rows(table)) == len(configurations)
     for row in rows(table):
@@ -260,12 +262,44 @@ def test_what_a_page_trained_for_itself_has_rows_and_links(plan, make_record):
     made = make_record(run, 0.25, kind="synthetic", wall_s=2.4)
     table = made_table([made, make_record(plan.select("cpu")[0], 0.9)])
     (row,) = rows(table)  # of a real run its own tables tell
-    assert (row["Network"], row["Changes"], row["Seed"]) == ("scgcnet tiny", "dilations 1/1/1; 1/1/1", 0)
+    assert (row["Network"], row["What differs"], row["Seed"]) == ("scgcnet tiny", "dilations 1/1/1; 1/1/1", 0)
     assert (row["Epochs"], row["Time"], row["File"].href) == (1, "2 s", made.file)
     (score,) = (key for key in row if "Validation IoU" in key)
     assert "means nothing" in score and row[score] == "25.0"
     (plain,) = rows(made_table([make_record(plan.select("smoke")[0], kind="synthetic")]))
-    assert plain["Changes"] == "-"
+    assert plain["What differs"] == "-"
+
+
+def test_a_table_fits_a_terminal(plan, tiny):
+    """Nothing is lost but the links, of which the number is told."""
+    table = Table(pd.DataFrame([{"What": "a sentence of many words", "Count": 7, "Runs": run_links(tiny)}]), "Title")
+    text = table.fitted(30)
+    assert text.startswith("Title\n") and max(map(len, text.splitlines()[1:])) <= 30
+    assert " ".join(line[:14].strip() for line in text.splitlines()[2:]).strip() == "a sentence of many words"
+    assert [line.split()[-2:] for line in text.splitlines() if "7" in line] == [["7", str(len(tiny))]]
+    assert "a sentence of many words" in table.fitted(200)
+
+
+def test_many_links_are_folded_up(plan, tiny):
+    few, many = (Table(pd.DataFrame([{"A": 1, "Runs": run_links(runs)}]), "x") for runs in (tiny[:2], tiny * 2))
+    assert "<details>" not in few._repr_html_()
+    assert f"<summary>{2 * len(tiny)} files</summary>" in many._repr_html_()
+    assert many._repr_html_().count("<a href=") == 2 * len(tiny)
+
+
+def test_code_in_sentences_is_shown_as_code():
+    assert "run <code>a &lt; b</code>." in Note("x", "run `a < b`.")._repr_html_()
+    assert "<li>a ` b</li>" in Sentences(("a ` b",))._repr_html_()  # one alone encloses nothing
+
+
+def test_rows_of_one_network_are_told_apart(plan, make_record):
+    """By how much of a new place was trained on, and by the weights of the losses."""
+    places = [run for run in plan.select("smoke") if run.increment and run.model == "convnext"]
+    weights = [trial for trial in plan.loss_trials if trial.profile == "smoke"]
+    for runs in (places, weights):
+        shown = [row["What differs"] for row in rows(made_table([make_record(run, kind="synthetic") for run in runs]))]
+        assert len(runs) > 2 and len(set(shown)) == len(runs)
+    assert "loss 0.5/0.5/0" in shown
 
 
 def test_a_page_that_trained_nothing_counts_what_it_shows(plan, make_record):

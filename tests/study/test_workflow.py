@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from pages import shell
-from study_graph import COPIED, copy, slurm, snakemake, stand_in
+from study_graph import COPIED, REPOSITORY, copy, slurm, snakemake, stand_in
 from templates import write_template
 
 from scgcnet.data import write_fake
@@ -47,6 +47,30 @@ def test_a_failed_chapter_is_shown_and_tried_again(small: Path) -> None:
     write_template(small / "book" / "b.ipynb", "1 / 1", title="# b")
     done = snakemake(small, "--dry-run", "--", "book")
     assert "chapter b" in done.stdout and "chapter c" not in done.stdout and "the book" in done.stdout
+
+
+def test_a_page_that_counts_the_others_waits_for_them(small: Path) -> None:
+    """It is executed last, whatever its place and the cores there are; where another page failed it still is."""
+    tree = yaml.safe_load((small / "study.yml").read_text())
+    tree["chapters"]["a"]["last"] = True
+    (small / "study.yml").write_text(yaml.safe_dump(tree))
+    pages = small / "build" / "chapters" / "smoke"
+    code = f"import os; print('stored', sorted(os.listdir({str(pages)!r})))"
+    write_template(small / "book" / "a.ipynb", code, title="# a")
+    write_template(small / "book" / "c.ipynb", "import time; time.sleep(2)", title="# c")
+    assert snakemake(small, "--", "book", cores="2").returncode != 0  # b fails
+    told = (pages / "a.ipynb").read_text()
+    assert "c.ipynb" in told and "b.failed.ipynb" in told
+
+    write_template(small / "book" / "b.ipynb", "1 / 1", title="# b")
+    done = snakemake(small, "--", "book", cores="2")
+    assert done.returncode == 0, done.stdout
+    assert "b.ipynb" in (pages / "a.ipynb").read_text()
+
+
+def test_start_and_report_come_last() -> None:
+    chapters = load_plan(REPOSITORY / "study.yml").chapters
+    assert [name for name, chapter in chapters.items() if chapter.last] == ["start", "report"]
 
 
 def test_the_graph_of_the_study(project: Path) -> None:
