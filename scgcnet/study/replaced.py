@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scgcnet.study.ledger import add_line, read_lines
+from scgcnet.study.plan import project_root
 from scgcnet.study.show import Link, Note, Table
 from scgcnet.study.store import Record
 
@@ -37,13 +38,13 @@ class Replaced:
     iou: float
 
 
-def read_replaced(root: Path) -> list[Replaced]:
+def read_replaced(root: Path | None = None) -> list[Replaced]:
     """All replaced results of real runs.
 
     Raises:
         StoreError: the ledger cannot be read.
     """
-    return read_lines(root / REPLACED, Replaced, _parse)
+    return read_lines((root or project_root()) / REPLACED, Replaced, _parse)
 
 
 def note_replaced(record: Record | None, root: Path) -> None:
