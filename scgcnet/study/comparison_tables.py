@@ -142,11 +142,11 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
         {
             "Network": name,
             f"IoU minus that of {reference}": f"{one.difference.value:+.2f}",
+            "Outcome": one.in_words,
             "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
             "p, adjusted": f"{one.p:.3f}" if one.p >= 0.001 else "below 0.001",
             "Seeds of these": _seeds(one),
             "95 % over all seeds": f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
-            "Outcome": one.in_words,
             "Runs": links[name],
         }
         for name, one in sorted(compared_with.items(), key=lambda item: -item[1].difference.value)

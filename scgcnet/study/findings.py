@@ -201,7 +201,9 @@ def _against_best(
         return None
     best = (max if higher else min)(counted, key=lambda name: counted[name])
     text = f"{what} on Bijie: {ours:.1f}; of {len(counted)} others the best, {best}, {counted[best]:.1f}, the median "
-    text += f"{float(np.median(list(counted.values()))):.1f}; all tiny, at equal compute"
+    text += f"{float(np.median(list(counted.values()))):.1f}; all tiny, at equal compute, "
+    seeds = sorted({len(one.details) for one in evidence.networks.values() if one.details})
+    text += f"{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} of their seeds counted by image"
     return Finding(text, how, _records(*(one for one in evidence.networks.values() if one.details)))
 
 

@@ -31,6 +31,7 @@ FULL: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({"a": [("small", 50, 40, 60)]}, [9]),
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61)}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
+    "size_curves": lambda: plots.size_curves({"IoU, %": {"a": {128: 50.0, 256: 55.0}}}, "a"),
 }
 EMPTY: dict[str, Callable[[], Figure]] = {
     "prediction_panels": lambda: plots.prediction_panels([]),
@@ -41,6 +42,7 @@ EMPTY: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({}, []),
     "ablation_bars": lambda: plots.ablation_bars({"A1": None}, "A1"),
     "score_differences": lambda: plots.score_differences({}, "a"),
+    "size_curves": lambda: plots.size_curves({"IoU, %": {}}, "a"),
 }
 
 

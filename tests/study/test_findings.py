@@ -276,6 +276,9 @@ def picture(*hits: int, alarm: int = 0, edge: int = 10, resolution: float | None
     ]
 
 
+SEEDS = "1 to 2 of their seeds counted by image"
+
+
 class TestFinerMeasures:
     @pytest.fixture
     def records(self, networks: dict[str, Run], make_details: Make, make_record: Make) -> list[Record]:
@@ -315,7 +318,7 @@ class TestFinerMeasures:
         self, ask: Ask, records: list[Record], claim: str, condition: str, what: str, text: str
     ) -> None:
         found = ask(claim, records)
-        assert found.text == f"{what} on Bijie: {text}; all tiny, at equal compute"
+        assert found.text == f"{what} on Bijie: {text}; all tiny, at equal compute, {SEEDS}"
         assert (found.condition, found.verdict) == (condition, "unresolved")
         assert ids(found.records) == ids(records[:-1])
 
