@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -22,7 +23,9 @@ from scgcnet.explain.attribution import (
     Region,
     Which,
     attribute,
+    black,
     integrated_gradients,
+    margin,
     region_of,
 )
 from scgcnet.explain.sanity import LIMIT, cascade, edge_map, randomised, rank_correlation
@@ -111,6 +114,23 @@ def all_maps(model: nn.Module, question: Question) -> dict[str, Map]:
     }
 
 
+def baseline_table(subject: Subject, questions: Sequence[Question]) -> pd.DataFrame:
+    """Margins of each region in images that show nothing: what could stand for "no landslide" should have none."""
+    rows = []
+    for one in questions:
+        target = margin(subject.network, one.region)
+        flat = {
+            "Image": one.pixels,
+            "Black": black(one.pixels),
+            "ImageNet's mean colour": torch.zeros_like(one.pixels),
+            "Its own mean colour": one.pixels.mean(dim=(2, 3), keepdim=True).expand_as(one.pixels),
+        }
+        with torch.no_grad():
+            found = {f"Margin: {name}": f"{float(target(pixels)):.2f}" for name, pixels in flat.items()}
+        rows.append({"Image": one.case.sample.name, **found})
+    return pd.DataFrame(rows)
+
+
 def completeness_table(subject: Subject, questions: Sequence[Question]) -> pd.DataFrame:
     """Whether Integrated Gradients add up to the difference that they explain, for each image."""
     rows = []
@@ -121,7 +141,7 @@ def completeness_table(subject: Subject, questions: Sequence[Question]) -> pd.Da
             {
                 "Image": one.case.sample.name,
                 "Margin": f"{found.margin:.3f}",
-                "Of a grey image": f"{found.start:.3f}",
+                "Of a black image": f"{found.start:.3f}",
                 "Difference": f"{found.margin - found.start:.3f}",
                 "Sum of the values": f"{found.values.sum(dtype=np.float64):.3f}",
                 "Gap (%)": f"{100 * found.gap:.2f}",

@@ -23,6 +23,7 @@ from captum.attr import IntegratedGradients, LayerGradCam, Occlusion
 from torch import Tensor, nn
 
 from scgcnet.data import EvalTransform, Sample
+from scgcnet.data.transforms import normalise
 from scgcnet.explain.features import evaluating
 
 Map = npt.NDArray[np.float32]
@@ -175,19 +176,30 @@ def integrated_gradients(
         model: any network with two classes.
         image: x, (1, C, H, W).
         region: (H, W).
-        baseline: b, (1, C, H, W); by default 0, after normalisation the mean colour of ImageNet: a grey image.
+        baseline: b, (1, C, H, W); by default `black`.
         steps: of the sum, each a forward and a backward pass.
 
     Raises:
         EmptyRegionError: The region has no pixel.
     """
     target = margin(model, region)
-    start = torch.zeros_like(image) if baseline is None else baseline
+    start = black(image) if baseline is None else baseline
     with evaluating(model):
         found = IntegratedGradients(target).attribute(image, start, n_steps=steps, internal_batch_size=_AT_ONCE)
         with torch.no_grad():
             ends = target(torch.cat([image, start]))
     return Attribution(_summed(found), float(ends[0]), float(ends[1]))
+
+
+def black(image: Tensor) -> Tensor:
+    """What stands for "nothing there": a black image, normalised, of the shape of `image` (B, C, H, W).
+
+    A baseline is to have a margin near 0. Our networks call what is flat and not dark a landslide: over the true
+    landslides of 39 validation images of Bijie (every sixth), `tiny-bijie` has a mean margin of 0.1 for black, 1.4 for
+    the mean colour of ImageNet (0 after normalisation), 2.7 for each image's own mean colour, and 2.4 for the image.
+    """
+    flat = normalise(np.zeros((image.shape[1], 1, 1), dtype=np.float32))
+    return torch.from_numpy(flat).to(image).expand_as(image)
 
 
 def grad_cam(model: nn.Module, image: Tensor, region: Region, layer: str) -> Attribution:
@@ -217,13 +229,13 @@ def grad_cam(model: nn.Module, image: Tensor, region: Region, layer: str) -> Att
 
 
 def occlusion(model: nn.Module, image: Tensor, region: Region, patch: int) -> Attribution:
-    """How much the margin falls when a grey square hides a place, the mean over all squares that hide it.
+    """How much the margin falls when a black square hides a place, the mean over all squares that hide it.
 
     Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
 
     Args:
         model: any network with two classes.
-        image: (1, C, H, W); the square is 0, after normalisation the mean colour of ImageNet.
+        image: (1, C, H, W).
         region: (H, W); a square over the region itself hides what is to be found, and so stands out.
         patch: side of the square, pixels, up to the image's; it moves by half of that.
 
@@ -238,7 +250,7 @@ def occlusion(model: nn.Module, image: Tensor, region: Region, patch: int) -> At
     stride = max(patch // 2, 1)
     with evaluating(model), torch.no_grad():
         found = Occlusion(target).attribute(
-            image, (channels, patch, patch), (channels, stride, stride), perturbations_per_eval=_AT_ONCE
+            image, (channels, patch, patch), (channels, stride, stride), black(image), perturbations_per_eval=_AT_ONCE
         )
         own = float(target(image))
     # Every band has the whole fall, since all are hidden at once: one of them is the map.

@@ -23,8 +23,13 @@ from scgcnet.explain.attribution import METHODS, REGIONS, Attribution, Region, a
 from scgcnet.explain.subject import Subject, predicted
 from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay
 from scgcnet.study.cases import Case
+from scgcnet.study.show import Note
 from scgcnet.train import Confusion
 
+#: What stands in the explorer's place where nobody can use it: on a page there is no network to ask.
+ELSEWHERE = Note(
+    "The explorer is not shown", "It asks the network, which a page cannot: open the chapter in JupyterLab."
+)
 _WIDE = widgets.Layout(width="28em")
 _STYLE = {"description_width": "7em"}
 
