@@ -258,23 +258,35 @@ def occlusion(model: nn.Module, image: Tensor, region: Region, patch: int) -> At
 
 
 def map_layers(model: nn.Module, image: Tensor) -> list[str]:
-    """Names of the parts that give a map (1, D, h, w) of the image: the network's, and those of their parts with parts.
+    """Names of the layers that give a map (1, D, h, w) of the image, such as can be explained to somebody.
+
+    That are the network's parts, and those of their parts that have parts themselves; where none of these gives a map,
+    what lies deeper.
 
     Args:
         model: any network.
         image: (1, C, H, W), which is run through it once.
     """
-    # A ModuleList is no part, only a shelf of them: decoder.units.0 is a part of the decoder.
-    shelves = {name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
-    shown = []
-    for name, module in model.named_modules():
-        prefixes = [".".join(name.split(".")[: n + 1]) for n in range(name.count(".") + 1)]
-        depth = sum(prefix not in shelves for prefix in prefixes)
-        if name and (depth == 1 or (depth == 2 and any(True for _ in module.children()))):
-            shown.append(name)
-    shown = [name for name in shown if not isinstance(model.get_submodule(name), nn.Identity)]
-    outputs = _outputs(model, image, shown)
-    return [name for name in shown if name in outputs and _is_map(outputs[name], image)]
+    modules = {name: module for name, module in model.named_modules() if name}
+    maps = {name for name, shape in _outputs(model, image, list(modules)).items() if _is_map(shape, image)}
+
+    def depth(name: str) -> int:
+        """How many parts lie in one another; a ModuleList is none: decoder.units.0 is a part of the decoder."""
+        levels = name.split(".")
+        inside = (modules[".".join(levels[: n + 1])] for n in range(len(levels)))
+        return sum(not isinstance(module, nn.ModuleList) for module in inside)
+
+    for deepest in range(2, max(map(depth, maps), default=0) + 1):
+        found = [
+            name
+            for name, module in modules.items()
+            if name in maps
+            and not isinstance(module, nn.Identity)
+            and (depth(name) == 1 or (depth(name) <= deepest and any(True for _ in module.children())))
+        ]
+        if found:
+            return found
+    return sorted(maps)
 
 
 def _map_layer(model: nn.Module, image: Tensor, layer: str) -> nn.Module:

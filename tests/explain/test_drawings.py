@@ -77,6 +77,46 @@ def test_offset_fields_are_those_of_the_finest_unit() -> None:
     assert not fields["down"].any()
 
 
+def test_offsets_of_all_units() -> None:
+    torch.manual_seed(0)
+    model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"])).eval()
+    with torch.no_grad():
+        for unit in range(3):
+            model.decoder.units[unit].offsets[-1].bias.copy_(torch.tensor([unit, 10 + unit, 20 + unit, 30 + unit]))  # type: ignore[index, union-attr]
+    found = all_offset_fields(model, torch.randn(1, 3, 64, 96))
+    means = {name: field.mean(dim=(0, 2, 3)).tolist() for name, field in found.items()}
+    assert means == {
+        name: pytest.approx(values)
+        for unit in range(3)
+        for name, values in ((f"unit {unit + 1}, up", [unit, 10 + unit]), (f"unit {unit + 1}, down", [20 + unit, 30 + unit]))
+    }
+    assert [tuple(field.shape[2:]) for field in found.values()] == [(4, 6)] * 2 + [(8, 12)] * 2 + [(16, 24)] * 2
+    axes = [ax for ax in draw_offsets(np.zeros((64, 96, 3), np.uint8), found).axes if ax.collections]
+    assert [ax.get_title().split(":")[0] for ax in axes] == list(found)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(5, 0), (-5, 0), (0, 5), (0, -5), (3, -4)])
+def test_an_arrow_points_to_the_place_that_is_sampled(dx: int, dy: int) -> None:
+    """From the pixel it belongs to, right for positive x and down for positive y, in pixels of the grid, as drawn."""
+    field = torch.zeros(1, 2, 16, 16)
+    field[0, :, 8, 8] = torch.tensor([dx, dy])
+    # What the network does with it: the value at (8 + dy, 8 + dx) arrives at (8, 8).
+    source = torch.zeros(1, 1, 16, 16)
+    source[0, 0, 8 + dy, 8 + dx] = 1
+    assert warp(source, field)[0, 0, 8, 8] == pytest.approx(1, abs=1e-5)
+
+    figure = draw_offsets(np.full((64, 64, 3), 255, np.uint8), {"up": field})
+    figure.canvas.draw()
+    (axes,) = [ax for ax in figure.axes if ax.collections]
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)  # type: ignore[attr-defined]
+    rows, columns = np.nonzero(abs(pixels - [0xD5, 0x5E, 0x00]).sum(axis=2) < 60)
+    # From pixels of the picture, which count from the top, to those of the grid.
+    x, y = axes.transData.inverted().transform(np.stack([columns, pixels.shape[0] - 1 - rows], axis=1)).T
+    long = np.hypot(x - 8, y - 8) > 1.5  # zero offsets are dots
+    far = np.argmax(np.where(long, abs(x - 8) + abs(y - 8), 0) * (np.hypot(x - 8, y - 8) < 5.6))
+    assert (x[far], y[far]) == pytest.approx((8 + dx, 8 + dy), abs=0.6)
+
+
 def test_without_calibration_the_figure_says_so() -> None:
     model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"], psccs=False))
     assert offset_fields(model, torch.zeros(1, 3, 32, 32)) == {}
