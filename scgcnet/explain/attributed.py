@@ -29,8 +29,8 @@ from scgcnet.explain.attribution import (
     region_of,
 )
 from scgcnet.explain.sanity import LIMIT, cascade, edge_map, randomised, rank_correlation
-from scgcnet.explain.subject import Subject
 from scgcnet.study.cases import Case
+from scgcnet.study.subject import Subject
 
 #: Layers for Grad-CAM by the paper's name of the part: the last of HMIE's two stages, CAM, and the calibration units.
 PARTS = {

@@ -20,10 +20,10 @@ from matplotlib.patches import Patch
 from scgcnet.data import IGNORE_INDEX, EvalTransform, Sample
 from scgcnet.explain.attributed import PARTS, ask, draw_map, outline
 from scgcnet.explain.attribution import METHODS, REGIONS, Attribution, Region, attribute, map_layers
-from scgcnet.explain.subject import Subject, predicted
 from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay
 from scgcnet.study.cases import Case
 from scgcnet.study.show import Note
+from scgcnet.study.subject import Subject, predicted
 from scgcnet.train import Confusion
 
 #: What stands in the explorer's place where nobody can use it: on a page there is no network to ask.
@@ -183,6 +183,6 @@ def explore(subject: Subject) -> Explorer:
     """The explorer of a network's cases, from the worst to the best; as the last line of a cell it shows itself.
 
     Args:
-        subject: from `scgcnet.explain.subject.find_subject`; predicting all its images takes seconds.
+        subject: from `scgcnet.study.subject.find_subject`; predicting all its images takes seconds.
     """
     return Explorer(subject)

@@ -153,7 +153,7 @@ class TestGradCam:
             grad_cam(model, x, region, "cam.4")
         with pytest.raises(ValueError, match="no layer ''"):
             grad_cam(model, x, region, "")
-        with pytest.raises(ValueError, match="layer 'decoder.units' was not reached, or gave no tensor"):
+        with pytest.raises(ValueError, match=r"layer 'decoder\.units' was not reached, or gave no tensor"):
             grad_cam(model, x, region, "decoder.units")
         rows_last = "encoder.stage3.1.context.norm"  # (B, H, W, C)
         with pytest.raises(ValueError, match=r"gives \(1, 4, 4, \d+\), which is no map"):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet import zoo
-from scgcnet.explain.attribution import integrated_gradients
 from scgcnet.explain.attributed import judge
+from scgcnet.explain.attribution import integrated_gradients
 from scgcnet.explain.sanity import cascade, edge_map, parts_from_output, randomised, rank_correlation
 
 SIDE = 24

@@ -127,7 +127,7 @@ def _stored(weights: str, part: Part) -> Subject | None:
     run_id = zoo.read_metadata(pretrained_file(weights))["run_id"] if weights in pretrained_names() else weights
     record = find(run_id, "real")
     if record is None:
-        named = ", ".join(pretrained_names())
+        named = ", ".join(pretrained_names()) or "none"
         raise StoreError(f"weights {weights!r}: neither one of {named} nor the id of a stored run on real images")
     path = weights_for(record)
     if path is None:
