@@ -71,7 +71,8 @@ def ask(
         box: left, top, right, bottom in pixels of the image, instead of `which`.
 
     Raises:
-        ValueError: there is no such region, the box has not four numbers, or the region has no pixel in any image.
+        EmptyRegionError: the region has no pixel in any image.
+        ValueError: there is no such region, or the box has not four numbers.
     """
     if box is not None and len(box) != 4:
         raise ValueError(f"box {list(box)}: needs left, top, right, bottom in pixels of the image")
@@ -86,7 +87,7 @@ def ask(
         pixels = EvalTransform(subject.image_size)(case.sample)[0].unsqueeze(0)
         asked.append(Question(case, pixels, region))
     if not asked:
-        raise ValueError(last)
+        raise EmptyRegionError(last)
     return asked
 
 
