@@ -161,7 +161,12 @@ def random_table(subject: Subject, questions: Sequence[Question], draws: int = 1
         subject: the network.
         questions: each gives one comparison for each draw.
         draws: random networks for each question, all different: a coarse map of one may look like anything.
+
+    Raises:
+        ValueError: there is no draw.
     """
+    if draws < 1:
+        raise ValueError(f"draws={draws}: the check takes one random network or more for each image")
     pairs: dict[str, list[tuple[float, float]]] = {}
     for number, one in enumerate(questions):
         own = all_maps(subject.network, one) | {EDGES: edge_map(one.pixels)}
@@ -189,9 +194,9 @@ def random_table(subject: Subject, questions: Sequence[Question], draws: int = 1
 def judge(signed: float, magnitude: float) -> str:
     """What rank correlations with the maps of random networks say of a method, see `sanity.LIMIT`."""
     if abs(signed) >= LIMIT:
-        return "FAILS: it hardly depends on the weights"
+        return "FAILS: it stays much the same"
     if abs(magnitude) >= LIMIT:
-        return "passes by its signs; where it is strong hardly depends on the weights"
+        return "passes by its signs; where it is strong stays much the same"
     return "passes"
 
 

@@ -150,6 +150,7 @@ class Explorer:
         counts = f"{found.tp} pixels found, {found.fn} missed, {found.fp} falsely alarmed"
         self.scores.value = f"IoU {scores['iou']}, precision {scores['precision']}, recall {scores['recall']}; {counts}"
         self.picture.value = self._drawn(sample)
+        self.picture.tooltip = f"{sample.name}: image, truth, probability, errors, attribution; its scores are above"
 
     def _drawn(self, sample: Sample) -> bytes:
         """The picture, as PNG."""

@@ -109,10 +109,12 @@ def test_the_check_fails_the_edges_and_not_the_maps(own: nn.Module) -> None:
     assert table.loc[EDGES].tolist() == [
         "1.00 (1.00 to 1.00)",
         "1.00 (1.00 to 1.00)",
-        "FAILS: it hardly depends on the weights",
+        "FAILS: it stays much the same",
     ]
     signed = float(table.loc["Integrated Gradients", "Rank correlation"].split()[0])
     assert abs(signed) < 0.3
+    with pytest.raises(ValueError, match="draws=0: the check takes one"):
+        random_table(looked_at, questions, draws=0)
     steps = cascade_table(looked_at, questions, "integrated gradients", "")
     assert "(" not in steps["Rank correlation"].iloc[0]  # of one image there is no range
     assert steps["Random so far"].tolist()[0] == "head"

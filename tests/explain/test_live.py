@@ -47,6 +47,7 @@ def test_opens_with_the_worst_case_at_the_threshold_of_validation(explorer: Expl
         f"IoU 0.0 %, precision 0.0 %, recall 0.0 %; 0 pixels found, {8 * SIDE} missed, {16 * SIDE} falsely alarmed"
     )
     assert explorer.attribution is None and explorer.problem.value == ""
+    assert explorer.picture.tooltip.startswith("bad: image, truth")
 
 
 def test_the_case_and_the_threshold_decide_the_prediction(explorer: Explorer) -> None:
