@@ -50,6 +50,7 @@ ELSEWHERE = {
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet data check cld": ("tests/data/test_cld.py", r"main\(\[\"data\", \"check\", \"cld\""),
     "scgcnet study replay": ("tests/study/test_replays.py", r"main\(\[\"study\", \"replay\"\]\)"),
+    "jupyter lab book/attribution.ipynb": ("tests/explain/test_live.py", r"\"lab\", \"book/attribution\.ipynb\""),
     "make bench": ("Makefile", r"scgcnet bench all"),
     "scgcnet bench all --device cuda": ("tests/bench/test_report.py", r"bench\(device=\"cuda\"\)"),
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),

@@ -123,13 +123,19 @@ def draw_features(
 
 
 def draw_offsets(image: npt.NDArray[np.uint8], offsets: Mapping[str, torch.Tensor]) -> Figure:
-    """Shows calibration offsets (1, 2, h, w), in pixels of their own grid, as arrows over the image (H, W, 3)."""
-    figure, axes = plt.subplots(1, max(len(offsets), 1), figsize=(4.4 * max(len(offsets), 1), 4.4), squeeze=False)
+    """Shows calibration offsets (1, 2, h, w), in pixels of their own grid, as arrows over the image (H, W, 3).
+
+    An arrow starts at a pixel and ends at the place that the unit samples for it, drawn to the image's scale: offset
+    channel 0 to the right, channel 1 downwards.
+    """
+    rows = max(-(-len(offsets) // 2), 1)
+    figure, axes = plt.subplots(rows, min(max(len(offsets), 1), 2), figsize=(_WIDTH, 4 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
     if not offsets:
         axes[0, 0].set_title("this network has no calibration units", fontsize=9)
-        axes[0, 0].axis("off")
         return _finished(figure)
-    for ax, (title, field) in zip(axes.flat, offsets.items(), strict=True):
+    for ax, (title, field) in zip(axes.flat, offsets.items(), strict=False):
         dx, dy = field[0].float().numpy()
         height, width = dx.shape
         step = max(height // 16, 1)
@@ -138,7 +144,6 @@ def draw_offsets(image: npt.NDArray[np.uint8], offsets: Mapping[str, torch.Tenso
         ax.quiver(x, y, dx[y, x], dy[y, x], angles="xy", scale_units="xy", scale=1, color="#d55e00", width=0.004)
         length = float(np.hypot(dx, dy).mean())
         ax.set_title(f"{title}: mean length {length:.2f} px of {height} x {width}", fontsize=9)
-        ax.axis("off")
     return _finished(figure)
 
 
@@ -149,13 +154,28 @@ def feature_energies(model: nn.Module, images: torch.Tensor) -> dict[str, npt.ND
     return {LAYERS[name]: energy(features) for name, features in capture(model, images, present).items()}
 
 
-def offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Offsets (1, 2, h, w) of the finest calibration unit for images (1, C, H, W), by branch; none without PSCCS."""
-    name = "decoder.units.2.offsets"
+def offset_fields(model: nn.Module, images: torch.Tensor, unit: int = 2) -> dict[str, torch.Tensor]:
+    """Offsets (1, 2, h, w) of a calibration unit for images (1, C, H, W), by branch; none without PSCCS.
+
+    Args:
+        model: a network, with calibration units or without.
+        images: one image, of sides that its stride divides, or the grid goes on beyond it.
+        unit: 0 for the deepest, at a stride of 16, to 2 for the finest, at a stride of 4.
+    """
+    name = f"decoder.units.{unit}.offsets"
     if name not in dict(model.named_modules()):
         return {}
     up, down = capture(model, images, [name])[name].chunk(2, dim=1)
     return {"up": up, "down": down}
+
+
+def all_offset_fields(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Offsets of all calibration units, from the deepest to the finest, by unit and branch; none without PSCCS."""
+    return {
+        f"unit {unit + 1}, {branch}": field
+        for unit in range(3)
+        for branch, field in offset_fields(model, images, unit).items()
+    }
 
 
 def field_panels(fields: Mapping[str, npt.NDArray[np.float32]], share: float = 0.95) -> Figure:

@@ -47,6 +47,18 @@ def outputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Te
         raise ValueError(f"layer {missing[0]!r} gave no tensor: name one that does")
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Puts a network in evaluation mode, and each of its modules back into its own mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def capture(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
     """Runs `model` once and returns what the named layers gave.
 

@@ -6,15 +6,12 @@ Networks", NeurIPS: send a gradient back from the middle of a map, and look at w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from scgcnet.explain.features import outputs_of
+from scgcnet.explain.features import evaluating, outputs_of
 
 Field = npt.NDArray[np.float32]
 
@@ -57,7 +54,7 @@ def effective_field(
     noise = torch.randn((images, in_channels, side, side), generator=generator)
     device = next((p.device for p in model.parameters()), noise.device)
     squares = np.zeros((side, side))
-    with _evaluating(model):
+    with evaluating(model):
         for one in noise.to(device).split(1):
             squares += _squared_gradient(model, layer, one.requires_grad_(), generator)
     field = np.sqrt(squares)
@@ -119,18 +116,6 @@ def _squared_gradient(
     (gradient,) = torch.autograd.grad(middle @ signs.to(middle), image, materialize_grads=True)
     squares: npt.NDArray[np.float64] = gradient[0].double().square().sum(dim=0).cpu().numpy()
     return squares
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Puts a network in evaluation mode, and each of its modules back into its own mode afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _offsets(field: Field) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

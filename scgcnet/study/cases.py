@@ -30,7 +30,7 @@ class Case:
     Attributes:
         sample: image and truth at native size.
         probability: the network's probability of landslide, float32 (H, W), 0 to 1.
-        iou: of the prediction at threshold 0.5, a fraction of 1.
+        iou: of the prediction at threshold 0.5, or the one that whoever made the case states; a fraction of 1.
     """
 
     sample: Sample

@@ -6,12 +6,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scgcnet import plots
 from scgcnet.efficiency import count_cost
 from scgcnet.explain.drawings import (
     MapRow,
+    all_offset_fields,
     draw_anatomy,
     draw_features,
     draw_offsets,
@@ -22,6 +24,7 @@ from scgcnet.explain.drawings import (
     part_costs,
 )
 from scgcnet.model import ABLATIONS, DILATIONS, PRESETS, SCGCNet, SCGCNetConfig
+from scgcnet.model.psccs import warp
 
 
 def texts(figure: Figure) -> str:
@@ -75,6 +78,54 @@ def test_offset_fields_are_those_of_the_finest_unit() -> None:
     assert {k: tuple(v.shape) for k, v in fields.items()} == {"up": (1, 2, 16, 16), "down": (1, 2, 16, 16)}
     torch.testing.assert_close(fields["up"].mean(dim=(0, 2, 3)), torch.tensor([1.5, -2.0]))
     assert not fields["down"].any()
+
+
+def test_offsets_of_all_units() -> None:
+    torch.manual_seed(0)
+    model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"])).eval()
+    with torch.no_grad():
+        for unit in range(3):
+            model.decoder.units[unit].offsets[-1].bias.copy_(torch.tensor([unit, 10 + unit, 20 + unit, 30 + unit]))  # type: ignore[index, union-attr]
+    found = all_offset_fields(model, torch.randn(1, 3, 64, 96))
+    means = {name: field.mean(dim=(0, 2, 3)).tolist() for name, field in found.items()}
+    assert means == {
+        name: pytest.approx(values)
+        for unit in range(3)
+        for name, values in (
+            (f"unit {unit + 1}, up", [unit, 10 + unit]),
+            (f"unit {unit + 1}, down", [20 + unit, 30 + unit]),
+        )
+    }
+    assert [tuple(field.shape[2:]) for field in found.values()] == [(4, 6)] * 2 + [(8, 12)] * 2 + [(16, 24)] * 2
+    axes = [ax for ax in draw_offsets(np.zeros((64, 96, 3), np.uint8), found).axes if ax.collections]
+    assert [ax.get_title().split(":")[0] for ax in axes] == list(found)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(5, 0), (-5, 0), (0, 5), (0, -5), (3, -4)])
+def test_an_arrow_points_to_the_place_that_is_sampled(dx: int, dy: int) -> None:
+    """From the pixel it belongs to, right for positive x and down for positive y, in pixels of the grid, as drawn."""
+    field = torch.zeros(1, 2, 16, 16)
+    field[0, :, 8, 8] = torch.tensor([dx, dy])
+    # What the network does with it: the value at (8 + dy, 8 + dx) arrives at (8, 8).
+    source = torch.zeros(1, 1, 16, 16)
+    source[0, 0, 8 + dy, 8 + dx] = 1
+    assert warp(source, field)[0, 0, 8, 8] == pytest.approx(1, abs=1e-5)
+
+    blank = np.full((64, 64, 3), 255, np.uint8)
+    pictures = []
+    for shown in (field, torch.zeros_like(field)):
+        figure = draw_offsets(blank, {"up": shown})
+        for ax in figure.axes:
+            ax.set_title("")  # it states the mean length
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba()))
+    rows, columns = np.nonzero((pictures[0] != pictures[1]).any(axis=2))
+    (axes,) = [ax for ax in figure.axes if ax.collections]
+    # From pixels of the picture, which count from the top, to those of the grid.
+    x, y = axes.transData.inverted().transform(np.stack([columns, len(pictures[0]) - 1 - rows], axis=1)).T
+    tip = np.argmax(np.hypot(x - 8, y - 8))
+    assert (x[tip], y[tip]) == pytest.approx((8 + dx, 8 + dy), abs=0.3)
 
 
 def test_without_calibration_the_figure_says_so() -> None:

@@ -1,0 +1,122 @@
+"""The randomisation check: it fails what ignores the weights, and passes what follows them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scgcnet import zoo
+from scgcnet.explain.attributed import judge
+from scgcnet.explain.attribution import integrated_gradients
+from scgcnet.explain.sanity import cascade, edge_map, parts_from_output, randomised, rank_correlation
+
+SIDE = 24
+
+
+class Backwards(nn.Module):
+    """Registers its parts in another order than it uses them, and has a parameter outside of all parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Conv2d(8, 2, 1)
+        self.body = nn.ModuleList([nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)])
+        self.act = nn.ReLU()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.mix = nn.Parameter(torch.randn(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x) * self.mix.view(1, -1, 1, 1)
+        for layer in self.body:
+            x = self.act(layer(x))
+        out: Tensor = self.head(x)
+        return out
+
+
+def image() -> Tensor:
+    return torch.randn((1, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(1))
+
+
+def gradients(model: nn.Module) -> np.ndarray:
+    return integrated_gradients(model, image(), np.ones((SIDE, SIDE), bool), steps=4).values
+
+
+def test_parts_come_in_the_order_of_their_use() -> None:
+    assert parts_from_output(Backwards(), image()) == ["head", "body", "stem"]
+    own = zoo.create_model("scgcnet", "tiny")
+    assert parts_from_output(own, torch.randn(1, 3, 64, 64)) == ["head", "decoder", "cam", "laterals", "encoder"]
+
+
+def test_random_parts_keep_their_numbers_in_another_order() -> None:
+    model = Backwards()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    other = dict(randomised(model, ["body"]).named_parameters())
+    for name, old in before.items():
+        assert torch.equal(old, dict(model.named_parameters())[name])  # the original is left as it is
+        assert torch.equal(old, other[name]) == (not name.startswith("body")), name
+        assert torch.equal(old.flatten().sort().values, other[name].flatten().sort().values)
+    whole = dict(randomised(model, [""]).named_parameters())
+    assert not any(torch.equal(old, whole[name]) for name, old in before.items())
+    assert torch.equal(whole["mix"], dict(randomised(model, [""], seed=0).named_parameters())["mix"])
+    assert not torch.equal(whole["mix"], dict(randomised(model, [""], seed=1).named_parameters())["mix"])
+
+
+def test_an_edge_detector_fails() -> None:
+    steps = cascade(lambda _: edge_map(image()), Backwards(), image())
+    assert [step.part for step in steps] == ["head", "body", "stem"]
+    assert [(step.signed, step.magnitude) for step in steps] == [pytest.approx((1.0, 1.0))] * 3
+    assert "FAILS" in judge(steps[-1].signed, steps[-1].magnitude)
+
+
+def test_a_method_that_follows_the_weights_passes() -> None:
+    means = np.mean([[s.signed for s in cascade(gradients, Backwards(), image(), seed)] for seed in range(5)], axis=0)
+    assert abs(means[-1]) < 0.3
+    assert judge(float(means[-1]), 0.1) == "passes"
+
+
+def test_the_last_step_has_everything_random() -> None:
+    """A method that sees nothing but a parameter outside of all parts changes at the last step alone."""
+    model = Backwards()
+
+    def mix(network: nn.Module) -> np.ndarray:
+        return network.mix.detach().numpy()  # type: ignore[union-attr, operator]
+
+    signed = [step.signed for step in cascade(mix, model, image())]
+    assert signed[:2] == pytest.approx([1, 1]) and signed[2] < 0.99
+
+
+def test_a_network_without_parts_is_refused() -> None:
+    with pytest.raises(ValueError, match="no part with parameters"):
+        cascade(gradients, nn.Identity(), image())
+
+
+def test_rank_correlation() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert rank_correlation(values, values**3) == pytest.approx(1)  # ranks alone count
+    assert rank_correlation(values, -values) == pytest.approx(-1)
+    assert rank_correlation(values, np.zeros_like(values)) == 0.0  # says nothing, so it keeps nothing
+    swapped = values.copy()
+    swapped[0, 0], swapped[0, 1] = 1, 0
+    assert rank_correlation(values, swapped) == pytest.approx(1 - 6 * 2 / (12 * 143))
+    with pytest.raises(ValueError, match="of one shape"):
+        rank_correlation(values, values.T)
+    with pytest.raises(ValueError, match="not finite"):
+        rank_correlation(values, np.full_like(values, np.nan))
+
+
+def test_edges_are_those_of_the_image() -> None:
+    step = torch.zeros(1, 3, 8, 8)
+    step[..., 4:] = 1
+    found = edge_map(step)
+    assert (found[:, 3:5] > 0).all() and not found[:, :3].any() and not found[:, 5:].any()
+
+
+@pytest.mark.parametrize(
+    ("signed", "magnitude", "verdict"),
+    [(0.49, 0.49, "passes"), (0.0, 0.5, "by its signs"), (0.5, 0.0, "FAILS"), (-0.5, 0.0, "FAILS"), (1, 1, "FAILS")],
+)
+def test_verdicts(signed: float, magnitude: float, verdict: str) -> None:
+    assert verdict in judge(signed, magnitude)
+    assert ("passes" in judge(signed, magnitude)) == ("FAILS" not in verdict)
