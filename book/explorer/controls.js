@@ -4,10 +4,10 @@
 function sliders() {
   $("sliders").replaceChildren(...[state.a, state.b].filter((model) => model >= 0).map((model) => {
     const { title, threshold, best } = MODELS[model], id = `threshold-${model}`;
-    const tick = (step, kind, words) => {
-      const mark = element("span", { className: `mark ${kind}`, textContent: words });
+    const tick = (step, sign) => {
+      const mark = element("span", { className: "mark", textContent: sign });
       mark.style.setProperty("--at", (step - 1) / 98);
-      mark.classList.toggle("late", step > 60);
+      mark.setAttribute("aria-hidden", true);
       return mark;
     };
     const input = element("input", { id, type: "range", min: 1, max: 99, step: 1, value: state.steps[model] });
@@ -30,9 +30,10 @@ function sliders() {
       { className: "slider" },
       element("div", { className: "head" }, element("label", { htmlFor: id, textContent: `Threshold, ${title}` }), told, back),
       input,
-      element("div", { className: "marks" },
-        tick(threshold, "chosen", `▲ ${(threshold / 100).toFixed(2)} chosen on validation`),
-        tick(best, "best", `△ ${(best / 100).toFixed(2)} best on test: not a score to report`)),
+      element("div", { className: "marks" }, tick(best, "△"), tick(threshold, "▲")),
+      element("p", { className: "signs" },
+        element("span", { textContent: `▲ ${(threshold / 100).toFixed(2)} chosen on validation` }),
+        element("span", { textContent: `△ ${(best / 100).toFixed(2)} best on test: not a reportable score` })),
     );
   }));
 }
@@ -189,6 +190,7 @@ for (const [key, { title, sortOnly }] of Object.entries(KEYS)) {
   $("ranges").append(element("div", { className: "range" }, element("span", { textContent: title }),
     bound("low", "at least"), bound("high", "at most")));
 }
+$("f-dataset").value = CASES[0].dataset; // the test part; the images without landslides are another
 $("compared").hidden = MODELS.length < 2;
 $("filter").addEventListener("input", list);
 $("filter").addEventListener("reset", () => setTimeout(list));

@@ -120,7 +120,7 @@ function pool() {
     const fn = sum.truth - sum.tp;
     return { model, fn, fp: sum.fp, ...ratios(sum.tp, sum.fp, fn, sum.hits, sum.band + sum.bands - sum.hits) };
   });
-  table($("pooled"), "Scores over all pixels of the selection", columns, [
+  table($("pooled"), `All pixels of the ${selection.length} cases listed`, columns, [
     ["IoU", (one) => percent(one.iou)],
     ["Precision", (one) => percent(one.precision)],
     ["Recall", (one) => percent(one.recall)],
@@ -183,7 +183,7 @@ async function choose(place, remember = true) {
     `${item.width} × ${item.height} px` + (item.resolution ? ` of ${item.resolution} m` : ", ground resolution unknown"),
     item.landslides === 1 ? `one landslide of ${area(item, item.truth)}`
       : item.landslides ? `${item.landslides} landslides, ${area(item, item.truth)} in all` : "no landslide",
-    item.touches ? "the largest touches the frame" : "none cut by the frame",
+    item.touches ? "the largest touches the frame" : "",
     `edge density ${percent(item.edges)}`,
     item.contrast === null ? "" : `contrast at the outline ${item.contrast.toFixed(2)}`,
   ].filter(Boolean).join(" · ");
@@ -234,7 +234,7 @@ function draw() {
       + (at ? `: IoU ${percent(scores[model].iou)}` : ""));
   }
   const columns = [state.a, state.b].filter((model) => model >= 0).map((model) => ({ model, ...scores[model] }));
-  table($("scores"), "Scores of this case, computed here from 8-bit probabilities", columns, [
+  table($("scores"), "This case, computed here from 8-bit probabilities", columns, [
     ["IoU", (one) => percent(one.iou)],
     ["Precision", (one) => percent(one.precision)],
     ["Recall", (one) => percent(one.recall)],
