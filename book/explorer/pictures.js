@@ -73,17 +73,20 @@ function unknown(out, mask) {
   return out;
 }
 
-/** Draws the line between landslide and none, as thick as it takes to be seen. */
+/** Draws the line between landslide and none, as thick as it takes to be seen, with a dark rim on bright ground. */
 function outline(context, mask, height, width) {
-  const thick = Math.max(1, Math.round(Math.max(height, width) / 260));
-  context.fillStyle = `rgb(${LINE})`;
+  const thick = Math.max(1, Math.round(Math.max(height, width) / 260)), rim = Math.max(1, Math.round(thick / 2));
+  const real = (y, x) => y >= 0 && x >= 0 && y < height && x < width && mask[y * width + x] === 1;
+  const edges = [];
   for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      if (mask[y * width + x] !== 1) continue;
-      const edge = x === 0 || y === 0 || x === width - 1 || y === height - 1 || mask[y * width + x - 1] !== 1
-        || mask[y * width + x + 1] !== 1 || mask[(y - 1) * width + x] !== 1 || mask[(y + 1) * width + x] !== 1;
-      if (edge) context.fillRect(x - (thick >> 1), y - (thick >> 1), thick, thick);
-    }
+    for (let x = 0; x < width; x++)
+      if (real(y, x) && !(real(y - 1, x) && real(y + 1, x) && real(y, x - 1) && real(y, x + 1))) edges.push([x, y]);
+  for (const [colour, size] of [["rgb(0 0 0 / 60%)", thick + 2 * rim], [`rgb(${LINE})`, thick]]) {
+    context.beginPath();
+    for (const [x, y] of edges) context.rect(x - (size >> 1), y - (size >> 1), size, size);
+    context.fillStyle = colour;
+    context.fill();
+  }
 }
 
 /** Draws one panel; `kind` is a key of PAINTERS. */

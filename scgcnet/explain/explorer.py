@@ -115,8 +115,8 @@ def _heading(atlas: Atlas) -> dict[str, Any]:
 def case_data(entry: Entry, number: str) -> tuple[dict[str, Any], str]:
     """What the index holds of a case, and the text of its own file.
 
-    Together they take at most `MAX_BYTES`: the photograph gives way. (A network whose output is pure noise at more than
-    128 pixels could still exceed it.)
+    Together they take at most `MAX_BYTES`: the photograph gives way. (A network whose output is noise from pixel to
+    pixel could still exceed it.)
 
     Args:
         entry: of an atlas.
@@ -228,7 +228,7 @@ def page(template: str, atlas: Atlas, shown: Sequence[Entry]) -> str:
 def _rules(model: Model) -> str:
     limits = model.limits
     items = "".join(
-        f"<dt>{html.escape(cause.title)}</dt><dd>{html.escape(cause.rule.replace('`', ''))} "
+        f"<dt>{html.escape(cause.title)}</dt><dd>{html.escape(cause.rule)} "
         f"(from {'the paper' if cause.origin == 'paper' else 'this study'})</dd>"
         for cause in CAUSES.values()
     )

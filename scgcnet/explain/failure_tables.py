@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import fisher_exact
 
 from scgcnet.explain.atlas import Atlas, Entry, Model
 from scgcnet.explain.explorer import TITLES
@@ -54,37 +55,67 @@ def atlas_note(atlas: Atlas) -> Note:
     return Note("Real data, scaled down", f"{where}. These networks are far smaller than the paper's, at fewer pixels.")
 
 
+def rule_table() -> Table:
+    """The kinds of failure, where they are from, and how they are told."""
+    rows = [{"Kind": cause.title, "From": _origin(cause), "Rule": cause.rule} for cause in CAUSES.values()]
+    return Table(pd.DataFrame(rows), "Kinds of failure; the names in quotes are limits")
+
+
+def paper_note(atlas: Atlas) -> Note:
+    """What these images say of the two kinds of the paper: whether their conditions bring failures."""
+    model, told = atlas.models[0], []
+    for key in ("cut", "built"):
+        cause = CAUSES[key]
+        counts = [_met(atlas.entries, cause, 0, model, met) for met in (True, False)]
+        (failed, met), (others, rest) = counts
+        if not met or not rest:
+            told.append(
+                f"{cause.title}: {met} of {len(atlas.entries)} images meet the condition, so nothing can be told."
+            )
+            continue
+        chance = fisher_exact([[failed, met - failed], [others, rest - others]]).pvalue
+        told.append(
+            f"{cause.title}: of the images that meet the condition {_share(failed, met)} fail, of the others "
+            f"{_share(others, rest)} (Fisher's exact test: p = {chance:.2f})."
+        )
+    where = "made-up images" if atlas.kind == "synthetic" else f"{model.record.dataset}, split {model.record.split}"
+    return Note(f"The paper's two kinds, {model.title} on {where}", " ".join(told))
+
+
 def cause_table(atlas: Atlas) -> Table:
-    """Failures by type on the test part, and whether images that meet a type's condition fail more often."""
+    """Failures by kind on the test part, and whether images that meet a kind's condition fail more often."""
     rows = []
     for key in (*CAUSES, OTHER):
         cause = CAUSES.get(key)
-        row: dict[str, object] = {"Cause": TITLES[key], "From": _origin(cause), "Rule": cause.rule if cause else NONE}
+        row: dict[str, object] = {"Kind": TITLES[key]}
         for place, model in enumerate(atlas.models):
             failed = [entry for entry in atlas.entries if entry.causes[place]]
             kind = sum(key in entry.causes[place] for entry in failed)
             row[f"{model.title}: of {len(failed)} failures"] = kind
-            row[f"{model.title}: condition met, failed"] = _met(atlas.entries, cause, place, model, met=True)
-            row[f"{model.title}: not met, failed"] = _met(atlas.entries, cause, place, model, met=False)
+            for met, words in ((True, "condition met, failed"), (False, "not met, failed")):
+                row[f"{model.title}: {words}"] = (
+                    _share(*_met(atlas.entries, cause, place, model, met)) if cause and cause.condition else NONE
+                )
         rows.append(row)
     caption = (
-        f"Failures among {len(atlas.entries)} test images by type; and how many of the images fail that meet a type's "
-        "condition, whatever the error, and of those that do not"
+        f"Failures among {len(atlas.entries)} test images by kind; how many images fail that meet a kind's condition, "
+        "whatever the error, and how many of those that do not"
     )
     return Table(pd.DataFrame(rows), caption)
 
 
-def _origin(cause: Cause | None) -> str:
-    return NONE if cause is None else "the paper" if cause.origin == "paper" else "this study"
+def _origin(cause: Cause) -> str:
+    return "the paper" if cause.origin == "paper" else "this study"
 
 
-def _met(entries: Sequence[Entry], cause: Cause | None, place: int, model: Model, *, met: bool) -> str:
-    if cause is None or cause.condition is None:
-        return NONE
-    chosen = [entry for entry in entries if cause.condition(entry.facts, model.limits) == met]
-    failed = sum(bool(entry.causes[place]) for entry in chosen)
-    share = f" ({100 * failed / len(chosen):.0f} %)" if len(chosen) >= FEW else ""
-    return f"{failed} of {len(chosen)}{share}"
+def _met(entries: Sequence[Entry], cause: Cause, place: int, model: Model, met: bool) -> tuple[int, int]:
+    """How many of the images fail that meet a kind's condition, or do not, and how many those are."""
+    chosen = [entry for entry in entries if cause.condition and cause.condition(entry.facts, model.limits) == met]
+    return sum(bool(entry.causes[place]) for entry in chosen), len(chosen)
+
+
+def _share(failed: int, number: int) -> str:
+    return f"{failed} of {number}" + (f" ({100 * failed / number:.0f} %)" if number >= FEW else "")
 
 
 def limit_table(atlas: Atlas) -> Table:
@@ -163,7 +194,7 @@ def free_table(atlas: Atlas) -> Table:
                 "Network": model.title,
                 "Images with an alarm": f"{sum(map(bool, alarms))} of {len(alarms)}" if alarms else "no such images",
                 "Falsely called": f"{100 * sum(alarms) / known:.2f} %" if known else NONE,
-                "By type": told or NONE,
+                "By kind": told or NONE,
             }
         )
     return Table(pd.DataFrame(rows), "Images of the same place without landslides, at the threshold best on validation")

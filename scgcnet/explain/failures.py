@@ -95,7 +95,7 @@ CAUSES: Mapping[str, Cause] = {
     "cut": Cause(
         "large slide cut by the frame",
         "paper",
-        "the largest landslide reaches the frame and covers at least `share` of the image; more is missed than is "
+        "the largest landslide reaches the frame and covers at least 'share' of the image; more is missed than is "
         "falsely called",
         lambda fact, limits: fact.touches and fact.share >= limits.share,
         lambda outcome, limits: outcome.fn > outcome.fp,
@@ -103,21 +103,21 @@ CAUSES: Mapping[str, Cause] = {
     "built": Cause(
         "built-up surroundings (by edge density, a proxy)",
         "paper",
-        "the edge density of what is not landslide is at least `edges`",
+        "the edge density of what is not landslide is at least 'edges'",
         lambda fact, limits: fact.edge_density >= limits.edges,
         lambda outcome, limits: True,
     ),
     "small": Cause(
         "small slide missed",
         "here",
-        "the largest landslide has at most `small` pixels, and less than half of it is found",
+        "the largest landslide has at most 'small' pixels, and less than half of it is found",
         lambda fact, limits: 0 < fact.largest <= limits.small,
         lambda outcome, limits: outcome.largest_found < FOUND,
     ),
     "wide": Cause(
         "small slide outlined too widely",
         "here",
-        "the largest landslide has at most `small` pixels; more is falsely called than is missed, and at least half of "
+        "the largest landslide has at most 'small' pixels; more is falsely called than is missed, and at least half of "
         f"the wrong pixels lie within {NEAR} pixels of the outline",
         lambda fact, limits: 0 < fact.largest <= limits.small,
         lambda outcome, limits: outcome.fp > outcome.fn and outcome.near >= 0.5,
@@ -125,7 +125,7 @@ CAUSES: Mapping[str, Cause] = {
     "vague": Cause(
         "vague boundary",
         "here",
-        f"the contrast at the outline is at most `contrast`; at least half of the wrong pixels lie within {NEAR} "
+        f"the contrast at the outline is at most 'contrast'; at least half of the wrong pixels lie within {NEAR} "
         "pixels of it",
         lambda fact, limits: fact.contrast <= limits.contrast,
         lambda outcome, limits: outcome.near >= 0.5,
@@ -133,7 +133,7 @@ CAUSES: Mapping[str, Cause] = {
     "green": Cause(
         "overgrown slide, part missed",
         "here",
-        "the landslide pixels are at least as green as `greenness`; more is missed than is falsely called",
+        "the landslide pixels are at least as green as 'greenness'; more is missed than is falsely called",
         lambda fact, limits: fact.greenness >= limits.greenness,
         lambda outcome, limits: outcome.fn > outcome.fp,
     ),
@@ -141,7 +141,7 @@ CAUSES: Mapping[str, Cause] = {
         "false alarm on bare ground (by greenness, a proxy)",
         "here",
         "more is falsely called than is missed, most of it away from the outline, and on the mean it is no "
-        "greener than `greenness`",
+        "greener than 'greenness'",
         None,
         lambda outcome, limits: (
             outcome.fp > outcome.fn and not outcome.near >= 0.5 and outcome.alarm_greenness <= limits.greenness

@@ -1,4 +1,4 @@
-"""Calibration, thresholds, and one failure of each type."""
+"""Calibration, thresholds, and one failure of each kind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def reliability_diagram(atlas: Atlas) -> Figure:
             column[1].plot(middles, 100 * found.pixels / max(found.pixels.sum(), 1), **look)
         column[0].set_title(model.title, fontsize="medium")
         column[0].legend(fontsize="small", frameon=False)
-        column[1].set(yscale="log", xlabel="probability of landslide", xlim=(0, 1))
+        column[1].set(yscale="log", xlabel="probability of landslide", xlim=(0, 1), ylim=(0.1, 100))
+        column[1].set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        column[1].minorticks_off()
         for axis in column:
             open_frame(axis)
     axes[0, 0].set_ylabel("share that is landslide")
@@ -64,9 +66,9 @@ def threshold_curves(atlas: Atlas) -> Figure:
 
 
 def cause_panels(atlas: Atlas) -> Figure:
-    """The failure with the lowest IoU of each type, of the first network: the image above, its errors below.
+    """The failure with the lowest IoU of each kind, of the first network: the image above, its errors below.
 
-    An image stands under the first of its types that has none yet.
+    An image stands under the first of its kinds that has none yet.
     """
     from scgcnet.explain.case_numbers import LEVELS
     from scgcnet.explain.explorer import TITLES
