@@ -43,6 +43,10 @@ ELSEWHERE = {
         "tests/study/test_runner.py",
         r"\"torch\.distributed\.run\", \"--standalone\"",
     ),
+    "scgcnet study chapter atlas -p run ID -p compare none": (
+        "tests/explain/test_atlas.py",
+        r"\"chapter\", \"atlas\", \"-p\", \"run\", .*, \"-p\", \"compare\", \"none\"",
+    ),
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),

@@ -165,8 +165,8 @@ function load(item) {
     loaded.set(item.file, promise.then(async (data) => {
       const photo = new Image();
       photo.src = data.photo;
-      const mask = await unpack(data.mask, false);
-      const small = await Promise.all(data.small.map(async (one) => ({ ...one, values: await unpack(one.data, true) })));
+      const mask = await unpack(data.mask, item.width);
+      const small = await Promise.all(data.small.map(async (one) => ({ ...one, values: await unpack(one.data, one.columns) })));
       await photo.decode();
       return { photo, mask, small };
     }));

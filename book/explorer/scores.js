@@ -7,12 +7,13 @@ const WIDTH = 4; // pixels: the bands in which outlines are compared
 const FOUND = 0.5; // a landslide is found if at least this share of its pixels is
 const UNKNOWN = 255; // in a mask
 
-/** Bytes of base64 text that holds zlib data; `differences` undoes that each byte is stored less the one before. */
-async function unpack(text, differences) {
+/** Bytes of base64 text that holds zlib data: a map's differences along rows and columns, which wrap at 256. */
+async function unpack(text, columns) {
   const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  if (differences) for (let i = 1; i < bytes.length; i++) bytes[i] += bytes[i - 1]; // wraps at 256, as it must
+  for (let i = 0; i < bytes.length; i++) if (i % columns) bytes[i] += bytes[i - 1];
+  for (let i = columns; i < bytes.length; i++) bytes[i] += bytes[i - columns];
   return bytes;
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scgcnet import zoo
+from scgcnet import cli, zoo
 from scgcnet.data import open_dataset, write_fake
 from scgcnet.explain.atlas import Atlas, make_atlas, pick_runs
 from scgcnet.explain.calibration import reliability
@@ -197,3 +197,14 @@ class TestMake:
         monkeypatch.setattr("scgcnet.data.data_sha256", lambda name: "f" * 64)
         with pytest.raises(StoreError, match=f"{runs[0].run_id} was scored on other images"):
             make_atlas(runs)
+
+
+def test_the_chapter_of_a_run_of_ones_own(runs: list[Run], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(REPOSITORY / "book" / "explorer", project / "book" / "explorer")
+    shutil.copy(REPOSITORY / "book" / "atlas.ipynb", project / "book")
+    run_id = runs[1].run_id
+    assert cli.main(["study", "chapter", "atlas", "-p", "run", run_id, "-p", "compare", "none"]) == 0
+    executed = Path(capsys.readouterr().out.strip())
+    assert executed == project / "build" / "by-hand" / "atlas.ipynb"
+    assert f'href=\\"explorer/{run_id}/index.html\\"' in executed.read_text()
+    assert (project / "build" / "explorer" / run_id / "data" / "case-000.js").is_file()

@@ -48,8 +48,9 @@ def case_of(text: str) -> tuple[str, dict]:
     return number, data
 
 
-def unpacked(text: str) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
+def unpacked(text: str, rows: int, columns: int) -> np.ndarray:
+    bytes_ = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8).reshape(rows, columns)
+    return bytes_.cumsum(axis=0, dtype=np.uint8).cumsum(axis=1, dtype=np.uint8)
 
 
 class TestCase:
@@ -59,11 +60,10 @@ class TestCase:
         item, text = case_data(entry, "007")
         number, data = case_of(text)
         assert number == item["file"] == "007"
-        mask = unpacked(data["mask"]).reshape(item["height"], item["width"])
+        mask = unpacked(data["mask"], item["height"], item["width"])
         np.testing.assert_array_equal(mask, entry.sample.mask)
         for stored, small in zip(data["small"], entry.small, strict=True):
-            values = np.cumsum(unpacked(stored["data"]), dtype=np.uint8).reshape(stored["rows"], stored["columns"])
-            np.testing.assert_array_equal(values, small)
+            np.testing.assert_array_equal(unpacked(stored["data"], stored["rows"], stored["columns"]), small)
         photo = np.asarray(Image.open(BytesIO(base64.b64decode(data["photo"].partition(",")[2]))))
         assert photo.shape == entry.sample.image.shape
         assert np.abs(photo.astype(float) - entry.sample.image).mean() < 10
