@@ -227,7 +227,9 @@ function draw() {
     const canvas = figure.firstChild, threshold = state.steps[model] / 100;
     const of = ["image", "truth"].includes(kind) ? "" : `, ${MODELS[model].title}`;
     const at = ["prediction", "errors"].includes(kind) ? ` at ${threshold.toFixed(2)}` : "";
-    paint(canvas, kind, shown.photo, shown.prepared[model], threshold, $("outline").checked);
+    const drawn = [shown.item.file, kind, model, at, $("outline").checked].join();
+    if (canvas.dataset.drawn !== drawn) paint(canvas, kind, shown.photo, shown.prepared[model], threshold, $("outline").checked);
+    canvas.dataset.drawn = drawn; // what a threshold does not change is not painted again
     figure.lastChild.textContent = PANELS[kind] + of + at;
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${PANELS[kind]} of ${shown.item.name}${of}${at}`

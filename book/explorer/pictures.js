@@ -8,11 +8,11 @@ const CIVIDIS = [
   [222, 201, 88], [254, 232, 56],
 ];
 
-/** Colour of a value from 0 to 255. */
-function cividis(value) {
-  const place = (Math.min(value, 255) / 255) * (CIVIDIS.length - 1), at = Math.min(Math.floor(place), 7), t = place - at;
-  return CIVIDIS[at].map((low, i) => low * (1 - t) + CIVIDIS[at + 1][i] * t);
-}
+/** Colours of the whole values from 0 to 255, one after the other. */
+const SCALE = Uint8Array.from({ length: 3 * 256 }, (_, i) => {
+  const place = (Math.floor(i / 3) / 255) * (CIVIDIS.length - 1), at = Math.min(Math.floor(place), 7), t = place - at;
+  return Math.round(CIVIDIS[at][i % 3] * (1 - t) + CIVIDIS[at + 1][i % 3] * t);
+});
 
 /** Pixels of a photograph at height x width, RGBA. */
 function photograph(image, height, width) {
@@ -23,33 +23,37 @@ function photograph(image, height, width) {
 }
 
 function mixed(data, at, colour, share) {
-  for (let i = 0; i < 3; i++) data[at + i] = data[at + i] * (1 - share) + colour[i] * share;
+  data[at] = data[at] * (1 - share) + colour[0] * share;
+  data[at + 1] = data[at + 1] * (1 - share) + colour[1] * share;
+  data[at + 2] = data[at + 2] * (1 - share) + colour[2] * share;
 }
+
+const copied = (photo) => new ImageData(new Uint8ClampedArray(photo.data), photo.width, photo.height);
 
 /** Pale grey, on which blue, orange and black stand out. */
 function pale(photo) {
-  const out = new ImageData(new Uint8ClampedArray(photo.data), photo.width, photo.height);
-  for (let i = 0; i < out.data.length; i += 4) {
-    const grey = (out.data[i] + out.data[i + 1] + out.data[i + 2]) / 6 + 110;
-    out.data.fill(grey, i, i + 3);
-  }
+  const out = copied(photo), { data } = out;
+  for (let i = 0; i < data.length; i += 4) data[i] = data[i + 1] = data[i + 2] = (data[i] + data[i + 1] + data[i + 2]) / 6 + 110;
   return out;
 }
 
 const PAINTERS = {
-  image: (photo) => photo,
+  image: copied,
   truth: (photo, { mask }) => {
     const out = pale(photo);
     for (let i = 0; i < mask.length; i++) if (mask[i] === 1) mixed(out.data, 4 * i, HIT, 0.7);
     return unknown(out, mask);
   },
   probability: (photo, { values, mask }) => {
-    const out = new ImageData(photo.width, photo.height);
-    for (let i = 0; i < values.length; i++) out.data.set([...cividis(values[i]), 255], 4 * i);
+    const out = copied(photo), { data } = out; // for its opacity
+    for (let i = 0; i < values.length; i++) {
+      const at = 3 * Math.round(values[i]);
+      data[4 * i] = SCALE[at], data[4 * i + 1] = SCALE[at + 1], data[4 * i + 2] = SCALE[at + 2];
+    }
     return unknown(out, mask);
   },
   prediction: (photo, { values, mask }, limit) => {
-    const out = new ImageData(new Uint8ClampedArray(photo.data), photo.width, photo.height);
+    const out = copied(photo);
     for (let i = 0; i < values.length; i++) if (values[i] > limit) mixed(out.data, 4 * i, CALLED, 0.6);
     return unknown(out, mask);
   },
@@ -73,27 +77,43 @@ function unknown(out, mask) {
   return out;
 }
 
-/** Draws the line between landslide and none, as thick as it takes to be seen, with a dark rim on bright ground. */
-function outline(context, mask, height, width) {
-  const thick = Math.max(1, Math.round(Math.max(height, width) / 260)), rim = Math.max(1, Math.round(thick / 2));
+/** The line between landslide and none along the edges of its pixels; made once for a case. */
+function border({ mask, height, width }, scale) {
   const real = (y, x) => y >= 0 && x >= 0 && y < height && x < width && mask[y * width + x] === 1;
-  const edges = [];
+  const path = new Path2D();
+  const segment = (x, y, u, v) => (path.moveTo(scale * x, scale * y), path.lineTo(scale * u, scale * v));
   for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++)
-      if (real(y, x) && !(real(y - 1, x) && real(y + 1, x) && real(y, x - 1) && real(y, x + 1))) edges.push([x, y]);
-  for (const [colour, size] of [["rgb(0 0 0 / 60%)", thick + 2 * rim], [`rgb(${LINE})`, thick]]) {
-    context.beginPath();
-    for (const [x, y] of edges) context.rect(x - (size >> 1), y - (size >> 1), size, size);
-    context.fillStyle = colour;
-    context.fill();
+    for (let x = 0; x < width; x++) {
+      if (!real(y, x)) continue;
+      if (!real(y - 1, x)) segment(x, y, x + 1, y);
+      if (!real(y + 1, x)) segment(x, y + 1, x + 1, y + 1);
+      if (!real(y, x - 1)) segment(x, y, x, y + 1);
+      if (!real(y, x + 1)) segment(x + 1, y, x + 1, y + 1);
+    }
+  return path;
+}
+
+/** Draws it with a dark rim, for bright ground. */
+function outline(context, prepared, scale) {
+  const unit = (scale * Math.max(prepared.height, prepared.width)) / FINE;
+  prepared.border ??= border(prepared, scale);
+  context.lineCap = "square";
+  for (const [colour, thick] of [["rgb(0 0 0 / 55%)", 4], [`rgb(${LINE})`, 2]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = thick * unit;
+    context.stroke(prepared.border);
   }
 }
 
+const FINE = 480; // a panel has at least so many pixels on its longest side, for the line's sake
+
 /** Draws one panel; `kind` is a key of PAINTERS. */
 function paint(canvas, kind, photo, prepared, threshold, lined) {
-  const { mask, height, width } = prepared;
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  const context = canvas.getContext("2d");
-  context.putImageData(PAINTERS[kind](photo, prepared, LEVELS * threshold), 0, 0);
-  if (lined && kind !== "truth" && kind !== "errors") outline(context, mask, height, width);
+  const { height, width } = prepared, scale = Math.max(1, Math.ceil(FINE / Math.max(height, width)));
+  const native = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
+  native.getContext("2d").putImageData(PAINTERS[kind](photo, prepared, LEVELS * threshold), 0, 0);
+  Object.assign(canvas, { width: scale * width, height: scale * height });
+  context.imageSmoothingEnabled = false;
+  context.drawImage(native, 0, 0, canvas.width, canvas.height);
+  if (lined && kind !== "truth" && kind !== "errors") outline(context, prepared, scale);
 }

@@ -427,7 +427,8 @@ def test_panels_show_what_they_say(page: Page) -> None:
     called, mask = entry.values(0) > 255 * 0.55, entry.sample.mask
     pixel = """([x, y]) => {
       const copy = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
-      copy.drawImage(document.querySelectorAll("#panels canvas")[3], -x, -y);
+      const panel = document.querySelectorAll("#panels canvas")[3], scale = panel.width / shown.item.width;
+      copy.drawImage(panel, -scale * (x + 0.5), -scale * (y + 0.5));
       return [...copy.getImageData(0, 0, 1, 1).data.slice(0, 3)];
     }"""
     looks = {
