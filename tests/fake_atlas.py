@@ -55,7 +55,12 @@ def fake_model(number: int, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Model
     tp, fp = (sum(getattr(one, key) for one in counted) for key in ("tp", "fp"))
     truth = sum(int((mask == 1).sum()) for mask, _ in pairs)
     record = SimpleNamespace(
-        run_id=f"fake-{number}", dataset="made up", split=0, file="x.json", metrics={"pooled": {"iou": 0.5}}
+        run_id=f"fake-{number}",
+        dataset="made up",
+        train_datasets=["made up"],
+        split=0,
+        file="x.json",
+        metrics={"pooled": {"iou": 0.5}},
     )
     threshold = THRESHOLDS[number]
     found = reliability(pairs)

@@ -76,7 +76,7 @@ def paper_note(atlas: Atlas) -> Note:
         chance = fisher_exact([[failed, met - failed], [others, rest - others]]).pvalue
         told.append(
             f"{cause.title}: of the images that meet the condition {_share(failed, met)} fail, of the others "
-            f"{_share(others, rest)} (Fisher's exact test: p = {chance:.2f})."
+            f"{_share(others, rest)} (Fisher's exact test: {_chance(chance)})."
         )
     where = "made-up images" if atlas.kind == "synthetic" else f"{model.record.dataset}, split {model.record.split}"
     return Note(f"The paper's two kinds, {model.title} on {where}", " ".join(told))
@@ -118,11 +118,16 @@ def _share(failed: int, number: int) -> str:
     return f"{failed} of {number}" + (f" ({100 * failed / number:.0f} %)" if number >= FEW else "")
 
 
+def _chance(p: float) -> str:
+    return f"p = {p:.2f}" if p >= 0.01 else "p < 0.01"
+
+
 def limit_table(atlas: Atlas) -> Table:
     """The limits of the rules, all from the validation part."""
     rows = [
         {
             "Network": model.title,
+            "Validation part of": ", ".join(model.record.train_datasets),
             "IoU of a failure below": f"{100 * model.limits.iou:.1f} %",
             "share": f"{100 * model.limits.share:.1f} %",
             "small": f"{model.limits.small:,.0f} px",

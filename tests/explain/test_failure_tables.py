@@ -54,7 +54,11 @@ def test_paper_note(atlas: Atlas) -> None:
     made = sorted_out(atlas, [True] * 6 + [False] * 10, [True] * 6 + [False] * 10)
     text = paper_note(made).text
     assert "large slide cut by the frame: 0 of 16 images meet the condition, so nothing can be told." in text
-    assert "6 of 6 (100 %) fail, of the others 0 of 10 (0 %) (Fisher's exact test: p = 0.00)" in text
+    assert "6 of 6 (100 %) fail, of the others 0 of 10 (0 %) (Fisher's exact test: p < 0.01)" in text
+    by_chance = sorted_out(atlas, [True] * 6 + [False] * 10, [True] * 3 + [False] * 3 + [True] * 5 + [False] * 5)
+    assert (
+        "3 of 6 (50 %) fail, of the others 5 of 10 (50 %) (Fisher's exact test: p = 1.00)" in paper_note(by_chance).text
+    )
     assert "made-up images" in paper_note(made).title
     assert "made up, split 0" in paper_note(replace(made, kind="real")).title
 
@@ -65,7 +69,7 @@ def test_every_rule_is_told() -> None:
 
 def test_limits(atlas: Atlas) -> None:
     row = limit_table(atlas).frame.iloc[0].to_list()
-    assert row == ["net 0", "60.0 %", "20.0 %", "150 px", "5.0 %", "0.50", "0.100"]
+    assert row == ["net 0", "made up", "60.0 %", "20.0 %", "150 px", "5.0 %", "0.50", "0.100"]
 
 
 def test_thresholds(atlas: Atlas) -> None:
