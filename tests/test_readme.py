@@ -45,6 +45,10 @@ ELSEWHERE = {
     ),
     "scgcnet study list": ("tests/test_cli.py", r"main\(\[\"study\", \"list\", \"--profile\", \"cpu\"\]\)"),
     "scgcnet study run ID --threads 4": ("tests/study/test_threads.py", r"\"--threads\", \"4\""),
+    "scgcnet study chapter atlas -p run ID -p compare none": (
+        "tests/explain/test_atlas.py",
+        r"\"chapter\", \"atlas\", \"-p\", \"run\", .*, \"-p\", \"compare\", \"none\"",
+    ),
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
     "make test": (".ci/run", r"^make test$"),
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),

@@ -3,6 +3,7 @@
 from scgcnet.plots.audit import implied_shares
 from scgcnet.plots.comparison import cost_dots, increment_curves, size_curves
 from scgcnet.plots.data import image_histograms
+from scgcnet.plots.failures import cause_panels, reliability_diagram, threshold_curves
 from scgcnet.plots.intervals import ablation_bars, component_recall, score_differences
 from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay, network_panels, prediction_panels
 from scgcnet.plots.ranks import critical_difference
@@ -42,6 +43,7 @@ __all__ = [
     "VERMILION",
     "WIDTH",
     "ablation_bars",
+    "cause_panels",
     "component_recall",
     "cost_dots",
     "critical_difference",
@@ -54,8 +56,10 @@ __all__ = [
     "message",
     "network_panels",
     "prediction_panels",
+    "reliability_diagram",
     "score_differences",
     "size_curves",
+    "threshold_curves",
     "training_curves",
     "weight_triangle",
 ]

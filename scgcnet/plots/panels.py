@@ -50,7 +50,7 @@ def prediction_panels(cases: Sequence[Case], threshold: float = 0.5) -> Figure:
         _panel_row(row, case, threshold)
     for axis, title in zip(axes[0], ("image", "truth", "probability", "errors"), strict=True):
         axis.set_title(title, fontsize="medium")
-    _error_legend(figure)
+    error_legend(figure)
     return finished(figure)
 
 
@@ -139,7 +139,7 @@ def network_panels(cases: Sequence[NetworkCase], threshold: float = 0.5) -> Figu
         row[0].set_xlabel(label, fontsize="small")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize="small")
-    _error_legend(figure)
+    error_legend(figure)
     return finished(figure)
 
 
@@ -163,7 +163,8 @@ def _iou(truth: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_]) -> flo
     return float(np.count_nonzero(truth & prediction) / union) if union else 1.0
 
 
-def _error_legend(figure: Figure) -> None:
+def error_legend(figure: Figure) -> None:
+    """What the colours of `error_overlay` mean, below a figure."""
     colours = {"found": HIT, "false alarm": FALSE_ALARM, "missed": MISS}
     figure.legend(
         handles=[Patch(color=colour, label=label) for label, colour in colours.items()],

@@ -37,6 +37,8 @@ PAGES = "book"
 SOURCE = "build/book-src"
 OUTPUT = "build/book"
 HTML = f"{OUTPUT}/_build/html"
+EXPLORERS = "explorer"  # pages of the failure atlas, below the book's top and below build/ alike
+_EXPLORER = re.compile(rf'href="{EXPLORERS}/([\w.-]+)/index\.html"')
 _MADE_BY_SPHINX = {"index", "search", "genindex"}
 _FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "object": "data"}
 _CSS_FETCH = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""")
@@ -77,11 +79,28 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values()):
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
+    copy_explorers(html, root)
     faults += gate(html, pages, failed)
     if faults:
         listed = "".join(f"\n  - {fault}" for fault in faults)
         raise BookError(f"the book is not in order:{listed}\nwhat could be built: {HTML}/index.html")
     return html / "index.html"
+
+
+def copy_explorers(html: Path, root: Path) -> None:
+    """Put the pages of the failure atlas that a chapter links to beside the chapters, and no other.
+
+    Others may show images that are not to be handed on with this book.
+
+    Args:
+        html: folder of the built pages.
+        root: the project.
+    """
+    for page in html.glob("*.html"):
+        for name in set(_EXPLORER.findall(page.read_text(encoding="utf-8"))):
+            made = root / "build" / EXPLORERS / name
+            if made.is_dir():
+                shutil.copytree(made, html / EXPLORERS / name, dirs_exist_ok=True)
 
 
 def toc_pages(toc: Path) -> list[str]:
@@ -124,7 +143,7 @@ def stage(plan: Plan, profile: str, root: Path, source: Path) -> dict[str, str]:
             raise BookError(f"{page} is a page of {PAGES}/ or a chapter of study.yml, but not listed in _toc.yml")
 
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(root / PAGES, source, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
+    shutil.copytree(root / PAGES, source, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints", EXPLORERS))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, source / name)
 
@@ -198,7 +217,11 @@ def gate(html: Path, pages: Collection[str], failed: Collection[str] = ()) -> li
     built = {path.relative_to(html).with_suffix("").as_posix(): path for path in sorted(html.rglob("*.html"))}
     built = {name: path for name, path in built.items() if not name.startswith("_static/")}
     faults = [f"{name}.html is missing" for name in pages if name not in built]
-    faults += [f"{name}.html is in no table of contents" for name in built if name not in {*pages, *_MADE_BY_SPHINX}]
+    faults += [
+        f"{name}.html is in no table of contents"
+        for name in built
+        if name not in {*pages, *_MADE_BY_SPHINX} and not name.startswith(f"{EXPLORERS}/")
+    ]
     for name, path in built.items():
         text = path.read_text(encoding="utf-8")
         shows_error = 'class="output traceback' in text or "Traceback (most recent call last)" in text

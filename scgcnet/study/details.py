@@ -139,13 +139,14 @@ def take_details(spec: Run, network: nn.Module, record: Record) -> Details:
     ]
     free = [
         FreeDetail(sample.name, sample.mask.size, sample.resolution, false_alarms(sample.mask, found))
-        for whole in _free_images(spec)
+        for whole in free_images(spec)
         for sample, found, _ in _found(network, whole, size)
     ]
     return Details(spec.run_id, record.finished_utc, record.data_kind, list(WIDTHS), tuple(images), tuple(free))
 
 
-def _free_images(spec: Run) -> list[LandslideDataset]:
+def free_images(spec: Run) -> list[LandslideDataset]:
+    """Data sets without landslides of the place that a run is tested at, and that it was not trained on."""
     from scgcnet.data import DatasetError, open_whole
 
     name = FREE.get(spec.dataset)

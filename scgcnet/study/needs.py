@@ -17,7 +17,7 @@ SUSTAINED = 1e14  # operations a second that one large card keeps up in such a t
 
 #: Claims that other work than a training would settle.
 _OTHER = {
-    "fig11": "failures sorted by type, which no chapter does yet",
+    "fig11": "failures sorted by type, in the paper's protocol (chapter Failure atlas: of small networks)",
     "split": "the paper's split, which is not published",
     "ds_": "the download, and `scgcnet data check`",
     "silu": "trainings with other activations on CLD; the paper gives no numbers",

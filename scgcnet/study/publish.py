@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from scgcnet.study.plan import project_root
 from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import PUBLISHED_FOLDER, weights_for
 from scgcnet.study.store import Record, find
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from scgcnet.data import LandslideDataset
 
 #: What was read, with its sensor, ground resolution and licence; data/README.md has the references.
 SOURCES = {
@@ -28,8 +34,7 @@ THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
 def publish(run_id: str, name: str) -> Path:
     """Write a stored run's weights and their card to `results/weights`.
 
-    The threshold is the one of the highest validation IoU at the network's input size; of several data sets the mean
-    counts. No test part is opened.
+    The threshold is that of `best_threshold`. No test part is opened.
 
     Args:
         run_id: of a planned run on real data.
@@ -44,9 +49,6 @@ def publish(run_id: str, name: str) -> Path:
         DatasetError: its data are not there.
         WriteError: a file cannot be written.
     """
-    from scgcnet.data import Merged
-    from scgcnet.train import count, mean_over_sources
-
     root = project_root()
     spec = load_plan().find(run_id)
     record = find(spec.run_id, "real", root)
@@ -59,12 +61,7 @@ def publish(run_id: str, name: str) -> Path:
     material = open_material(spec)
     if (material.data_sha256, material.split_sha256) != (record.data_sha256, record.split_sha256):
         raise StoreError(f"{spec.run_id}: the images at hand, or their split, are not those that it was trained with")
-    val = material.val
-    parts = val.datasets if isinstance(val, Merged) else (val,)
-    size = spec.settings["image_size"]
-    by_source = [count(network, part, size, THRESHOLDS) for part in parts]
-    ious = np.array([mean_over_sources(counts)["iou"] for counts in zip(*by_source, strict=True)])
-    threshold = THRESHOLDS[int(ious.argmax())]
+    threshold, val_iou = best_threshold(network, material.val, spec.settings["image_size"])
     metadata = {
         "run_id": record.run_id,
         "finished_utc": record.finished_utc,
@@ -73,8 +70,27 @@ def publish(run_id: str, name: str) -> Path:
     }
     path = root / PUBLISHED_FOLDER / f"{name}.safetensors"
     zoo.save_model(network, path, metadata)
-    files.write_text(path.with_suffix(".md"), card(name, record, threshold, float(ious.max())))
+    files.write_text(path.with_suffix(".md"), card(name, record, threshold, val_iou))
     return path
+
+
+def best_threshold(network: nn.Module, val: LandslideDataset, image_size: int) -> tuple[float, float]:
+    """The one of `THRESHOLDS` with the highest validation IoU at the network's input size, and that IoU.
+
+    Of several data sets the mean counts.
+
+    Args:
+        network: trained.
+        val: the validation part, merged where there are several data sets.
+        image_size: side of the network's input, pixels.
+    """
+    from scgcnet.data import Merged
+    from scgcnet.train import count, mean_over_sources
+
+    parts = val.datasets if isinstance(val, Merged) else (val,)
+    by_source = [count(network, part, image_size, THRESHOLDS) for part in parts]
+    ious = np.array([mean_over_sources(counts)["iou"] for counts in zip(*by_source, strict=True)])
+    return THRESHOLDS[int(ious.argmax())], float(ious.max())
 
 
 def card(name: str, record: Record, threshold: float, val_iou: float) -> str:

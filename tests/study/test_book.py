@@ -8,7 +8,7 @@ from templates import write_template
 
 from scgcnet.data import write_fake
 from scgcnet.data.sample import MARKER
-from scgcnet.study.book import BookError, build_book, gate, stage, toc_pages
+from scgcnet.study.book import BookError, build_book, copy_explorers, gate, stage, toc_pages
 from scgcnet.study.chapters import ChapterError, execute, executed_file, failure, runs_shown
 from scgcnet.study.plan import Chapter, Plan
 from scgcnet.study.plan_reader import load_plan
@@ -68,6 +68,25 @@ class TestGate:
     def test_style_sheets_fetch_nothing(self, html: Path, css: str) -> None:
         (html / "_static" / "style.css").write_text(css)
         assert "_static/style.css fetches" in gate(html, ["one", "two"])[0]
+
+
+class TestExplorers:
+    def test_only_those_that_a_chapter_links_to(self, html: Path, tmp_path: Path) -> None:
+        for name in ("run-a_run-b", "run-c"):
+            page = tmp_path / "project" / "build" / "explorer" / name / "index.html"
+            page.parent.mkdir(parents=True)
+            page.write_text(GOOD.replace("_static", "../../_static").replace("two.html#part", "../../two.html"))
+        (html / "two.html").write_text(
+            '<a href="explorer/run-a_run-b/index.html">atlas</a><a href="explorer/run-x/">x</a>'
+        )
+        copy_explorers(html, tmp_path / "project")
+        assert [path.name for path in (html / "explorer").iterdir()] == ["run-a_run-b"]
+
+    def test_are_checked_but_in_no_table_of_contents(self, html: Path) -> None:
+        page = html / "explorer" / "run" / "index.html"
+        page.parent.mkdir(parents=True)
+        page.write_text("<script src='data/index.js'></script>")
+        assert gate(html, ["one", "two"]) == ["explorer/run/index.html: data/index.js leads nowhere"]
 
 
 class TestTableOfContents:
