@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     timed.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     timed.add_argument("--json", type=Path, help="file to write the numbers to")
     timed.add_argument("--against", type=Path, help="file of an earlier run to compare with")
-    what = bench.add_subparsers(required=True, metavar="all | scan | network | data")
+    what = bench.add_subparsers(required=True, metavar="all | scan | network | data | scene")
     for name, parts, about in (
         ("all", ["scan", "network"], "the scan and the networks"),
         ("scan", ["scan"], "the selective scan: every backend against plain PyTorch"),
@@ -156,6 +156,13 @@ def _parser() -> argparse.ArgumentParser:
         "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
     )
     images.set_defaults(command=_bench_data)
+    scene = what.add_parser("scene", help="a made-up scene: memory, speed, and the same map after a kill")
+    scene.add_argument("--side", type=int, default=20_000, help="pixels of each side (default: %(default)s)")
+    scene.add_argument("--window", type=int, default=1024, help="as for map (default: %(default)s)")
+    scene.add_argument("--model", default="tiny-bijie", help="as for map (default: %(default)s)")
+    scene.add_argument("--kills", type=int, default=2, help="how often the second run is killed (default: %(default)s)")
+    scene.add_argument("--json", type=Path, help="file to write the numbers to")
+    scene.set_defaults(command=_bench_scene)
     _add_map(groups.add_parser("map", help="landslides of whole scenes, for a GIS; exit status 1 if a scene failed"))
     return parser
 
@@ -405,6 +412,13 @@ def _bench_data(options: argparse.Namespace) -> None:
     from scgcnet.bench.data import bench_data
 
     bench_data(options.name, options.dir)
+
+
+def _bench_scene(options: argparse.Namespace) -> int:
+    from scgcnet.bench.scene import bench_scene
+
+    done = bench_scene(options.side, options.model, options.window, kills=options.kills, json_file=options.json)
+    return int(not done.the_same)
 
 
 def _map(options: argparse.Namespace) -> int:
