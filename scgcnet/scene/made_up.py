@@ -68,7 +68,7 @@ def _turned(
     pool: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     picture, mask = pool[rng.integers(len(pool))]
-    turns, mirrored = rng.integers(4), rng.integers(2)
+    turns, mirrored = int(rng.integers(4)), int(rng.integers(2))
     if mirrored:
         picture, mask = picture[:, ::-1], mask[:, ::-1]
     return np.rot90(picture, turns), np.rot90(mask, turns)

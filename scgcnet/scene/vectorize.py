@@ -19,7 +19,7 @@ from pyproj import CRS, Transformer
 from rasterio.windows import Window
 
 from scgcnet import files
-from scgcnet.scene.cog import BLOCK, MASK, PROBABILITY, STEPS, quantised
+from scgcnet.scene.cog import BLOCK, MASK, PLAIN, PROBABILITY, STEPS, STRIPS, quantised
 from scgcnet.scene.source import reading
 
 LAYER = "landslides"
@@ -62,9 +62,10 @@ def find_polygons(folder: Path, threshold: float, least: float) -> Polygons:
         threshold: that of the mask.
         least: fewest pixels of a polygon.
     """
-    with reading(folder / MASK), rasterio.open(folder / MASK) as mask:
+    masks, probabilities = folder / f"{PLAIN}{MASK}", folder / f"{PLAIN}{PROBABILITY}"
+    with reading(masks), rasterio.open(masks) as mask:
         outlines = np.array([shape for shape in _patches(rasterio.band(mask, 1)) if shape.area >= least], object)
-    with reading(folder / PROBABILITY), rasterio.open(folder / PROBABILITY) as probability:
+    with reading(probabilities), rasterio.open(probabilities) as probability:
         stricter = quantised(min(threshold + DELTA, 1))
         pixels, sums, higher = _sums(probability, outlines, stricter)
         lower = _areas_around(probability, outlines, quantised(max(threshold - DELTA, 0)), folder)
@@ -114,10 +115,10 @@ def _areas_around(probability: Any, outlines: NDArray[np.object_], lower: int, f
     if not len(outlines):
         return found
     tree = shapely.STRtree(shapely.point_on_surface(outlines))
-    looser = folder / "plain-looser.tif"
-    profile = {**probability.profile, "driver": "GTiff", "nodata": None, "tiled": True, "bigtiff": "if_safer"}
+    looser = folder / f"{PLAIN}looser.tif"
+    profile = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
     try:
-        with rasterio.open(looser, "w", **profile) as file:
+        with rasterio.open(looser, "w", **STRIPS, **profile) as file:
             for top in range(0, probability.height, BLOCK):
                 window = Window(0, top, probability.width, min(BLOCK, probability.height - top))
                 values = probability.read(1, window=window)
