@@ -19,7 +19,7 @@ from pyproj import CRS, Transformer
 from rasterio.windows import Window
 
 from scgcnet import files
-from scgcnet.scene.cog import BLOCK, MASK, PLAIN, PROBABILITY, STEPS, STRIPS, quantised
+from scgcnet.scene.cog import BLOCK, PLAIN, PROBABILITY, STEPS, STRIPS, quantised
 from scgcnet.scene.source import reading
 
 LAYER = "landslides"
@@ -62,23 +62,39 @@ def find_polygons(folder: Path, threshold: float, least: float) -> Polygons:
         threshold: that of the mask.
         least: fewest pixels of a polygon.
     """
-    masks, probabilities = folder / f"{PLAIN}{MASK}", folder / f"{PLAIN}{PROBABILITY}"
-    with reading(masks), rasterio.open(masks) as mask:
-        outlines = np.array([shape for shape in _patches(rasterio.band(mask, 1)) if shape.area >= least], object)
+    probabilities = folder / f"{PLAIN}{PROBABILITY}"
     with reading(probabilities), rasterio.open(probabilities) as probability:
-        stricter = quantised(min(threshold + DELTA, 1))
-        pixels, sums, higher = _sums(probability, outlines, stricter)
-        lower = _areas_around(probability, outlines, quantised(max(threshold - DELTA, 0)), folder)
+        patches = _patches(probability, quantised(threshold), folder)
+        outlines = np.array([patch for patch in patches if patch.area >= least], object)
+        pixels, sums, higher = _sums(probability, outlines, quantised(min(threshold + DELTA, 1)))
+        lower = np.zeros(len(outlines), np.int64)
+        if len(outlines):
+            tree = shapely.STRtree(shapely.point_on_surface(outlines))
+            for patch in _patches(probability, quantised(max(threshold - DELTA, 0)), folder):
+                lower[tree.query(patch, predicate="contains")] = round(patch.area)
     found = Polygons(outlines, pixels, sums / np.maximum(pixels, 1) / STEPS, higher, lower)
     return found.select(np.argsort(-pixels, kind="stable"))
 
 
-def _patches(band: Any) -> Iterator[Any]:
-    """Polygons of the pixels that are 1, in columns and rows; GDAL reads the band line by line."""
-    for shape, value in rasterio.features.shapes(band, mask=band, connectivity=4, transform=rasterio.Affine.identity()):
-        if value == 1:
+def _patches(probability: Any, limit: int, folder: Path) -> Iterator[Any]:
+    """Polygons of the pixels with a stored probability above a limit, in columns and rows, in no order.
+
+    GDAL reads them line by line, so memory is bounded by the number of polygons.
+    """
+    above = folder / f"{PLAIN}above.tif"
+    # Without a place: GDAL would put the polygons there.
+    profile = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
+    with rasterio.open(above, "w", **STRIPS, **profile) as file:
+        for top in range(0, probability.height, BLOCK):
+            window = Window(0, top, probability.width, min(BLOCK, probability.height - top))
+            values = probability.read(1, window=window)
+            file.write(((values > limit) & (values <= STEPS)).astype(np.uint8), 1, window=window)
+    with rasterio.open(above) as file:
+        band = rasterio.band(file, 1)
+        for shape, _ in rasterio.features.shapes(band, mask=band, connectivity=4):
             shell, *holes = shape["coordinates"]
             yield shapely.Polygon(shell, holes)
+    above.unlink()
 
 
 def _sums(
@@ -107,28 +123,6 @@ def _sums(
         sums[inside] += np.bincount(labels, weights=values, minlength=length)[1:]
         higher[inside] += np.bincount(labels[values > stricter], minlength=length)[1:]
     return counts, sums, higher
-
-
-def _areas_around(probability: Any, outlines: NDArray[np.object_], lower: int, folder: Path) -> NDArray[np.int64]:
-    """Pixels of the patch at a lower threshold that holds each polygon."""
-    found = np.zeros(len(outlines), np.int64)
-    if not len(outlines):
-        return found
-    tree = shapely.STRtree(shapely.point_on_surface(outlines))
-    looser = folder / f"{PLAIN}looser.tif"
-    profile = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
-    try:
-        with rasterio.open(looser, "w", **STRIPS, **profile) as file:
-            for top in range(0, probability.height, BLOCK):
-                window = Window(0, top, probability.width, min(BLOCK, probability.height - top))
-                values = probability.read(1, window=window)
-                file.write(((values > lower) & (values <= STEPS)).astype(np.uint8), 1, window=window)
-        with rasterio.open(looser) as file:
-            for patch in _patches(rasterio.band(file, 1)):
-                found[tree.query(patch, predicate="contains")] = round(patch.area)
-    finally:
-        looser.unlink(missing_ok=True)
-    return found
 
 
 class Ground:
