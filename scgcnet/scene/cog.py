@@ -9,10 +9,9 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 
 from scgcnet import files
-from scgcnet.scene.source import Scene, reading
+from scgcnet.scene.source import Scene, writing
 
 STEPS = 200  # a probability is stored as a whole number of 1/200, with GDAL's scale, so that a GIS shows it from 0 to 1
 NO_DATA = 255
@@ -55,9 +54,8 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tupl
     }  # fmt: skip
     plain = {name: folder / f"{PLAIN}{name}" for name in (PROBABILITY, MASK)}
     limit, known, landslide = quantised(threshold), 0, 0
-    try:
+    with writing(folder):
         with (
-            reading(scene.path),
             rasterio.open(plain[PROBABILITY], "w", **profile) as probability,
             rasterio.open(plain[MASK], "w", **profile) as mask,
         ):
@@ -73,15 +71,12 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tupl
                 mask.write(above, 1, window=window)
                 known += int(np.count_nonzero(valid))
                 landslide += int(np.count_nonzero(above == 1))
-        with reading(scene.path):
-            for name, resampling in ((PROBABILITY, "average"), (MASK, "mode")):
-                rasterio.shutil.copy(
-                    plain[name], folder / name, driver="COG", blocksize=BLOCK, compress="deflate", predictor="no",
-                    overview_resampling=resampling, bigtiff="if_safer",
-                )  # fmt: skip
-                with rasterio.open(plain[name]) as before, rasterio.open(folder / name) as after:
-                    if before.checksum(1) != after.checksum(1):  # not every failed write is told
-                        raise files.WriteError(folder / name, OSError("it does not read back as it was written"))
-    except RasterioError as error:  # GDAL tells of a full disk in its own words
-        raise files.WriteError(folder, OSError(str(error))) from error
+        for name, resampling in ((PROBABILITY, "average"), (MASK, "mode")):
+            rasterio.shutil.copy(
+                plain[name], folder / name, driver="COG", blocksize=BLOCK, compress="deflate", predictor="no",
+                overview_resampling=resampling, bigtiff="if_safer",
+            )  # fmt: skip
+            with rasterio.open(plain[name]) as before, rasterio.open(folder / name) as after:
+                if before.checksum(1) != after.checksum(1):  # not every failed write is told
+                    raise files.WriteError(folder / name, OSError("it does not read back as it was written"))
     return known, landslide

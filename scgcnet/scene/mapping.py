@@ -33,7 +33,9 @@ REPORT, POLYGONS, QUICK_LOOK = "report.json", "landslides.gpkg", "quicklook.png"
 OUTPUTS = (cog.PROBABILITY, cog.MASK, POLYGONS, QUICK_LOOK, REPORT)  # in the order in which they are put in place
 QUICK_SIDE = 1200  # pixels; longest side of the quick look
 VERMILION, WHITE = (213, 94, 0), (255, 255, 255)
-ROOMS = ("model", "scan", "cpu", "peers", "scene", "data")
+#: What decides a map beside the weights and the scene.
+CODE = ("model", "scan", "cpu", "peers", "zoo.py", "data/transforms.py", "data/rasters.py", "scene")
+ASIDE = ("scene/many.py", "scene/made_up.py", "scene/seams.py")
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,9 @@ def map_scene(
         work = out / WORK
         _claim(work, made_of)
         with files.lock(work / "lock"):
+            if (earlier := _earlier(out, made_of)) is not None:  # by another process, which this one waited for
+                files.remove_folder(work)
+                return MapResult(out, earlier, fresh=False)
             try:
                 report = _mapped(scene, work, weights, metadata, threshold, options, made_of, progress)
             except SceneError:  # nothing of it can be used
@@ -141,6 +146,8 @@ def _mapped(
         if network(torch.zeros(1, len(scene.bands), 64, 64)).shape[1] != 2:
             raise zoo.WeightsError(f"{weights}: a map needs a network of two classes")
         stream.run(network, lambda rows, columns: scene.read(rows, columns, shape), progress)
+    if progress:
+        print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
     known, landslide = cog.write_cogs(work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold)
     if not known:
         raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
@@ -219,9 +226,11 @@ def _threshold(weights: Path, metadata: Mapping[str, str], options: MapOptions) 
 def code_sha256() -> str:
     """Hash of the code that decides a map, so that none is made by half one and half another."""
     package = Path(__file__).resolve().parents[1]
+    places = [package / name for name in CODE]
+    found = {file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))}
     digest = hashlib.sha256()
-    for file in sorted(file for room in ROOMS for file in (package / room).rglob("*.py")):
-        digest.update(f"{file.relative_to(package).as_posix()}\n".encode() + file.read_bytes())
+    for name in sorted({file.relative_to(package).as_posix() for file in found} - set(ASIDE)):
+        digest.update(f"{name}\n".encode() + (package / name).read_bytes())
     return digest.hexdigest()
 
 

@@ -24,6 +24,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from scgcnet import files
 from scgcnet.data.rasters import HUGE, LEAST_SIDE, PERCENTILES
 from scgcnet.data.transforms import MEAN
 from scgcnet.scene.options import SceneError
@@ -37,15 +38,32 @@ logging.getLogger("rasterio").addHandler(logging.NullHandler())  # what goes wro
 
 
 @contextmanager
+def gdal() -> Iterator[None]:
+    """GDAL with little memory, and without a warning about each file that has no place."""
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+@contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Whatever rasterio finds wrong with a scene in the block becomes one SceneError that names it."""
     try:
-        with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with gdal():
             yield
     except RasterioError as error:
         reason = str(error.__cause__ or error).replace(str(path), path.name)
         raise SceneError(f"{path} cannot be read, it is damaged or no raster ({reason}). Copy it again.") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Likewise for what is written: a WriteError, for GDAL tells of a full disk in its own words."""
+    try:
+        with gdal():
+            yield
+    except RasterioError as error:
+        raise files.WriteError(path, OSError(str(error.__cause__ or error))) from error
 
 
 class Scene:

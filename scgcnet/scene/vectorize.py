@@ -20,7 +20,7 @@ from rasterio.windows import Window
 
 from scgcnet import files
 from scgcnet.scene.cog import BLOCK, PLAIN, PROBABILITY, STEPS, STRIPS, quantised
-from scgcnet.scene.source import reading
+from scgcnet.scene.source import writing
 
 LAYER = "landslides"
 DELTA = 0.05  # how far the threshold is moved to see how the area depends on it
@@ -63,7 +63,7 @@ def find_polygons(folder: Path, threshold: float, least: float) -> Polygons:
         least: fewest pixels of a polygon.
     """
     probabilities = folder / f"{PLAIN}{PROBABILITY}"
-    with reading(probabilities), rasterio.open(probabilities) as probability:
+    with writing(folder), rasterio.open(probabilities) as probability:
         patches = _patches(probability, quantised(threshold), folder)
         outlines = np.array([patch for patch in patches if patch.area >= least], object)
         pixels, sums, higher = _sums(probability, outlines, quantised(min(threshold + DELTA, 1)))
