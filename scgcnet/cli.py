@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     timed.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     timed.add_argument("--json", type=Path, help="file to write the numbers to")
     timed.add_argument("--against", type=Path, help="file of an earlier run to compare with")
-    what = bench.add_subparsers(required=True, metavar="all | scan | network | data | scene")
+    what = bench.add_subparsers(required=True, metavar="all | scan | network | data | scene | seams")
     for name, parts, about in (
         ("all", ["scan", "network"], "the scan and the networks"),
         ("scan", ["scan"], "the selective scan: every backend against plain PyTorch"),
@@ -163,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     scene.add_argument("--kills", type=int, default=2, help="how often the second run is killed (default: %(default)s)")
     scene.add_argument("--json", type=Path, help="file to write the numbers to")
     scene.set_defaults(command=_bench_scene)
+    seams = what.add_parser("seams", help="real mosaics cut in several ways: seams, IoU and time by window size")
+    seams.add_argument("--windows", type=_numbers, default=(128, 256, 512, 1024), help="sides (default: 128 to 1024)")
+    seams.add_argument("--scales", type=_reals, default=(1.0, 0.5), help="as --scale of map (default: 1,0.5)")
+    seams.add_argument("--model", default="tiny-bijie", help="as for map (default: %(default)s)")
+    seams.add_argument("--json", type=Path, help="file to write the numbers to")
+    seams.set_defaults(command=_bench_seams)
     _add_map(groups.add_parser("map", help="landslides of whole scenes, for a GIS; exit status 1 if a scene failed"))
     return parser
 
@@ -197,6 +203,10 @@ def _number_or_auto(text: str) -> float | None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
+
+
+def _reals(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def _pair(text: str) -> tuple[float, float]:
@@ -419,6 +429,12 @@ def _bench_scene(options: argparse.Namespace) -> int:
 
     done = bench_scene(options.side, options.model, options.window, kills=options.kills, json_file=options.json)
     return int(not done.the_same)
+
+
+def _bench_seams(options: argparse.Namespace) -> None:
+    from scgcnet.bench.scene import bench_seams
+
+    bench_seams(options.model, options.windows, options.scales, options.json)
 
 
 def _map(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -11,13 +12,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scgcnet import files
+from scgcnet import files, zoo
 from scgcnet.bench.machine import describe
 from scgcnet.scene.made_up import write_made_up_scene
-from scgcnet.scene.mapping import OUTPUTS, WORK, code_sha256
+from scgcnet.scene.mapping import OUTPUTS, WORK, code_sha256, find_weights
+from scgcnet.scene.options import SceneError
+from scgcnet.scene.seams import Seams, measure, read_mosaics
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,42 @@ def _killed(command: list[str], out: Path, kills: int, seconds: float) -> list[f
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bench_seams(
+    model: str, windows: Sequence[int], scales: Sequence[float], json_file: Path | None = None, root: Path | None = None
+) -> list[Seams]:
+    """Maps the real mosaics as tiles, as blended windows and as a whole, and prints what the cutting did to them.
+
+    Args:
+        model: name of weights, or a file; the threshold is theirs.
+        windows: sides of windows, pixels.
+        scales: pixels of the working grid for one of the scene.
+        json_file: where to write the numbers.
+        root: folder that holds the data set's own folder; None for the usual place.
+
+    Raises:
+        SceneError: the mosaics are not there.
+    """
+    mosaics = read_mosaics(root)
+    if not mosaics:
+        raise SceneError("the mosaics of AMU-Net are not there: see data/README.md, and set SCGCNET_DATA")
+    weights = find_weights(model)
+    network, threshold = zoo.load_model(weights), float(zoo.read_metadata(weights)["threshold"])
+    ways = [(window, overlap) for window in windows for overlap in (0.0, 0.25)] + [(0, 0.0)]
+    found = []
+    for scale, (window, overlap), mosaic in itertools.product(scales, ways, mosaics):
+        one = measure(network, mosaic, threshold, window, overlap, scale)
+        found.append(one)
+        print(
+            f"{one.scene} scale {scale:g} window {window or 'whole':>5} overlap {overlap:<4g} IoU {one.iou:.4f} "
+            f"{one.polygons} polygons, {one.seconds:.2f} s/megapixel",
+            flush=True,
+        )
+    if json_file is not None:
+        about = {
+            "machine": describe("cpu"), "code_sha256": code_sha256(), "model": weights.name, "threshold": threshold,
+            "ways": [asdict(one) for one in found],
+        }  # fmt: skip
+        files.write_text(json_file, json.dumps(about, indent=1) + "\n")
+    return found

@@ -84,7 +84,7 @@ def map_scene(
         WriteError: the disk is full or the folder cannot be written; what was done is kept in it and gone on with.
     """
     options = options or MapOptions()
-    weights = _weights(model)
+    weights = find_weights(model)
     metadata = zoo.read_metadata(weights)
     threshold = _threshold(weights, metadata, options)
     channels = json.loads(metadata["config"])["in_channels"]
@@ -208,7 +208,12 @@ def _scale_note(metres: float | None, scale: float) -> list[str]:
     return [f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}"]
 
 
-def _weights(model: str) -> Path:
+def find_weights(model: str) -> Path:
+    """The file of weights that are named, or a file itself.
+
+    Raises:
+        WeightsError: there are none of that name.
+    """
     path = Path(model)
     return path if path.suffix or path.is_file() else pretrained_file(model)
 
