@@ -33,6 +33,7 @@ class SceneTimes:
         window: side of a window, pixels.
         scale: pixels of the working grid for one of the scene.
         seconds: from the start of the command to its end.
+        processor_seconds: that all its threads worked; what is missing went to other processes, or to the disk.
         megapixels_per_second: of the scene.
         peak_mb: most resident memory of the process, 10^6 bytes.
         killed_after: seconds after which the other run was killed, once for each.
@@ -43,6 +44,7 @@ class SceneTimes:
     window: int
     scale: float
     seconds: float
+    processor_seconds: float
     megapixels_per_second: float
     peak_mb: float
     killed_after: list[float]
@@ -73,30 +75,31 @@ def bench_scene(
             sys.executable, "-m", "scgcnet.cli", "map", str(scene), "--model", model, "--window", str(window),
             "--scale", repr(scale), "--quiet", "--out",
         ]  # fmt: skip
-        seconds, peak = _timed([*command, str(folder / "whole")])
+        seconds, busy, peak = _timed([*command, str(folder / "whole")])
         print(
-            f"unbroken: {seconds:.0f} s, {side * side / 1e6 / seconds:.2f} megapixels/s, peak {peak:.0f} MB", flush=True
+            f"unbroken: {seconds:.0f} s ({busy:.0f} s of processor time), {side * side / 1e6 / seconds:.2f} megapixels/s, peak {peak:.0f} MB",
+            flush=True,
         )
         moments = _killed([*command, str(folder / "broken")], folder / "broken", kills, seconds)
         same = [_sha256(folder / "whole" / name) == _sha256(folder / "broken" / name) for name in OUTPUTS]
         print(f"killed after {', '.join(f'{s:.0f} s' for s in moments)} and gone on with: "
               f"{'every file is the same' if all(same) else 'DIFFERENT'}", flush=True)  # fmt: skip
-    times = SceneTimes(side, window, scale, seconds, side * side / 1e6 / seconds, peak, moments, all(same))
+    times = SceneTimes(side, window, scale, seconds, busy, side * side / 1e6 / seconds, peak, moments, all(same))
     if json_file is not None:
         about = {"machine": describe("cpu"), "code_sha256": code_sha256(), "model": model, "scene": asdict(times)}
         files.write_text(json_file, json.dumps(about, indent=1) + "\n")
     return times
 
 
-def _timed(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak memory in 10^6 bytes of a process."""
+def _timed(command: list[str]) -> tuple[float, float, float]:
+    """Seconds, those of the processor, and peak memory in 10^6 bytes of a process."""
     before = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"the mapping failed with status {process.returncode}, see above")
-    return time.perf_counter() - before, usage.ru_maxrss * 1024 / 1e6
+    return time.perf_counter() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def _killed(command: list[str], out: Path, kills: int, seconds: float) -> list[float]:
