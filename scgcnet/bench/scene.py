@@ -77,7 +77,8 @@ def bench_scene(
         ]  # fmt: skip
         seconds, busy, peak = _timed([*command, str(folder / "whole")])
         print(
-            f"unbroken: {seconds:.0f} s ({busy:.0f} s of processor time), {side * side / 1e6 / seconds:.2f} megapixels/s, peak {peak:.0f} MB",
+            f"unbroken: {seconds:.0f} s ({busy:.0f} s of processor time), {side * side / 1e6 / seconds:.2f} "
+            f"megapixels/s, peak {peak:.0f} MB",
             flush=True,
         )
         moments = _killed([*command, str(folder / "broken")], folder / "broken", kills, seconds)

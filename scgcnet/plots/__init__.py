@@ -6,6 +6,7 @@ from scgcnet.plots.data import image_histograms
 from scgcnet.plots.intervals import ablation_bars, component_recall, score_differences
 from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay, network_panels, prediction_panels
 from scgcnet.plots.ranks import critical_difference
+from scgcnet.plots.scene import scene_map
 from scgcnet.plots.style import (
     BLACK,
     BLUE,
@@ -54,6 +55,7 @@ __all__ = [
     "message",
     "network_panels",
     "prediction_panels",
+    "scene_map",
     "score_differences",
     "size_curves",
     "training_curves",

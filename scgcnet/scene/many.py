@@ -67,7 +67,7 @@ def map_scenes(scenes: Sequence[Path], out: Path, model: str, options: MapOption
             scene.stem: {
                 "scene": str(scene.absolute()),
                 "out": str((out / scene.stem).absolute()),
-                "arguments": _arguments(model, options),
+                "arguments": arguments(model, options),
             }
             for scene in scenes
         }
@@ -102,8 +102,8 @@ def _tell(tasks: dict[str, dict[str, Any]], folder: Path) -> int:
     return int(failed > 0)
 
 
-def _arguments(model: str, options: MapOptions) -> list[str]:
-    """The command line of `scgcnet map` that has these options."""
+def arguments(model: str, options: MapOptions) -> list[str]:
+    """The options of `scgcnet map` that say the same as these."""
     model = str(Path(model).absolute()) if Path(model).is_file() else model
     words = ["--model", model, "--window", str(options.window), "--overlap", repr(options.overlap)]
     words += ["--min-area", repr(options.min_area), "--quiet"]

@@ -26,7 +26,7 @@ from scgcnet.scene.options import MapOptions, SceneError
 from scgcnet.scene.predict import Stream
 from scgcnet.scene.resolution import working_scale
 from scgcnet.scene.source import Scene
-from scgcnet.scene.windows import Grid
+from scgcnet.scene.windows import LEAST_SIDE, Grid
 
 WORK = ".work"
 REPORT, POLYGONS, QUICK_LOOK = "report.json", "landslides.gpkg", "quicklook.png"
@@ -35,7 +35,7 @@ QUICK_SIDE = 1200  # pixels; longest side of the quick look
 VERMILION, WHITE = (213, 94, 0), (255, 255, 255)
 #: What decides a map beside the weights and the scene.
 CODE = ("model", "scan", "cpu", "peers", "zoo.py", "data/transforms.py", "data/rasters.py", "scene")
-ASIDE = ("scene/many.py", "scene/made_up.py", "scene/seams.py")
+ASIDE = ("scene/example.py", "scene/made_up.py", "scene/many.py", "scene/seams.py", "scene/tables.py")
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ def _mapped(
     ground = vectorize.Ground(scene.crs, scene.transform)
     metres = None if scene.crs is None else ground.pixel(scene.shape) ** 0.5
     scale = options.scale or working_scale(metres, sources)
-    notes = [*scene.notes, *_scale_note(metres, scale)]
+    shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
+    grid = Grid.of(shape, options.window, options.overlap)
+    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid)]
     if progress:
         for note in notes:
             print(f"note: {scene.path.name}: {note}", file=sys.stderr)
-    shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
-    grid = Grid.of(shape, options.window, options.overlap)
     stream = Stream(work, grid)
     if stream.rows_done < grid.rows.length:
         network = zoo.load_model(weights)
@@ -206,6 +206,15 @@ def _scale_note(metres: float | None, scale: float) -> list[str]:
     if scale == 1:
         return []
     return [f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}"]
+
+
+def _window_note(grid: Grid) -> list[str]:
+    side = max(grid.rows.size, grid.columns.size)
+    if side < 2 * LEAST_SIDE:
+        return []
+    return [
+        f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once: try --window {LEAST_SIDE}"
+    ]
 
 
 def find_weights(model: str) -> Path:

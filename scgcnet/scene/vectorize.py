@@ -220,6 +220,23 @@ def write_geopackage(
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
+def read_outlines(path: Path, crs: Any, transform: Any) -> list[NDArray[np.float64]]:
+    """Outlines and holes of a GeoPackage of `write_geopackage`, as points (n, 2) of the scene's columns and rows."""
+    _, _, shapes, _ = pyogrio.raw.read(path, columns=["id"])
+    to_pixels = ~transform if crs is not None else rasterio.Affine.scale(1, -1)
+    found = []
+    for polygon in shapely.from_wkb(shapes):
+        for ring in itertools.chain([polygon.exterior], polygon.interiors):
+            x, y = shapely.get_coordinates(ring).T
+            found.append(
+                np.stack(
+                    [to_pixels.a * x + to_pixels.b * y + to_pixels.c, to_pixels.d * x + to_pixels.e * y + to_pixels.f],
+                    axis=1,
+                )
+            )
+    return found
+
+
 def rings(found: Polygons) -> Iterator[NDArray[np.float64]]:
     """Every outline and hole as points (n, 2) of columns and rows."""
     for polygon in found.outlines:
