@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def write_made_up_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictu
         path: of the scene; the truth's name has `-truth` added.
         shape: height and width, pixels.
         seed: of the drawing and the layout.
-        pictures: how many different ones.
+        pictures: how many different ones at most.
 
     Returns:
         Both files; the truth has 0 and 1.
@@ -40,8 +41,8 @@ def write_made_up_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictu
         WriteError: the folder cannot be written or the disk is full.
     """
     rng = np.random.default_rng(seed)
-    pool = patches(pictures, seed)
     height, width = shape
+    pool = patches(min(pictures, math.ceil(height / PATCH) * math.ceil(width / PATCH)), seed)
     truth_path = path.with_name(f"{path.stem}-truth{path.suffix}")
     profile = {
         "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "crs": CRS,

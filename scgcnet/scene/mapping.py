@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,7 +136,7 @@ def _mapped(
     scale = options.scale or working_scale(metres, sources)
     shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
     grid = Grid.of(shape, options.window, options.overlap)
-    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid)]
+    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid, sources)]
     if progress:
         for note in notes:
             print(f"note: {scene.path.name}: {note}", file=sys.stderr)
@@ -208,9 +208,10 @@ def _scale_note(metres: float | None, scale: float) -> list[str]:
     return [f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}"]
 
 
-def _window_note(grid: Grid) -> list[str]:
+def _window_note(grid: Grid, sources: Sequence[str]) -> list[str]:
+    """Weights of one source know its framing, see the chapter; those of several take windows of any size."""
     side = max(grid.rows.size, grid.columns.size)
-    if side < 2 * LEAST_SIDE:
+    if side < 2 * LEAST_SIDE or len(sources) != 1:
         return []
     return [
         f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once: try --window {LEAST_SIDE}"

@@ -1,7 +1,9 @@
 """`scgcnet map` as a user calls it: one scene, several, killed, refused."""
 
+import json
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,6 +40,23 @@ class TestOne:
         assert names(out) == OUTPUTS
         assert main(arguments) == 0
         assert capsys.readouterr().out.endswith("(it was there already)\n")
+
+    @pytest.mark.usefixtures("scene", "bright")
+    def test_as_the_readme_has_it(self, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+        """With the weights for images from elsewhere and all options as they are."""
+        monkeypatch.chdir(tmp_path)
+        assert main(shlex.split("map scene.tif --out map")) == 0
+        assert capsys.readouterr().out.startswith("map: ")
+        report = json.loads((tmp_path / "map" / "report.json").read_text())
+        assert report["model"]["file"] == "tiny-multisource.safetensors"
+        assert {"bijie", "landslide4sense", "cld"} <= set(report["model"]["trained_on"])
+        assert report["made_of"]["options"]["window"] == 1024
+
+    def test_help(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit, match="0"):
+            main(["map", "--help"])
+        told = capsys.readouterr().out
+        assert "--scale" in told and "LOW,HIGH" in told
 
     def test_the_bar_says_how_long(self, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["map", str(scene), "--out", str(tmp_path / "out"), *HOW, "--threshold", "auto"]) == 0
