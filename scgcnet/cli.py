@@ -1,4 +1,4 @@
-"""The command line: scgcnet data | study | peers | bench.
+"""The command line: scgcnet data | study | peers | bench | map.
 
 Commands import what they need when they run, so that `scgcnet --help` answers at once.
 """
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("scgcnet", description="An open, reproducible study of SCGC-Net.")
-    groups = parser.add_subparsers(required=True, metavar="data | study | peers | bench")
+    groups = parser.add_subparsers(required=True, metavar="data | study | peers | bench | map")
 
     data = groups.add_parser("data", help="data sets: check or audit one, write a synthetic one").add_subparsers(
         required=True, metavar="check | audit | fake"
@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     timed.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     timed.add_argument("--json", type=Path, help="file to write the numbers to")
     timed.add_argument("--against", type=Path, help="file of an earlier run to compare with")
-    what = bench.add_subparsers(required=True, metavar="all | scan | network | data")
+    what = bench.add_subparsers(required=True, metavar="all | scan | network | data | scene | seams")
     for name, parts, about in (
         ("all", ["scan", "network"], "the scan and the networks"),
         ("scan", ["scan"], "the selective scan: every backend against plain PyTorch"),
@@ -159,6 +159,20 @@ def _parser() -> argparse.ArgumentParser:
         "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
     )
     images.set_defaults(command=_bench_data)
+    scene = what.add_parser("scene", help="a made-up scene: memory, speed, and the same map after a kill")
+    scene.add_argument("--side", type=int, default=20_000, help="pixels of each side (default: %(default)s)")
+    scene.add_argument("--window", type=int, default=1024, help="as for map (default: %(default)s)")
+    scene.add_argument("--model", default="tiny-bijie", help="as for map (default: %(default)s)")
+    scene.add_argument("--kills", type=int, default=2, help="how often the second run is killed (default: %(default)s)")
+    scene.add_argument("--json", type=Path, help="file to write the numbers to")
+    scene.set_defaults(command=_bench_scene)
+    seams = what.add_parser("seams", help="real mosaics cut in several ways: seams, IoU and time by window size")
+    seams.add_argument("--windows", type=_numbers, default=(128, 256, 512, 1024), help="sides (default: 128 to 1024)")
+    seams.add_argument("--scales", type=_reals, default=(1.0, 0.5), help="as --scale of map (default: 1,0.5)")
+    seams.add_argument("--model", default="tiny-bijie", help="as for map (default: %(default)s)")
+    seams.add_argument("--json", type=Path, help="file to write the numbers to")
+    seams.set_defaults(command=_bench_seams)
+    _add_map(groups.add_parser("map", help="landslides of whole scenes, for a GIS; exit status 1 if a scene failed"))
     return parser
 
 
@@ -179,6 +193,47 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+def _add_map(mapper: argparse.ArgumentParser) -> None:
+    mapper.add_argument("scene", nargs="+", type=Path, help="rasters, such as GeoTIFFs, or folders of such")
+    mapper.add_argument("--out", type=Path, required=True, help="folder to write; of several scenes, with one for each")
+    mapper.add_argument("--model", default=None, help="weights of results/weights by name, or a file of weights "
+                        "(default: tiny-multisource)")  # fmt: skip
+    mapper.add_argument("--window", type=int, default=1024, help="side of what the network sees at once, pixels of the "
+                        "working grid (default: %(default)s)")  # fmt: skip
+    mapper.add_argument("--overlap", type=float, default=0.25, help="share of a window that the next one sees as well, "
+                        "0 to 0.5 (default: %(default)s)")  # fmt: skip
+    mapper.add_argument("--threshold", type=_number_or_auto, help="probability above which a pixel is landslide; auto: "
+                        "the one best on validation, which the weights carry (default: auto)")  # fmt: skip
+    mapper.add_argument("--min-area", type=float, default=100.0, help="smallest polygon, square metres; pixels where "
+                        "the scene has no coordinate reference system (default: %(default)s)")  # fmt: skip
+    mapper.add_argument("--bands", type=_numbers, help="which bands are red, green and blue, such as 4,3,2 (default: "
+                        "those that the scene marks so, else the first three)")  # fmt: skip
+    mapper.add_argument("--range", type=_pair, dest="value_range", metavar="LOW,HIGH", help="values that are shown "
+                        "black and white (default: the 2nd and 98th percentile; 8 bits as they are)")  # fmt: skip
+    mapper.add_argument("--scale", type=_number_or_auto, help="pixels of the working grid for one of the scene; auto: "
+                        "what brings the scene to the ground resolution that the weights know")  # fmt: skip
+    mapper.add_argument("--jobs", type=int, help="of several scenes, how many at a time (default: one for each core)")
+    mapper.add_argument("--quiet", action="store_true", help="no progress bar")
+    mapper.set_defaults(command=_map)
+
+
+def _number_or_auto(text: str) -> float | None:
+    return None if text == "auto" else float(text)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _reals(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _pair(text: str) -> tuple[float, float]:
+    low, high = (float(part) for part in text.split(","))
+    return low, high
 
 
 def _whole(text: str) -> int:
@@ -397,6 +452,34 @@ def _bench_data(options: argparse.Namespace) -> None:
     from scgcnet.bench.data import bench_data
 
     bench_data(options.name, options.dir)
+
+
+def _bench_scene(options: argparse.Namespace) -> int:
+    from scgcnet.bench.scene import bench_scene
+
+    done = bench_scene(options.side, options.model, options.window, kills=options.kills, json_file=options.json)
+    return int(not done.the_same)
+
+
+def _bench_seams(options: argparse.Namespace) -> None:
+    from scgcnet.bench.scene import bench_seams
+
+    bench_seams(options.model, options.windows, options.scales, options.json)
+
+
+def _map(options: argparse.Namespace) -> int:
+    from scgcnet.pretrained import DEFAULT
+    from scgcnet.scene import MapOptions, map_scene
+    from scgcnet.scene.many import find_scenes, map_scenes
+
+    how = MapOptions(**{name: getattr(options, name) for name in MapOptions.__dataclass_fields__})
+    model = options.model or DEFAULT
+    scenes = find_scenes(options.scene)
+    if len(options.scene) > 1 or options.scene[0].is_dir():
+        return map_scenes(scenes, options.out, model, how, options.jobs)
+    done = map_scene(scenes[0], options.out, model, how, progress=not options.quiet)
+    print(done.summary if done.fresh else f"{done.summary} (it was there already)")
+    return 0
 
 
 if __name__ == "__main__":

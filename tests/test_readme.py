@@ -63,6 +63,14 @@ ELSEWHERE = {
     "scgcnet data check gvlm": ("tests/data/test_gvlm.py", r"main\(\[\"data\", \"check\", \"gvlm\""),
     "scgcnet data check folder mine": ("tests/data/test_folder.py", r"main\(\[\"data\", \"check\", \"folder\""),
     "pip install -e '.[data]'": ("pyproject.toml", r"^data = \["),
+    "scgcnet map scene.tif --out map": ("tests/scene/test_command.py", r"\"map scene\.tif --out map\""),
+    "scgcnet map scenes --out maps --model tiny-bijie": (
+        "tests/scene/test_command.py",
+        r"\"map\", str\(scenes\), \"--out\", str\(out\)",
+    ),
+    "scgcnet bench scene --side 2000": ("tests/bench/test_scene.py", r"main\(\[\"bench\", \"scene\""),
+    "scgcnet map --help": ("tests/scene/test_command.py", r"main\(\[\"map\", \"--help\"\]\)"),
+    "pip install -e '.[map]'": ("pyproject.toml", r"^map = \["),
     # Experimental, says the README: it needs a compiler for CUDA.
     "pip install -e '.[cuda]'": ("pyproject.toml", r"^cuda = \["),
 }

@@ -7,6 +7,7 @@ from scgcnet.plots.failures import cause_panels, reliability_diagram, threshold_
 from scgcnet.plots.intervals import ablation_bars, component_recall, score_differences
 from scgcnet.plots.panels import FALSE_ALARM, HIT, MISS, error_overlay, network_panels, prediction_panels
 from scgcnet.plots.ranks import critical_difference
+from scgcnet.plots.scene import scene_map
 from scgcnet.plots.style import (
     BLACK,
     BLUE,
@@ -57,6 +58,7 @@ __all__ = [
     "network_panels",
     "prediction_panels",
     "reliability_diagram",
+    "scene_map",
     "score_differences",
     "size_curves",
     "threshold_curves",

@@ -24,7 +24,14 @@ def test_every_line_is_one_version() -> None:
 def test_pyproject_is_satisfied() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    for text in (*project["dependencies"], *extras["book"], *extras["data"], *extras["peers"], *extras["test"]):
+    for text in (
+        *project["dependencies"],
+        *extras["book"],
+        *extras["data"],
+        *extras["map"],
+        *extras["peers"],
+        *extras["test"],
+    ):
         wanted = Requirement(text)
         assert PINS[canonicalize_name(wanted.name)] in wanted.specifier, text
 

@@ -1,0 +1,307 @@
+"""A scene mapped: `scgcnet map`.
+
+While it works, everything lies in a hidden folder within the output folder; the finished files are put in place at the
+end, the report last. So an output folder has a whole map, or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from scgcnet import files, zoo
+from scgcnet.pretrained import pretrained_file
+from scgcnet.scene import cog, vectorize
+from scgcnet.scene.options import MapOptions, SceneError
+from scgcnet.scene.predict import Stream
+from scgcnet.scene.resolution import working_scale
+from scgcnet.scene.source import Scene
+from scgcnet.scene.windows import LEAST_SIDE, Grid
+
+WORK = ".work"
+REPORT, POLYGONS, QUICK_LOOK = "report.json", "landslides.gpkg", "quicklook.png"
+OUTPUTS = (cog.PROBABILITY, cog.MASK, POLYGONS, QUICK_LOOK, REPORT)  # in the order in which they are put in place
+QUICK_SIDE = 1200  # pixels; longest side of the quick look
+VERMILION, WHITE = (213, 94, 0), (255, 255, 255)
+#: What decides a map beside the weights and the scene.
+CODE = ("model", "scan", "cpu", "peers", "zoo.py", "data/transforms.py", "data/rasters.py", "scene")
+ASIDE = ("scene/example.py", "scene/made_up.py", "scene/many.py", "scene/seams.py", "scene/tables.py")
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """What came of a scene.
+
+    Attributes:
+        folder: with the output files.
+        report: the content of its report.
+        fresh: whether anything was computed: False where the same map was there.
+    """
+
+    folder: Path
+    report: Mapping[str, Any]
+    fresh: bool
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        found, ground = self.report["landslides"], self.report["scene"]["area_unit"]
+        share = found["share"]
+        return (
+            f"{self.folder}: {found['polygons']} polygons, {found['area']:.0f} {ground.replace('2', '²')} in all; "
+            f"{100 * share:.2f} % of the scene is landslide at the threshold {self.report['model']['threshold']:g}"
+        )
+
+
+def map_scene(
+    scene_file: Path, out: Path, model: str, options: MapOptions | None = None, *, progress: bool = False
+) -> MapResult:
+    """Maps one scene into a folder.
+
+    A map of the same scene, weights, options and code that is there already is kept; one that was broken off is gone on
+    with.
+
+    Args:
+        scene_file: any raster that rasterio reads.
+        out: folder for `OUTPUTS`; it is made.
+        model: name of weights of the repository, or a weights file.
+        options: how, see there.
+        progress: show a bar with the time left on standard error.
+
+    Raises:
+        SceneError: the scene cannot be read or does not suit the network, or the folder holds something else.
+        WeightsError: there are no such weights, or the file is damaged.
+        WriteError: the disk is full or the folder cannot be written; what was done is kept in it and gone on with.
+    """
+    options = options or MapOptions()
+    weights = find_weights(model)
+    metadata = zoo.read_metadata(weights)
+    threshold = _threshold(weights, metadata, options)
+    channels = json.loads(metadata["config"])["in_channels"]
+    with Scene(scene_file, channels, options.bands, options.value_range) as scene:
+        made_of: dict[str, Any] = {
+            "scene_sha256": scene.sha256(),
+            "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "code_sha256": code_sha256(),
+            "options": {**options.to_dict(), "bands": list(scene.bands)},
+        }
+        made_of["options"]["value_range"] = None if scene.value_range is None else list(scene.value_range)
+        earlier = _earlier(out, made_of)
+        if earlier is not None:
+            return MapResult(out, earlier, fresh=False)
+        new = not out.exists()
+        work = out / WORK
+        _claim(work, made_of)
+        with files.lock(work / "lock"):
+            if (earlier := _earlier(out, made_of)) is not None:  # by another process, which this one waited for
+                files.remove_folder(work)
+                return MapResult(out, earlier, fresh=False)
+            try:
+                report = _mapped(scene, work, weights, metadata, threshold, options, made_of, progress)
+            except SceneError:  # nothing of it can be used
+                files.remove_folder(work)
+                if new:
+                    out.rmdir()
+                raise
+            for name in OUTPUTS:
+                (work / name).replace(out / name)
+    files.remove_folder(work)
+    return MapResult(out, report, fresh=True)
+
+
+def _mapped(
+    scene: Scene,
+    work: Path,
+    weights: Path,
+    metadata: Mapping[str, str],
+    threshold: float,
+    options: MapOptions,
+    made_of: Mapping[str, Any],
+    progress: bool,
+) -> dict[str, Any]:
+    """Writes all of `OUTPUTS` into the work folder; returns the report."""
+    sources = [name.strip() for name in metadata.get("sources", "").split(",") if name.strip()]
+    ground = vectorize.Ground(scene.crs, scene.transform)
+    metres = None if scene.crs is None else ground.pixel(scene.shape) ** 0.5
+    scale = options.scale or working_scale(metres, sources)
+    shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
+    grid = Grid.of(shape, options.window, options.overlap)
+    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid, sources)]
+    if progress:
+        for note in notes:
+            print(f"note: {scene.path.name}: {note}", file=sys.stderr)
+    stream = Stream(work, grid)
+    if stream.rows_done < grid.rows.length:
+        network = zoo.load_model(weights)
+        if network(torch.zeros(1, len(scene.bands), 64, 64)).shape[1] != 2:
+            raise zoo.WeightsError(f"{weights}: a map needs a network of two classes")
+        stream.run(network, lambda rows, columns: scene.read(rows, columns, shape), progress)
+    if progress:
+        print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
+    known, landslide = cog.write_cogs(work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold)
+    if not known:
+        raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
+    pixel = ground.pixel(scene.shape)
+    found = vectorize.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
+    areas = ground.areas(found.outlines)
+    keep = areas >= options.min_area
+    found, areas = found.select(keep), areas[keep]
+    marks = [(name, made_of[name]) for name in ("scene_sha256", "model_sha256")]
+    (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
+    vectorize.write_geopackage(work / POLYGONS, found, ground, areas, marks)
+    _quick_look(work / QUICK_LOOK, scene, found)
+    report = {
+        "scene": {
+            "file": scene.path.name,
+            "sha256": made_of["scene_sha256"],
+            "width": scene.shape[1],
+            "height": scene.shape[0],
+            "crs": None if scene.crs is None else scene.crs.to_string(),
+            "transform": list(scene.transform[:6]),
+            "metres_per_pixel": metres,
+            "bands": list(scene.bands),
+            "value_range": made_of["options"]["value_range"],
+            "share_with_data": known / (scene.shape[0] * scene.shape[1]),
+            "area_unit": ground.unit,
+            "notes": notes,
+        },
+        "model": {
+            "file": weights.name,
+            "sha256": made_of["model_sha256"],
+            "trained_on": sources,
+            "run_id": metadata.get("run_id"),
+            "threshold": threshold,
+        },
+        "landslides": {
+            "polygons": len(found),
+            "area": float(np.round(areas.sum(), 1)),
+            "share": landslide / known,
+            "threshold_moved_by": vectorize.DELTA,
+        },
+        "windows": {
+            "number": len(grid),
+            "side": [grid.rows.size, grid.columns.size],
+            "overlap": [grid.rows.shared, grid.columns.shared],
+            "scale": scale,
+        },
+        "made_of": made_of,
+    }
+    files.write_text(work / REPORT, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    return report
+
+
+def _scale_note(metres: float | None, scale: float) -> list[str]:
+    if metres is None:
+        return [f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --scale"]
+    if scale == 1:
+        return []
+    return [f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}"]
+
+
+def _window_note(grid: Grid, sources: Sequence[str]) -> list[str]:
+    """Weights of one source know its framing, see the chapter; those of several take windows of any size."""
+    side = max(grid.rows.size, grid.columns.size)
+    if side < 2 * LEAST_SIDE or len(sources) != 1:
+        return []
+    return [
+        f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once: try --window {LEAST_SIDE}"
+    ]
+
+
+def find_weights(model: str) -> Path:
+    """The file of weights that are named, or a file itself.
+
+    Raises:
+        WeightsError: there are none of that name.
+    """
+    path = Path(model)
+    return path if path.suffix or path.is_file() else pretrained_file(model)
+
+
+def _threshold(weights: Path, metadata: Mapping[str, str], options: MapOptions) -> float:
+    if options.threshold is not None:
+        return options.threshold
+    try:
+        return float(metadata["threshold"])
+    except (KeyError, ValueError):
+        raise SceneError(f"{weights} has no threshold of its own: give one, such as --threshold 0.5") from None
+
+
+@cache
+def code_sha256() -> str:
+    """Hash of the code that decides a map, so that none is made by half one and half another."""
+    package = Path(__file__).resolve().parents[1]
+    places = [package / name for name in CODE]
+    found = {file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))}
+    digest = hashlib.sha256()
+    for name in sorted({file.relative_to(package).as_posix() for file in found} - set(ASIDE)):
+        digest.update(f"{name}\n".encode() + (package / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The report of the same map where it is there already.
+
+    Raises:
+        SceneError: the folder is a file, or holds another map or other files.
+    """
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise SceneError(f"{out} is no folder: name another one with --out")
+    present = {path.name for path in out.iterdir()} - {WORK}
+    if not present:
+        return None
+    if REPORT not in present and (foreign := sorted(present - set(OUTPUTS))):
+        raise SceneError(f"{out} holds other files, such as {foreign[0]}: name an empty or a new folder with --out")
+    if REPORT not in present:  # a kill came while the finished files were put in place
+        return None
+    try:
+        report: dict[str, Any] = json.loads((out / REPORT).read_text("utf-8"))
+        other = report["made_of"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SceneError(f"{out / REPORT} is no report of a map: name another folder with --out") from error
+    _refuse_other(out, other, made_of, "the map")
+    return report if present >= set(OUTPUTS) else None
+
+
+def _claim(work: Path, made_of: Mapping[str, Any]) -> None:
+    """Notes what is worked on, or makes sure that it is the same as before."""
+    note = work / "made_of.json"
+    if note.is_file():
+        _refuse_other(work.parent, json.loads(note.read_text("utf-8")), made_of, "the unfinished map")
+    else:
+        files.write_text(note, json.dumps(made_of, indent=1, sort_keys=True))
+
+
+def _refuse_other(folder: Path, other: Mapping[str, Any], made_of: Mapping[str, Any], what: str) -> None:
+    asked = json.loads(json.dumps(made_of))
+    names = {"scene_sha256": "scene", "model_sha256": "weights", "code_sha256": "code", "options": "options"}
+    if different := [word for name, word in names.items() if other.get(name) != asked[name]]:
+        raise SceneError(
+            f"{folder} holds {what} of other {' and '.join(different)}: remove that folder, or name another with --out"
+        )
+
+
+def _quick_look(path: Path, scene: Scene, found: vectorize.Polygons) -> None:
+    """A small picture of the scene with the outlines of the landslides."""
+    image = scene.overview(QUICK_SIDE)
+    picture = Image.fromarray(image[..., :3] if image.shape[2] >= 3 else image[..., 0]).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    ratio = np.array([picture.width / scene.shape[1], picture.height / scene.shape[0]])
+    for points in vectorize.rings(found):
+        line = [(float(x), float(y)) for x, y in points * ratio]
+        pen.line(line, fill=WHITE, width=3)
+        pen.line(line, fill=VERMILION, width=1)
+    with files.atomic(path) as temporary:
+        picture.save(temporary, "PNG")

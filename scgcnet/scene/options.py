@@ -1,0 +1,61 @@
+"""How a scene is mapped: the options of `scgcnet map`, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LEAST_WINDOW = 64  # pixels; the network's deepest map is a 32nd of it
+MOST_OVERLAP = 0.5
+
+
+class SceneError(ValueError):
+    """A scene or an option cannot be used; the message names the file or the value, and the remedy."""
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a scene is mapped.
+
+    Attributes:
+        window: side of the square that the network sees at once, pixels of the working grid.
+        overlap: share of a window's side that it has in common with the next, 0 to 0.5.
+        threshold: probability above which a pixel is landslide, between 0 and 1; None for the one in the weights' file.
+        min_area: smallest polygon that is kept, square metres, or pixels where the scene has no georeference.
+        bands: numbers of the scene's bands, from 1, in the order of the network's channels; None to find them.
+        value_range: values that become 0 and 255; None for the percentiles of a sample, and for 8 bits as they are.
+        scale: pixels of the working grid for one of the scene, along each side; None to let the ground resolution
+            decide, see `resolution.working_scale`.
+
+    Raises:
+        SceneError: a value is out of its range.
+    """
+
+    window: int = 1024
+    overlap: float = 0.25
+    threshold: float | None = None
+    min_area: float = 100.0
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.window < LEAST_WINDOW:
+            raise SceneError(f"--window {self.window}: at least {LEAST_WINDOW} pixels are needed")
+        if not 0 <= self.overlap <= MOST_OVERLAP:
+            raise SceneError(f"--overlap {self.overlap:g}: must lie in 0 to {MOST_OVERLAP:g}, a share of the window")
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise SceneError(f"--threshold {self.threshold:g}: must lie between 0 and 1, or be auto")
+        if not self.min_area >= 0:
+            raise SceneError(f"--min-area {self.min_area:g}: must be 0 or more, in square metres")
+        if self.bands is not None and (not self.bands or min(self.bands) < 1):
+            raise SceneError(f"--bands {','.join(map(str, self.bands))}: bands are counted from 1")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            low, high = self.value_range
+            raise SceneError(f"--range {low:g},{high:g}: the first value must be below the second")
+        if self.scale is not None and not 0.01 <= self.scale <= 10:
+            raise SceneError(f"--scale {self.scale:g}: must lie in 0.01 to 10, or be auto")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)

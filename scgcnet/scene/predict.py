@@ -1,0 +1,154 @@
+"""Landslide probabilities of a whole scene, window by window, in a stream that can be stopped at any time.
+
+Each window's probabilities are written whole to a file of their own, and are joined row of windows by row of windows:
+what no later window has a say in is appended to one file, and windows that are no longer needed go. So memory is
+bounded by a row of windows. A process that was killed goes on with the first window that has no file; what is joined is
+always read from the files, so the result is the same to the last bit, on the same processor with as many threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+
+from scgcnet import files
+from scgcnet.data.transforms import normalise
+from scgcnet.scene.source import Scene, with_margin
+from scgcnet.scene.windows import Grid
+
+JOINED = "joined.f16"
+ROWS = "rows"  # how many of its rows are done
+
+Read = Callable[[tuple[int, int], tuple[int, int]], tuple[NDArray[np.uint8], bool]]
+
+
+def landslide_probability(network: nn.Module, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probability of landslide at each pixel of a picture.
+
+    Args:
+        network: gives logits (1, 2, h, w), in evaluation mode.
+        image: uint8 (h, w, C).
+
+    Returns:
+        float32 (h, w).
+    """
+    pixels = normalise(np.ascontiguousarray(np.moveaxis(image, 2, 0), dtype=np.float32))
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(pixels)[None])
+        found: NDArray[np.float32] = logits.float().softmax(dim=1)[0, 1].numpy()
+    return found
+
+
+class Stream:
+    """The probabilities of a scene on its working grid, on disk.
+
+    Args:
+        folder: for the files of this work; it is made, and may hold what an earlier process has done.
+        grid: the windows.
+    """
+
+    def __init__(self, folder: Path, grid: Grid) -> None:
+        self.folder, self.grid = folder, grid
+        self.width = grid.columns.length
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of the working grid that are joined."""
+        try:
+            return int((self.folder / ROWS).read_text())
+        except FileNotFoundError:
+            return 0
+
+    def run(self, network: nn.Module, read: Read, progress: bool) -> None:
+        """Does what is missing.
+
+        Args:
+            network: see `landslide_probability`.
+            read: gives the picture of a window by its rows and columns, and whether anything is known there.
+            progress: show a bar with the time left.
+
+        Raises:
+            WriteError: the disk is full, or the folder cannot be written; all that was done is kept.
+        """
+        across, done = len(self.grid.columns.starts), self.rows_done
+        first = sum(final <= done for final in self.grid.rows.final)
+        with tqdm(total=len(self.grid), unit="window", smoothing=0.05, disable=not progress) as bar:
+            bar.update(first * across)
+            for row in range(first, len(self.grid.rows.starts)):
+                for column in range(across):
+                    path = self._path(row, column)
+                    if not path.is_file():
+                        self._predict(path, network, read, row, column)
+                    bar.update()
+                self._join(row)
+
+    def _path(self, row: int, column: int) -> Path:
+        return self.folder / f"window-{row}-{column}.npy"
+
+    def _predict(self, path: Path, network: nn.Module, read: Read, row: int, column: int) -> None:
+        image, known = read(self.grid.rows.span(row), self.grid.columns.span(column))
+        if known:
+            found = self.grid.unpadded(landslide_probability(network, self.grid.padded(image)))
+        else:
+            found = np.zeros(image.shape[:2], np.float32)
+        with files.atomic(path) as temporary, temporary.open("wb") as file:
+            np.save(file, found)
+
+    def _join(self, row: int) -> None:
+        """Appends the rows that are final once this row of windows is done."""
+        begin, end = self.rows_done, self.grid.rows.final[row]
+        joined = np.zeros((end - begin, self.width), np.float32)
+        needed = [above for above in range(row + 1) if self.grid.rows.span(above)[1] > begin]
+        for above in needed:
+            top, bottom = self.grid.rows.span(above)
+            self._add(joined, above, slice(max(begin, top), min(end, bottom)), begin)
+        target = self.folder / JOINED
+        try:
+            with target.open("r+b" if target.exists() else "w+b") as file:
+                file.seek(2 * begin * self.width)  # a kill may have left rows that are not counted as done
+                file.write(np.minimum(joined, 1).astype(np.float16).tobytes())
+        except OSError as error:
+            raise files.WriteError(target, error) from error
+        files.write_text(self.folder / ROWS, str(end))
+        for above in needed:
+            if self.grid.rows.span(above)[1] <= end:
+                for column in range(len(self.grid.columns.starts)):
+                    self._path(above, column).unlink(missing_ok=True)
+
+    def _add(self, joined: NDArray[np.float32], row: int, part: slice, begin: int) -> None:
+        """Adds a row of windows, weighted, to the rows `part` of the grid; `joined` starts at row `begin`."""
+        top, _ = self.grid.rows.span(row)
+        inside = slice(part.start - top, part.stop - top)
+        down = self.grid.rows.weights(row)[inside, None]
+        for column in range(len(self.grid.columns.starts)):
+            left, right = self.grid.columns.span(column)
+            found = np.load(self._path(row, column))[inside]
+            joined[part.start - begin : part.stop - begin, left:right] += (
+                found * down * self.grid.columns.weights(column)
+            )
+
+    def rows(self, begin: int, end: int) -> NDArray[np.float32]:
+        """Joined probabilities of the rows from begin to end (excluded), float32 (end - begin, width)."""
+        with (self.folder / JOINED).open("rb") as file:
+            file.seek(2 * begin * self.width)
+            values = np.fromfile(file, np.float16, (end - begin) * self.width)
+        return values.reshape(-1, self.width).astype(np.float32)
+
+    def on_scene(self, scene: Scene, top: int, bottom: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Probabilities on the scene's own grid, float32 (bottom - top, W), and where the scene has data, bool."""
+        height, width = scene.shape
+        if (self.grid.rows.length, self.width) == scene.shape:
+            found = self.rows(top, bottom)
+        else:
+            factor = self.grid.rows.length / height
+            begin, end, (upper, lower) = with_margin((top, bottom), factor, self.grid.rows.length)
+            picture, box = Image.fromarray(self.rows(begin, end)), (0, upper, self.width, lower)
+            found = np.array(picture.resize((width, bottom - top), Image.Resampling.BILINEAR, box=box))
+        return found, scene.valid(top, bottom)

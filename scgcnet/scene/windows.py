@@ -1,0 +1,117 @@
+"""How a scene is cut into overlapping windows, and the smooth weights by which their predictions are joined.
+
+Both axes are cut by themselves, and the weight of a window at a pixel is the product of its weights along both. Along
+an axis the weights of all windows add up to one at every pixel, so the products do too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A scene shorter than a window is mirrored up to a multiple of this, the network's deepest stride, ...
+MULTIPLE = 32
+#: ... and to this at least: the side of the images that the published weights were trained on, pixels.
+LEAST_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One side of a scene, cut into windows.
+
+    Attributes:
+        length: of the scene along this axis, pixels of the working grid.
+        window: side of a window, pixels.
+        overlap: share of the side that a window has in common with the next, 0 to 0.5.
+    """
+
+    length: int
+    window: int
+    overlap: float
+
+    @cached_property
+    def size(self) -> int:
+        """Pixels that the network is given along this axis; where the scene is shorter, some of them are mirrored."""
+        if self.length >= self.window:
+            return self.window
+        return min(self.window, max(LEAST_SIDE, MULTIPLE * math.ceil(self.length / MULTIPLE)))
+
+    @cached_property
+    def shared(self) -> int:
+        """Pixels that two neighbouring windows have in common."""
+        return round(self.overlap * self.size)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """First pixel of each window; the last one is moved inward, so that it ends with the scene."""
+        if self.length <= self.size:
+            return (0,)
+        last = self.length - self.size
+        return (*range(0, last, self.size - self.shared), last)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """First pixel of a window, and the first one behind it, both on the scene."""
+        start = self.starts[index]
+        return start, min(start + self.size, self.length)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Mirrored pixels before and behind a scene that is shorter than a window."""
+        missing = max(0, self.size - self.length)
+        return missing // 2, missing - missing // 2
+
+    @cached_property
+    def final(self) -> tuple[int, ...]:
+        """For each window, how far along the axis no later window has a say."""
+        return (*self.starts[1:], self.length)
+
+    def weights(self, index: int) -> NDArray[np.float32]:
+        """Share of a window in each pixel of its span, above 0; all windows' shares add up to 1."""
+        begin, end = self.span(index)
+        return (self._raw / self._total[begin:end]).astype(np.float32)
+
+    @cached_property
+    def _raw(self) -> NDArray[np.float64]:
+        """A raised cosine over the shared pixels at both ends, 1 between them."""
+        length = min(self.size, self.length)
+        ends = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
+        ramp = np.clip(ends / max(self.shared, 0.5), 0, 1)
+        return np.asarray(np.sin(np.pi / 2 * ramp) ** 2)
+
+    @cached_property
+    def _total(self) -> NDArray[np.float64]:
+        total = np.zeros(self.length)
+        for index in range(len(self.starts)):
+            begin, end = self.span(index)
+            total[begin:end] += self._raw
+        return total
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The windows of a scene, row by row."""
+
+    rows: Axis
+    columns: Axis
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], window: int, overlap: float) -> Grid:
+        """The windows of a scene of this height and width, pixels of the working grid."""
+        return cls(*(Axis(length, window, overlap) for length in shape))
+
+    def __len__(self) -> int:
+        return len(self.rows.starts) * len(self.columns.starts)
+
+    def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The part of a scene under a window, (h, w, C), mirrored to the size that the network is given."""
+        return np.pad(image, (self.rows.padding, self.columns.padding, (0, 0)), mode="symmetric")
+
+    def unpadded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What lies on the scene of a network's output (h, w)."""
+        (top, _), (left, _) = self.rows.padding, self.columns.padding
+        height, width = (min(axis.size, axis.length) for axis in (self.rows, self.columns))
+        return values[top : top + height, left : left + width]

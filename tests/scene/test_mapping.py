@@ -1,0 +1,313 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from map_scenes import BRIGHT, DARK, UTM, hectares, mapped, scene_pixels
+from PIL import Image
+from pyproj import CRS
+from raster_files import write_raster
+from rasterio.transform import Affine
+from rio_cogeo.cogeo import cog_validate
+
+from scgcnet import files
+from scgcnet.scene import MapOptions, SceneError, map_scene, mapping
+from scgcnet.zoo import WeightsError
+
+OUTPUTS = {"probability.tif", "mask.tif", "landslides.gpkg", "quicklook.png", "report.json"}
+pytestmark = pytest.mark.usefixtures("bright")
+
+
+def layer(out: Path) -> tuple[dict, np.ndarray, dict[str, np.ndarray]]:
+    meta, _, shapes, columns = pyogrio.raw.read(out / "landslides.gpkg")
+    return meta, shapely.from_wkb(shapes), dict(zip(meta["fields"], columns, strict=True))
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+class TestFiles:
+    def test_all_are_there_and_nothing_else(self, scene: Path, tmp_path: Path) -> None:
+        done = mapped(scene, tmp_path / "out")
+        assert {path.name for path in (tmp_path / "out").iterdir()} == OUTPUTS
+        assert done.fresh and "2 polygons, 2802 m² in all; 2.03 % of the scene" in done.summary
+
+    def test_rasters(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out")
+        for name in ("probability.tif", "mask.tif"):
+            valid, errors, warnings = cog_validate(tmp_path / "out" / name)
+            assert valid and not errors and not warnings
+            with rasterio.open(tmp_path / "out" / name) as file:
+                assert file.crs == UTM["crs"] and file.transform == UTM["transform"]
+                assert file.shape == (150, 230) and file.nodata == 255 and file.dtypes == ("uint8",)
+        with rasterio.open(tmp_path / "out" / "probability.tif") as file:
+            assert file.scales == (1 / 200,)
+            assert np.abs(file.read(1) / 200 - scene_pixels()[..., 0] / 255).max() <= 0.0026
+        with rasterio.open(tmp_path / "out" / "mask.tif") as file:
+            assert (file.read(1) == (scene_pixels()[..., 0] == BRIGHT)).all()
+
+    def test_polygons(self, scene: Path, tmp_path: Path) -> None:
+        done = mapped(scene, tmp_path / "out")
+        meta, shapes, columns = layer(tmp_path / "out")
+        assert CRS.from_user_input(meta["crs"]) == CRS("EPSG:32648")
+        assert shapes[0].normalize() == shapely.box(500_100, 2_999_880, 500_160, 2_999_920).normalize()
+        assert shapes[1].normalize() == shapely.box(500_360, 2_999_780, 500_380, 2_999_800).normalize()
+        assert columns["id"].tolist() == [1, 2]
+        assert columns["area_m2"] == pytest.approx([hectares(600), hectares(100)], rel=1e-3)
+        assert columns["mean_probability"] == pytest.approx([BRIGHT / 255] * 2, abs=0.003)
+        assert columns["sensitivity"].tolist() == [0, 0]
+        assert set(columns["scene_sha256"]) == {done.report["scene"]["sha256"]}
+        assert set(columns["model_sha256"]) == {done.report["model"]["sha256"]}
+
+    def test_a_lower_threshold_joins_and_a_higher_one_shrinks(self, tmp_path: Path) -> None:
+        pixels = np.full((100, 100, 3), DARK, np.uint8)
+        pixels[40:50, 10:90] = 122  # 0.478: a band that joins both at 0.45
+        pixels[40:50, 20:40] = 135  # 0.529: gone at 0.55
+        pixels[40:50, 25:35] = 200
+        pixels[40:50, 60:80] = 200
+        mapped(write_raster(tmp_path / "a.tif", pixels, **UTM), tmp_path / "out")
+        _, _, columns = layer(tmp_path / "out")
+        pixel = columns["area_m2"][0] / 200
+        assert columns["area_m2_if_lower"] / pixel == pytest.approx([800, 800], rel=1e-3)
+        assert sorted(columns["area_m2_if_higher"] / pixel) == pytest.approx([100, 200], rel=1e-3)
+        assert sorted(columns["sensitivity"]) == pytest.approx([3, 3.5])
+
+    def test_holes_stay_open(self, tmp_path: Path) -> None:
+        pixels = scene_pixels()
+        pixels[48:52, 60:70] = DARK
+        mapped(write_raster(tmp_path / "a.tif", pixels, **UTM), tmp_path / "out")
+        _, shapes, columns = layer(tmp_path / "out")
+        assert len(shapes[0].interiors) == 1
+        assert columns["area_m2"][0] == pytest.approx(hectares(560), rel=1e-3)
+        assert columns["mean_probability"][0] == pytest.approx(BRIGHT / 255, abs=0.003)  # the hole does not count
+
+    def test_the_smallest_polygon(self, scene: Path, tmp_path: Path) -> None:
+        assert mapped(scene, tmp_path / "none", min_area=3000).report["landslides"]["polygons"] == 0
+        assert mapped(scene, tmp_path / "one", min_area=1000).report["landslides"]["polygons"] == 1
+        assert mapped(scene, tmp_path / "all", min_area=0).report["landslides"]["polygons"] == 3
+
+    def test_an_empty_layer_has_its_columns_and_its_place(self, tmp_path: Path) -> None:
+        path = write_raster(tmp_path / "a.tif", np.full((90, 90, 3), DARK, np.uint8), **UTM)
+        done = mapped(path, tmp_path / "out")
+        meta, shapes, columns = layer(tmp_path / "out")
+        assert len(shapes) == 0 and {"area_m2", "mean_probability", "scene_sha256"} <= set(columns)
+        assert CRS.from_user_input(meta["crs"]) == CRS("EPSG:32648")
+        assert done.report["landslides"] == {"polygons": 0, "area": 0, "share": 0, "threshold_moved_by": 0.05}
+
+    def test_the_quick_look_shows_scene_and_outlines(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out")
+        with Image.open(tmp_path / "out" / "quicklook.png") as picture:
+            assert picture.size == (230, 150)
+            assert picture.getpixel((20, 100)) == (DARK,) * 3 and picture.getpixel((65, 50)) == (BRIGHT,) * 3
+            assert picture.getpixel((65, 40)) == mapping.VERMILION
+
+    def test_the_report_names_what_the_weights_have_seen(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out")
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert report["model"]["trained_on"] == ["bijie"] and report["model"]["run_id"].startswith("bijie-scgcnet-tiny")
+        assert report["scene"]["metres_per_pixel"] == pytest.approx(2, rel=1e-3)
+        assert report["windows"] == {"number": 15, "side": [64, 64], "overlap": [16, 16], "scale": 1}
+
+    def test_the_threshold_of_the_weights(self, scene: Path, tmp_path: Path) -> None:
+        assert mapped(scene, tmp_path / "out", threshold=None).report["model"]["threshold"] == 0.55
+
+
+class TestPlace:
+    def test_no_coordinates(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = write_raster(tmp_path / "a.tif", scene_pixels())
+        done = map_scene(path, tmp_path / "out", "tiny-bijie", MapOptions(window=64, threshold=0.5), progress=True)
+        meta, shapes, columns = layer(tmp_path / "out")
+        assert meta["crs"] is None
+        assert columns["area_px"].tolist() == [600, 100]
+        assert shapes[0].normalize() == shapely.box(50, -60, 80, -40).normalize()  # as a GIS shows it
+        assert "in pixels" in done.report["scene"]["notes"][0]
+        assert "note: a.tif: it has no coordinate reference system" in capsys.readouterr().err
+
+    def test_a_turned_grid(self, tmp_path: Path) -> None:
+        turned = Affine.translation(500_000, 3_000_000) @ Affine.rotation(30) @ Affine.scale(2, -2)
+        path = write_raster(tmp_path / "a.tif", scene_pixels(), crs=UTM["crs"], transform=turned)
+        mapped(path, tmp_path / "out")
+        _, shapes, columns = layer(tmp_path / "out")
+        assert columns["area_m2"] == pytest.approx([hectares(600), hectares(100)], rel=1e-3)
+        corners = [turned @ corner for corner in ((50, 40), (80, 40), (80, 60), (50, 60))]
+        assert shapely.hausdorff_distance(shapes[0], shapely.Polygon(corners)) < 1e-6
+        with rasterio.open(tmp_path / "out" / "mask.tif") as file:
+            assert file.transform.almost_equals(turned, 1e-6)
+
+    @pytest.mark.parametrize(("crs", "step"), [("EPSG:4326", 2e-5), ("EPSG:3857", 4.0)])
+    def test_areas_are_those_on_the_ground(self, tmp_path: Path, crs: str, step: float) -> None:
+        """At 60 degrees north a degree of longitude is half as wide, and Web Mercator draws areas four times."""
+        origin = (10, 60) if crs == "EPSG:4326" else (1_113_194.9, 8_399_737.9)
+        place = {"crs": crs, "transform": Affine(step, 0, origin[0], 0, -step, origin[1])}
+        mapped(write_raster(tmp_path / "a.tif", scene_pixels(), **place), tmp_path / "out", min_area=0)
+        areas = layer(tmp_path / "out")[2]["area_m2"]
+        metre = 111_412 * step if crs == "EPSG:4326" else step  # along the meridian, or at the equator
+        east = 55_800 * step if crs == "EPSG:4326" else step / 2
+        north = metre if crs == "EPSG:4326" else step / 2
+        assert areas[0] == pytest.approx(600 * east * north, rel=0.01)
+
+
+class TestNoData:
+    def test_it_never_becomes_landslide(self, tmp_path: Path) -> None:
+        pixels = scene_pixels()
+        pixels[40:50, 50:80] = 255  # the upper half of the large one: the brightest of all, but no data
+        done = mapped(write_raster(tmp_path / "a.tif", pixels, nodata=255, **UTM), tmp_path / "out")
+        with rasterio.open(tmp_path / "out" / "mask.tif") as mask, rasterio.open(tmp_path / "out/probability.tif") as p:
+            assert (mask.read(1)[40:50, 50:80] == 255).all() and (p.read(1)[40:50, 50:80] == 255).all()
+            assert (mask.read(1)[50:60, 50:80] == 1).all()
+        assert layer(tmp_path / "out")[2]["area_m2"][0] == pytest.approx(hectares(300), rel=1e-3)
+        assert done.report["scene"]["share_with_data"] == pytest.approx(1 - 300 / 34500)
+
+    def test_nothing_but_no_data(self, tmp_path: Path) -> None:
+        path = write_raster(tmp_path / "a.tif", np.zeros((150, 230, 3), np.uint8), nodata=0, **UTM)
+        with pytest.raises(SceneError, match=r"a\.tif has no valid pixel: all is no-data"):
+            mapped(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_not_a_number(self, tmp_path: Path) -> None:
+        values = scene_pixels().astype(np.float32)
+        values[40:50, 50:80], values[100, 180] = np.nan, np.inf
+        mapped(write_raster(tmp_path / "a.tif", values, **UTM), tmp_path / "out", value_range=(0.0, 255.0))
+        assert layer(tmp_path / "out")[2]["area_m2"] == pytest.approx([hectares(300), hectares(99)], rel=1e-3)
+
+
+class TestSizes:
+    @pytest.mark.parametrize("shape", [(16, 16), (17, 300), (63, 64)])
+    def test_smaller_than_a_window(self, tmp_path: Path, shape: tuple[int, int]) -> None:
+        pixels = np.full((*shape, 3), DARK, np.uint8)
+        pixels[4:12, 4:12] = BRIGHT
+        mapped(write_raster(tmp_path / "a.tif", pixels, **UTM), tmp_path / "out", window=1024)
+        assert layer(tmp_path / "out")[2]["area_m2"] == pytest.approx([hectares(64)], rel=1e-3)
+
+    def test_at_a_smaller_scale_outlines_stay_in_place(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out", scale=0.5)
+        _, shapes, _ = layer(tmp_path / "out")
+        large = shapely.box(500_100, 2_999_880, 500_160, 2_999_920)
+        assert shapes[0].intersection(large).area / shapes[0].union(large).area > 0.9
+
+
+class TestFolder:
+    def test_the_same_again_is_kept(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out")
+        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+        assert not mapped(scene, tmp_path / "out").fresh
+        assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
+
+    def test_two_maps_are_equal_to_the_last_byte(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "one")
+        mapped(scene, tmp_path / "two")
+        assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+    def test_another_scene_or_other_options(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out")
+        before = contents(tmp_path / "out")
+        with pytest.raises(SceneError, match=r"out holds the map of other options: remove that folder, or name"):
+            mapped(scene, tmp_path / "out", threshold=0.6)
+        other = write_raster(tmp_path / "b.tif", scene_pixels() + 1, **UTM)
+        with pytest.raises(SceneError, match=r"out holds the map of other scene: "):
+            mapped(other, tmp_path / "out")
+        assert contents(tmp_path / "out") == before
+
+    def test_other_files(self, scene: Path, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.txt").write_text("mine")
+        with pytest.raises(SceneError, match=r"out holds other files, such as thesis\.txt: name an empty or a new"):
+            mapped(scene, tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+    def test_a_file(self, scene: Path, tmp_path: Path) -> None:
+        with pytest.raises(SceneError, match=r"scene\.tif is no folder: name another one with --out"):
+            mapped(scene, scene)
+
+    @pytest.mark.parametrize("name", sorted(OUTPUTS))
+    def test_a_file_of_it_was_removed(self, scene: Path, tmp_path: Path, name: str) -> None:
+        mapped(scene, tmp_path / "out")
+        before = contents(tmp_path / "out")
+        (tmp_path / "out" / name).unlink()
+        assert mapped(scene, tmp_path / "out").fresh
+        assert contents(tmp_path / "out") == before
+
+    def test_unfinished_work_of_other_options(self, scene: Path, tmp_path: Path, monkeypatch) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("scgcnet.scene.predict.np.save", full)
+            with pytest.raises(files.WriteError, match="No space left on device"):
+                mapped(scene, tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".work"]  # no half of a map
+        with pytest.raises(SceneError, match="holds the unfinished map of other options"):
+            mapped(scene, tmp_path / "out", threshold=0.6)
+        assert mapped(scene, tmp_path / "out").fresh  # there is room again
+
+    def test_what_does_not_read_back_is_no_map(self, scene: Path, tmp_path: Path, monkeypatch) -> None:
+        real = rasterio.shutil.copy
+
+        def damaged(source: Path, target: Path, **options: object) -> None:
+            real(source, target, **options)
+            with rasterio.open(target, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+                file.write(np.full((150, 230), 7, np.uint8), 1)
+
+        monkeypatch.setattr("scgcnet.scene.cog.rasterio.shutil.copy", damaged)
+        with pytest.raises(files.WriteError, match=r"probability\.tif: cannot be written: it does not read back"):
+            mapped(scene, tmp_path / "out")
+        assert not OUTPUTS & {path.name for path in (tmp_path / "out").iterdir()}
+
+
+class TestDamage:
+    def test_a_block_in_the_middle(self, tmp_path: Path) -> None:
+        pixels = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
+        path = write_raster(
+            tmp_path / "a.tif", pixels, tiled=True, blockxsize=64, blockysize=64, compress="deflate", **UTM
+        )
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 2000] = b"\xff" * 2000
+        path.write_bytes(content)
+        with pytest.raises(SceneError, match=r"a\.tif cannot be read, it is damaged or no raster .* Copy it again"):
+            mapped(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_weights_that_are_none(self, scene: Path, tmp_path: Path) -> None:
+        (tmp_path / "a.safetensors").write_text("hello")
+        with pytest.raises(WeightsError, match=r"a\.safetensors: cannot be read as safetensors"):
+            map_scene(scene, tmp_path / "out", str(tmp_path / "a.safetensors"))
+        with pytest.raises(WeightsError, match=r"the names are "):
+            map_scene(scene, tmp_path / "out", "tiny-mars")
+        assert not (tmp_path / "out").exists()
+
+    def test_weights_without_a_threshold(self, scene: Path, tmp_path: Path, monkeypatch) -> None:
+        known = dict(mapping.zoo.read_metadata(mapping.pretrained_file("tiny-bijie")))
+        del known["threshold"]
+        monkeypatch.setattr("scgcnet.scene.mapping.zoo.read_metadata", lambda _: known)
+        with pytest.raises(SceneError, match=r"no threshold of its own: give one, such as --threshold 0\.5"):
+            mapped(scene, tmp_path / "out", threshold=None)
+        assert mapped(scene, tmp_path / "out").fresh
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"window": 10}, "--window 10: at least 64"),
+        ({"overlap": 0.7}, "--overlap 0.7: must lie in 0 to 0.5"),
+        ({"threshold": 1.0}, "--threshold 1: must lie between 0 and 1"),
+        ({"min_area": -1}, "--min-area -1: must be 0 or more"),
+        ({"min_area": float("nan")}, "--min-area nan: must be 0 or more"),
+        ({"bands": (0, 1, 2)}, "--bands 0,1,2: bands are counted from 1"),
+        ({"value_range": (5, 5)}, "--range 5,5: the first value must be below"),
+        ({"scale": 0.0}, "--scale 0: must lie in 0.01 to 10"),
+    ],
+)
+def test_options_out_of_range(options: dict, told: str) -> None:
+    with pytest.raises(SceneError, match=told):
+        MapOptions(**options)
+
+
+def test_a_copy_of_the_folder_is_the_same_map(scene: Path, tmp_path: Path) -> None:
+    mapped(scene, tmp_path / "out")
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    assert not mapped(scene, tmp_path / "copy").fresh

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from map_scenes import UTM, Bright
+from raster_files import write_raster
+
+from scgcnet.files import WriteError
+from scgcnet.scene.predict import Stream, landslide_probability
+from scgcnet.scene.source import Scene
+from scgcnet.scene.windows import Grid
+
+IMAGE = np.random.default_rng(0).integers(20, 230, (300, 260, 3), np.uint8)
+
+
+def read(rows: tuple[int, int], columns: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    return IMAGE[slice(*rows), slice(*columns)], True
+
+
+class Edgy(torch.nn.Module):
+    """Tells different windows apart: the probability falls from their left edge to the right."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        slope = torch.linspace(3, -3, images.shape[3]).expand(images.shape[0], images.shape[2], -1)
+        return torch.stack([torch.zeros_like(slope), slope], dim=1)
+
+
+class Killed(Bright):
+    """Dies after so many windows."""
+
+    def __init__(self, windows: int) -> None:
+        super().__init__()
+        self.windows = windows
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.windows == 0:
+            raise KeyboardInterrupt
+        self.windows -= 1
+        return super().forward(images)
+
+
+def test_probability() -> None:
+    found = landslide_probability(Bright(), IMAGE)
+    assert found.dtype == np.float32
+    assert found == pytest.approx(IMAGE[..., 0] / 255, abs=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
+def test_pixels_that_every_window_sees_alike_stay(tmp_path: Path, overlap: float) -> None:
+    stream = Stream(tmp_path, Grid.of((300, 260), 96, overlap))
+    stream.run(Bright(), read, progress=False)
+    assert stream.rows(0, 300) == pytest.approx(IMAGE[..., 0] / 255, abs=1e-3)
+    assert stream.rows(70, 72) == pytest.approx(stream.rows(0, 300)[70:72])
+
+
+def test_windows_pass_into_each_other(tmp_path: Path) -> None:
+    """Tiles leave a step of almost 1 where they touch; overlapping windows, ten times less."""
+    steps = []
+    for overlap in (0, 0.5):
+        stream = Stream(tmp_path / str(overlap), Grid.of((300, 260), 130, overlap))
+        stream.folder.mkdir()
+        stream.run(Edgy(), read, progress=False)
+        steps.append(np.abs(np.diff(stream.rows(0, 300), axis=1)).max())
+    assert steps[0] > 0.9 and steps[1] < 0.09
+
+
+@pytest.mark.parametrize("windows", [0, 1, 3, 4, 7, 15])
+def test_goes_on_where_it_was_stopped(tmp_path: Path, windows: int) -> None:
+    grid = Grid.of((300, 260), 96, 0.25)
+    assert len(grid) == 16
+    whole, broken = Stream(tmp_path / "whole", grid), Stream(tmp_path / "broken", grid)
+    for stream in (whole, broken):
+        stream.folder.mkdir()
+    whole.run(Edgy(), read, progress=False)
+    killed = Killed(windows)
+    killed.forward = lambda images, real=killed.forward: (real(images), Edgy()(images))[1]  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(killed, read, progress=False)
+    rest = Killed(16 - windows)  # no window is computed twice
+    rest.forward = lambda images, real=rest.forward: (real(images), Edgy()(images))[1]  # type: ignore[method-assign]
+    broken.run(rest, read, progress=False)
+    assert (broken.folder / "joined.f16").read_bytes() == (whole.folder / "joined.f16").read_bytes()
+    assert sorted(path.name for path in broken.folder.iterdir()) == ["joined.f16", "rows"]  # no window is left
+
+
+def test_rows_that_were_written_and_not_noted_are_written_again(tmp_path: Path) -> None:
+    grid = Grid.of((300, 260), 96, 0.25)
+    stream = Stream(tmp_path, grid)
+    with pytest.raises(KeyboardInterrupt):
+        stream.run(Killed(8), read, progress=False)
+    with (tmp_path / "joined.f16").open("ab") as file:
+        file.write(b"half of what comes next")
+    stream.run(Bright(), read, progress=False)
+    assert stream.rows(0, 300) == pytest.approx(IMAGE[..., 0] / 255, abs=1e-3)
+
+
+def test_the_network_is_not_asked_where_nothing_is_known(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, Grid.of((300, 260), 96, 0.25))
+    stream.run(Killed(0), lambda rows, columns: (read(rows, columns)[0], False), progress=False)
+    assert (stream.rows(0, 300) == 0).all()
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("scgcnet.scene.predict.np.save", full)
+    with pytest.raises(WriteError, match="No space left on device"):
+        Stream(tmp_path, Grid.of((300, 260), 96, 0.25)).run(Bright(), read, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.5])
+def test_on_the_scenes_own_grid(tmp_path: Path, scale: float) -> None:
+    rows, columns = np.mgrid[:300, :260]
+    pixels = np.dstack([(rows * 0.5 + columns * 0.2).astype(np.uint8)] * 3)  # smooth, so that resizing keeps it
+    shape = round(300 * scale), round(260 * scale)
+    with Scene(write_raster(tmp_path / "a.tif", pixels, **UTM), 3) as scene:
+        stream = Stream(tmp_path, Grid.of(shape, 96, 0.25))
+        stream.run(Bright(), lambda r, c: scene.read(r, c, shape), progress=False)
+        parts = [stream.on_scene(scene, top, min(top + 70, 300)) for top in range(0, 300, 70)]
+    found = np.concatenate([part for part, _ in parts])
+    assert all(valid.all() for _, valid in parts)
+    assert np.abs(found - np.maximum(pixels[..., 0], 2.55) / 255)[3:-3, 3:-3].max() < 0.006
