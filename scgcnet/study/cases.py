@@ -160,7 +160,7 @@ def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str]) -> Note:
     names = list(shown)
     missing = [name for name in asked if name not in names]
     if not names:
-        return Note("Nothing to show", f"No trained weights are at hand: {_MAKE}.")
+        return Note("Nothing to show", f"No trained weights are at hand ({_MAKE}), or no images to show them on.")
     told = f" Missing, for want of weights: {', '.join(missing)} ({_MAKE})." if missing else ""
     if kind == "real":
         return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{told}")
