@@ -23,10 +23,10 @@ ROOMS = {
     "efficiency": {"zoo"},
     "data": set(),
     "train": {"zoo", "data", "torchvision_ops"},
-    "study": {"zoo", "data", "train", "model", "efficiency", "peers", "measures", "views"},
-    "explain": {"zoo", "data", "train", "model", "efficiency"},
-    "plots": {"study"},
     "pretrained": {"zoo"},
+    "study": {"zoo", "data", "train", "model", "efficiency", "peers", "measures", "views", "pretrained"},
+    "plots": {"study"},
+    "explain": {"zoo", "data", "train", "model", "efficiency", "study", "plots"},
     "bench": {"scan", "zoo", "peers", "data", "train", "efficiency"},
     "cli": {"data", "study", "peers", "bench"},
 }

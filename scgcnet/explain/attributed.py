@@ -29,6 +29,7 @@ from scgcnet.explain.attribution import (
     region_of,
 )
 from scgcnet.explain.sanity import LIMIT, cascade, edge_map, randomised, rank_correlation
+from scgcnet.plots.style import WIDTH, finished
 from scgcnet.study.cases import Case
 from scgcnet.study.subject import Subject
 
@@ -40,7 +41,6 @@ PARTS = {
     **{f"PSCCS, unit {unit + 1}": f"decoder.units.{unit}" for unit in range(3)},
 }
 EDGES = "Edges of the image (no attribution)"
-_WIDTH = 8.0  # inches, as of all figures of the book
 _COLUMNS = 4
 
 
@@ -238,7 +238,7 @@ def question_panels(questions: Sequence[Question], found: Sequence[Attribution])
     figure, axes = plt.subplots(
         len(questions),
         3,
-        figsize=(_WIDTH, 0.31 * _WIDTH * sum(heights) + 0.25 * len(questions) + 0.3),
+        figsize=(WIDTH, 0.31 * WIDTH * sum(heights) + 0.25 * len(questions) + 0.3),
         height_ratios=heights,
         layout="constrained",
         squeeze=False,
@@ -255,8 +255,7 @@ def question_panels(questions: Sequence[Question], found: Sequence[Attribution])
             ax.set(xticks=[], yticks=[])
     for ax, title in zip(axes[0], ("image, region outlined", "probability", "attribution"), strict=True):
         ax.set_title(title, fontsize=9)
-    plt.close(figure)  # a notebook would show it twice
-    return figure
+    return finished(figure)
 
 
 def method_panels(question: Question, maps: Mapping[str, Map]) -> Figure:
@@ -265,7 +264,7 @@ def method_panels(question: Question, maps: Mapping[str, Map]) -> Figure:
     rows = -(-(len(maps) + 1) // _COLUMNS)
     ratio = min(sample.mask.shape[0] / sample.mask.shape[1], 1.6)
     figure, axes = plt.subplots(
-        rows, _COLUMNS, figsize=(_WIDTH, (0.24 * _WIDTH * ratio + 0.3) * rows), layout="constrained", squeeze=False
+        rows, _COLUMNS, figsize=(WIDTH, (0.24 * WIDTH * ratio + 0.3) * rows), layout="constrained", squeeze=False
     )
     for ax in axes.flat:
         ax.axis("off")
@@ -277,8 +276,7 @@ def method_panels(question: Question, maps: Mapping[str, Map]) -> Figure:
         draw_map(ax, values, sample.mask.shape)
         outline(ax, question.region, sample.mask.shape, "black")
         ax.set_title(name.replace(" at ", "\n"), fontsize=9)
-    plt.close(figure)
-    return figure
+    return finished(figure)
 
 
 def draw_map(ax: Axes, values: Map, shape: tuple[int, ...]) -> None:

@@ -32,7 +32,7 @@ LAYERS = {
     **{f"decoder.smooth.{i}": f"fusion {i + 1}" for i in range(3)},
     "head": "head",
 }
-_WIDTH = 8.0  # inches, as of the figures in `plots`, which this room does not import
+_WIDTH = 8.0  # inches, as of the figures in `plots`
 _COLUMNS = 4  # of small panels
 _DECADES = 4  # of field strength below the strongest that are told apart
 _COLOURS = {"encoder": "#cfe2f3", "scfe": "#d9ead3", "neck": "#eeeeee", "cam": "#fff2cc", "decoder": "#f4cccc"}

@@ -14,8 +14,7 @@ from torch import nn
 
 from scgcnet.explain.features import capture
 from scgcnet.model.cam import ContextAwareModulator
-
-_WIDTH = 8.0  # inches, as of all figures of the book
+from scgcnet.plots.style import WIDTH, finished
 
 
 def gate_maps(model: nn.Module, images: torch.Tensor) -> dict[str, npt.NDArray[np.float32]]:
@@ -47,7 +46,7 @@ def draw_gates(rows: Sequence[tuple[npt.NDArray[np.uint8], Mapping[str, npt.NDAr
     labels = list(rows[0][1])
     columns = 1 + max(len(labels), 1)
     figure, axes = plt.subplots(
-        len(rows), columns, figsize=(_WIDTH, 1.9 * len(rows) + 0.3), layout="constrained", squeeze=False
+        len(rows), columns, figsize=(WIDTH, 1.9 * len(rows) + 0.3), layout="constrained", squeeze=False
     )
     top = max((float(abs(gate).max()) for _, gates in rows for gate in gates.values()), default=0.0) or 1.0
     for line, (image, gates) in zip(axes, rows, strict=True):
@@ -68,5 +67,4 @@ def draw_gates(rows: Sequence[tuple[npt.NDArray[np.uint8], Mapping[str, npt.NDAr
         bar = figure.colorbar(shown, ax=axes, fraction=0.03, pad=0.01)
         bar.set_label("gate", fontsize=8)
         bar.ax.tick_params(labelsize=8)
-    plt.close(figure)  # a notebook would show it twice
-    return figure
+    return finished(figure)

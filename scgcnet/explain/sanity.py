@@ -45,13 +45,14 @@ def parts_from_output(model: nn.Module, image: Tensor) -> list[str]:
         image: (1, C, H, W), which is run through it once.
     """
     parts = [name for name, child in model.named_children() if any(True for _ in child.parameters())]
-    ended: dict[str, int] = {}
+    ended: list[str] = []
     handles = []
 
     def hook(part: str) -> Callable[[nn.Module, object, object], None]:
         def note(_module: nn.Module, _inputs: object, _output: object) -> None:
-            ended.pop(part, None)  # so that the last time counts
-            ended[part] = len(ended)
+            if part in ended:  # the last time counts
+                ended.remove(part)
+            ended.append(part)
 
         return note
 
@@ -64,7 +65,7 @@ def parts_from_output(model: nn.Module, image: Tensor) -> list[str]:
     finally:
         for handle in handles:
             handle.remove()
-    return list(ended)[::-1]
+    return ended[::-1]
 
 
 def randomised(model: nn.Module, parts: Collection[str], seed: int = 0) -> nn.Module:

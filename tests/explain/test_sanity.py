@@ -49,6 +49,19 @@ def test_parts_come_in_the_order_of_their_use() -> None:
     assert parts_from_output(own, torch.randn(1, 3, 64, 64)) == ["head", "decoder", "cam", "laterals", "encoder"]
 
 
+def test_a_part_that_is_used_twice_counts_where_it_ends() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.first(self.second(self.first(x)))
+            return out
+
+    assert parts_from_output(Twice(), image()) == ["first", "second"]
+
+
 def test_random_parts_keep_their_numbers_in_another_order() -> None:
     model = Backwards()
     before = {name: p.clone() for name, p in model.named_parameters()}
