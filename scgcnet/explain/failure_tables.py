@@ -66,16 +66,15 @@ def paper_note(atlas: Atlas) -> Note:
     model, told = atlas.models[0], []
     for key in ("cut", "built"):
         cause = CAUSES[key]
+        title = cause.title[0].upper() + cause.title[1:]
         counts = [_met(atlas.entries, cause, 0, model, met) for met in (True, False)]
         (failed, met), (others, rest) = counts
         if not met or not rest:
-            told.append(
-                f"{cause.title}: {met} of {len(atlas.entries)} images meet the condition, so nothing can be told."
-            )
+            told.append(f"{title}: {met} of {len(atlas.entries)} images meet the condition, so nothing can be told.")
             continue
         chance = fisher_exact([[failed, met - failed], [others, rest - others]]).pvalue
         told.append(
-            f"{cause.title}: of the images that meet the condition {_share(failed, met)} fail, of the others "
+            f"{title}: of the images that meet the condition {_share(failed, met)} fail, of the others "
             f"{_share(others, rest)} (Fisher's exact test: {_chance(chance)})."
         )
     where = "made-up images" if atlas.kind == "synthetic" else f"{model.record.dataset}, split {model.record.split}"

@@ -15,6 +15,8 @@ from scgcnet.plots.style import CYCLE, DPI, MARKERS, WIDTH, finished, message, o
 if TYPE_CHECKING:
     from scgcnet.explain.atlas import Atlas
 
+COLUMNS = 4  # kinds of failure side by side
+
 
 def reliability_diagram(atlas: Atlas) -> Figure:
     """Share of landslide among pixels by their probability, and how many there are; a column for each network."""
@@ -82,24 +84,23 @@ def cause_panels(atlas: Atlas) -> Figure:
             shown.append((title, worst))
     if not shown:
         return message("No failure to show: no test image has an IoU below the limit.")
-    figure, axes = plt.subplots(
-        2,
-        len(shown),
-        figsize=(WIDTH, 2.3 * WIDTH / max(len(shown), 4) + 1.0),
-        dpi=DPI,
-        layout="constrained",
-        squeeze=False,
-    )
-    letters = round(110 / max(len(shown), 4))
-    for column, (title, entry) in zip(axes.T, shown, strict=True):
+    blocks = -(-len(shown) // COLUMNS)
+    size = (WIDTH, 4.7 * blocks + 0.4)
+    figure, axes = plt.subplots(2 * blocks, COLUMNS, figsize=size, dpi=DPI, layout="constrained", squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for place, (title, entry) in enumerate(shown):
+        block, column = divmod(place, COLUMNS)
+        above, below = axes[2 * block : 2 * block + 2, column]
         image, mask = entry.sample.image, entry.sample.mask
-        column[0].imshow(image[..., :3])
-        column[0].contour(mask == 1, levels=[0.5], colors="#F0E442", linewidths=1)
-        column[1].imshow(error_overlay(image, mask, (entry.values(0) > LEVELS * model.threshold) & (mask <= 1)))
-        column[0].set_title(textwrap.fill(title, letters), fontsize="x-small")
-        told = f"{entry.sample.name}\nIoU {100 * entry.outcomes[0].iou:.0f} %"
-        column[1].set_xlabel(told, fontsize="x-small")
-        for axis in column:
+        above.imshow(image[..., :3])
+        above.contour(mask == 1, levels=[0.5], colors="#F0E442", linewidths=1)
+        above.set_title(textwrap.fill(title, 24), fontsize="small")
+        called = (entry.values(0) > LEVELS * model.threshold) & (mask <= 1)
+        below.imshow(error_overlay(image, mask, called))
+        below.set_xlabel(f"{entry.sample.name}\nIoU {100 * entry.outcomes[0].iou:.0f} %", fontsize="small")
+        for axis in (above, below):
+            axis.axis("on")
             axis.set(xticks=[], yticks=[])
     error_legend(figure)
     return finished(figure)

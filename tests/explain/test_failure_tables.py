@@ -53,7 +53,7 @@ def test_causes_are_counted(atlas: Atlas) -> None:
 def test_paper_note(atlas: Atlas) -> None:
     made = sorted_out(atlas, [True] * 6 + [False] * 10, [True] * 6 + [False] * 10)
     text = paper_note(made).text
-    assert "large slide cut by the frame: 0 of 16 images meet the condition, so nothing can be told." in text
+    assert "Large slide cut by the frame: 0 of 16 images meet the condition, so nothing can be told." in text
     assert "6 of 6 (100 %) fail, of the others 0 of 10 (0 %) (Fisher's exact test: p < 0.01)" in text
     by_chance = sorted_out(atlas, [True] * 6 + [False] * 10, [True] * 3 + [False] * 3 + [True] * 5 + [False] * 5)
     assert (

@@ -46,7 +46,7 @@ def test_cause_panels_show_the_worst_of_each_kind_once(atlas: Atlas) -> None:
     first = min(entries[:2], key=lambda entry: entry.outcomes[0].iou)
     rest = [entry for entry in entries[1:3] if entry is not first]
     second = min(rest, key=lambda entry: entry.outcomes[0].iou)
-    shown = [axis.get_xlabel().split("\n")[0] for axis in figure.axes[3:]]
+    shown = [axis.get_xlabel().split("\n")[0] for axis in figure.axes[4:7]]
     assert shown == [first.facts.name, second.facts.name, entries[4].facts.name]
 
 

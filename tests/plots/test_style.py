@@ -1,10 +1,12 @@
 """What holds for every figure."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from fake_atlas import fake_atlas
 from matplotlib.figure import Figure
 
 from scgcnet import plots
@@ -15,6 +17,7 @@ from scgcnet.study.paper import read_paper
 
 HISTORY = [{"epoch": 0, "loss": 1.0, "val_loss": 1.0, "val_iou": 0.1}]
 SAMPLE = Sample("a", np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
+ATLAS = fake_atlas()
 PROBABILITY = np.zeros((8, 9), np.float32)
 
 FULL: dict[str, Callable[[], Figure]] = {
@@ -32,6 +35,9 @@ FULL: dict[str, Callable[[], Figure]] = {
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61)}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
     "size_curves": lambda: plots.size_curves({"IoU, %": {"a": {128: 50.0, 256: 55.0}}}, "a"),
+    "cause_panels": lambda: plots.cause_panels(ATLAS),
+    "reliability_diagram": lambda: plots.reliability_diagram(ATLAS),
+    "threshold_curves": lambda: plots.threshold_curves(ATLAS),
 }
 EMPTY: dict[str, Callable[[], Figure]] = {
     "prediction_panels": lambda: plots.prediction_panels([]),
@@ -43,6 +49,7 @@ EMPTY: dict[str, Callable[[], Figure]] = {
     "ablation_bars": lambda: plots.ablation_bars({"A1": None}, "A1"),
     "score_differences": lambda: plots.score_differences({}, "a"),
     "size_curves": lambda: plots.size_curves({"IoU, %": {}}, "a"),
+    "cause_panels": lambda: plots.cause_panels(replace(ATLAS, entries=())),
 }
 
 
