@@ -27,8 +27,9 @@ ROOMS = {
     "explain": {"zoo", "data", "train", "model", "efficiency"},
     "plots": {"study"},
     "pretrained": {"zoo"},
-    "bench": {"scan", "zoo", "peers", "data", "train", "efficiency"},
-    "cli": {"data", "study", "peers", "bench"},
+    "scene": {"zoo", "data", "pretrained"},
+    "bench": {"scan", "zoo", "peers", "data", "train", "efficiency", "scene"},
+    "cli": {"data", "study", "peers", "bench", "pretrained", "scene"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scgcnet import plots
 from scgcnet.data import Sample
 from scgcnet.study.audit import check_shares
+from scgcnet.scene.example import MapView
 from scgcnet.study.cases import Case, NetworkCase
 from scgcnet.study.paper import read_paper
 
@@ -31,6 +32,7 @@ FULL: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({"a": [("small", 50, 40, 60)]}, [9]),
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61)}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
+    "scene_map": lambda: plots.scene_map(MapView(SAMPLE.image, PROBABILITY, [], 0.5)),
 }
 EMPTY: dict[str, Callable[[], Figure]] = {
     "prediction_panels": lambda: plots.prediction_panels([]),
