@@ -110,7 +110,8 @@ def _timed(command: list[str]) -> tuple[float, float, float]:
 def _killed(command: list[str], out: Path, kills: int, windows: int) -> list[int]:
     """Runs a command to its end in so many pieces; gives how many windows it had begun to write at each kill."""
     rng = random.Random(0)  # noqa: S311  # nothing secret
-    moments, seen = [], set()
+    moments: list[int] = []
+    seen: set[str] = set()
     for kill in range(kills):
         wanted = int(windows * (kill + rng.uniform(0.1, 0.9)) / kills)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
