@@ -19,7 +19,7 @@ from pathlib import Path
 from scgcnet import files, zoo
 from scgcnet.bench.machine import describe
 from scgcnet.scene.made_up import write_made_up_scene
-from scgcnet.scene.mapping import OUTPUTS, WORK, code_sha256, find_weights
+from scgcnet.scene.mapping import OUTPUTS, REPORT, WORK, code_sha256, find_weights
 from scgcnet.scene.options import SceneError
 from scgcnet.scene.seams import Seams, measure, read_mosaics
 
@@ -36,7 +36,8 @@ class SceneTimes:
         processor_seconds: that all its threads worked; what is missing went to other processes, or to the disk.
         megapixels_per_second: of the scene.
         peak_mb: most resident memory of the process, 10^6 bytes.
-        killed_after: seconds after which the other run was killed, once for each.
+        windows: how many the scene has.
+        killed_at: windows that were done when the other run was killed, once for each.
         the_same: whether every file of that run is equal to the unbroken one's, byte by byte.
     """
 
@@ -47,7 +48,8 @@ class SceneTimes:
     processor_seconds: float
     megapixels_per_second: float
     peak_mb: float
-    killed_after: list[float]
+    windows: int
+    killed_at: list[int]
     the_same: bool
 
 
@@ -81,11 +83,13 @@ def bench_scene(
             f"megapixels/s, peak {peak:.0f} MB",
             flush=True,
         )
-        moments = _killed([*command, str(folder / "broken")], folder / "broken", kills, seconds)
+        windows = json.loads((folder / "whole" / REPORT).read_text("utf-8"))["windows"]["number"]
+        moments = _killed([*command, str(folder / "broken")], folder / "broken", kills, windows)
         same = [_sha256(folder / "whole" / name) == _sha256(folder / "broken" / name) for name in OUTPUTS]
-        print(f"killed after {', '.join(f'{s:.0f} s' for s in moments)} and gone on with: "
+        print(f"killed at window {', '.join(map(str, moments))} of {windows} and gone on with: "
               f"{'every file is the same' if all(same) else 'DIFFERENT'}", flush=True)  # fmt: skip
-    times = SceneTimes(side, window, scale, seconds, busy, side * side / 1e6 / seconds, peak, moments, all(same))
+    speed = side * side / 1e6 / seconds
+    times = SceneTimes(side, window, scale, seconds, busy, speed, peak, windows, moments, all(same))
     if json_file is not None:
         about = {"machine": describe("cpu"), "code_sha256": code_sha256(), "model": model, "scene": asdict(times)}
         files.write_text(json_file, json.dumps(about, indent=1) + "\n")
@@ -103,17 +107,20 @@ def _timed(command: list[str]) -> tuple[float, float, float]:
     return time.perf_counter() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
-def _killed(command: list[str], out: Path, kills: int, seconds: float) -> list[float]:
-    """Runs a command to its end in so many pieces; gives the moments at which it was killed."""
-    rng, moments = random.Random(0), []  # noqa: S311  # nothing secret
-    for _ in range(kills):
-        process, began = subprocess.Popen(command, stdout=subprocess.DEVNULL), time.perf_counter()
-        while process.poll() is None and not (out / WORK).is_dir():
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0.1, 0.9) * seconds / (kills + 1))
+def _killed(command: list[str], out: Path, kills: int, windows: int) -> list[int]:
+    """Runs a command to its end in so many pieces; gives how many windows it had begun to write at each kill."""
+    rng = random.Random(0)  # noqa: S311  # nothing secret
+    moments: list[int] = []
+    seen: set[str] = set()
+    for kill in range(kills):
+        wanted = int(windows * (kill + rng.uniform(0.1, 0.9)) / kills)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while process.poll() is None and len(seen) <= wanted:
+            seen.update(path.name for path in (out / WORK).glob("window-*.npy"))
+            time.sleep(0.001)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-            moments.append(time.perf_counter() - began)
+            moments.append(len(seen))
         process.wait()
     _timed(command)
     return moments

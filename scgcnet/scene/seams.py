@@ -58,6 +58,7 @@ class Seams:
         iou: over all known pixels, as a fraction of 1; so are the next two.
         precision: likewise.
         recall: likewise.
+        chance: IoU to be expected if as many pixels were called landslide anywhere at random.
         polygons: landslides of at least LEAST_PIXELS.
         cut: share of them whose outline runs along a window's edge for RUN pixels or more.
         cut_elsewhere: the same for as many lines between the edges, where nothing was cut: what chance does.
@@ -75,6 +76,7 @@ class Seams:
     iou: float
     precision: float
     recall: float
+    chance: float
     polygons: int
     cut: float | None
     cut_elsewhere: float | None
@@ -204,6 +206,7 @@ def measure(
     if shape != (height, width):
         native = np.asarray(Image.fromarray(probability).resize((width, height), Image.Resampling.BILINEAR))
     called, true, known = native > threshold, mosaic.mask == 1, mosaic.mask != 255
+    area = int(np.count_nonzero(known))
     hits = int(np.count_nonzero(called & true))
     wanted, claimed = int(np.count_nonzero(true)), int(np.count_nonzero(called & known))
     return Seams(
@@ -214,6 +217,7 @@ def measure(
         iou=hits / max(1, wanted + claimed - hits),
         precision=hits / max(1, claimed),
         recall=hits / max(1, wanted),
+        chance=_chance(claimed / max(1, area), wanted / max(1, area)),
         polygons=number,
         cut=share_cut(labels, number, rows, columns),
         cut_elsewhere=share_cut(labels, number, rows_between, columns_between) if rows or columns else None,
@@ -222,6 +226,12 @@ def measure(
         disagree=disagreement(found, grid, threshold) if overlap else None,
         seconds=seconds / (height * width / 1e6),
     )
+
+
+def _chance(called: float, true: float) -> float:
+    """IoU of two independent masks that cover these shares."""
+    both = called * true
+    return both / (called + true - both) if both else 0.0
 
 
 def patches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:

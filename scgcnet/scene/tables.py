@@ -87,6 +87,7 @@ def _seam_row(window: int, overlap: float, scenes: Mapping[str, Mapping[str, Any
         total = sum(w * float(one[key]) for w, one in zip(weights, each, strict=True))
         return total / max(sum(weights), 1e-9)
 
+    row["by chance, %"] = " and ".join(f"{100 * one['chance']:.1f}" for one in each)
     row["Polygons"] = str(sum(one["polygons"] for one in each))
     row["Cut by an edge, %"] = _percent(pooled("cut", "polygons"))
     row["by a line between, %"] = _percent(pooled("cut_elsewhere", "polygons"))

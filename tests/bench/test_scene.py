@@ -20,7 +20,8 @@ def test_prints_memory_speed_and_equality(tmp_path, capsys) -> None:
     told = json.loads(numbers.read_text())
     assert told["scene"]["side"] == 300 and told["scene"]["the_same"] is True
     assert 100 < told["scene"]["peak_mb"] < 1500
-    assert len(told["scene"]["killed_after"]) == 1
+    assert told["scene"]["windows"] == 9
+    assert len(told["scene"]["killed_at"]) == 1 and 0 < told["scene"]["killed_at"][0] < 9
 
 
 def test_a_mapping_that_fails_is_told(tmp_path) -> None:

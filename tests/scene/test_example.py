@@ -89,7 +89,15 @@ def test_a_map_without_polygons(checkout: Path, tmp_path: Path) -> None:
 
 def test_seam_table() -> None:
     def way(scene: str, polygons: int, **changes: object) -> dict:
-        found = {"scene": scene, "scale": 1.0, "window": 128, "overlap": 0.25, "iou": 0.5, "polygons": polygons}
+        found = {
+            "scene": scene,
+            "scale": 1.0,
+            "window": 128,
+            "overlap": 0.25,
+            "iou": 0.5,
+            "chance": 0.1,
+            "polygons": polygons,
+        }
         found |= {
             "cut": 0.5,
             "cut_elsewhere": 0.25,
@@ -108,7 +116,8 @@ def test_seam_table() -> None:
     ways = [way("A", 30), way("B", 10, cut=0.1, seconds=1), way("A", 5, **whole), way("A", 5, scale=0.5)]
     rows = tables.seam_table({"ways": ways}, 1.0).to_dict("records")
     assert rows[0] == {
-        "Way": "blended, 128 px", "IoU A, %": "50.0", "IoU B, %": "50.0", "Polygons": "40", "Cut by an edge, %": "40",
+        "Way": "blended, 128 px", "IoU A, %": "50.0", "IoU B, %": "50.0",
+        "by chance, %": "10.0 and 10.0", "Polygons": "40", "Cut by an edge, %": "40",
         "by a line between, %": "25", "Step at an edge : between": "2.0", "Windows disagree, %": "40",
         "s a megapixel": "1.50",
     }  # fmt: skip

@@ -32,6 +32,8 @@ def mosaic() -> Mosaic:
 def test_a_network_without_surroundings_leaves_no_seam(mosaic: Mosaic, window: int, overlap: float) -> None:
     found = measure(Bright(), mosaic, 0.5, window, overlap)
     assert (found.iou, found.precision, found.recall) == pytest.approx((100 / 110, 100 / 110, 1))
+    called, true = 110 * 60 / (236 * 384), 100 * 60 / (236 * 384)
+    assert found.chance == pytest.approx(called * true / (called + true - called * true))
     assert found.polygons == 1
     assert found.cut == (None if window == 0 else 0)
     assert found.disagree == (0 if overlap else None)
