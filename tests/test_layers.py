@@ -24,17 +24,12 @@ ROOMS = {
     "data": set(),
     "train": {"zoo", "data", "torchvision_ops"},
     "pretrained": {"zoo"},
-<<<<<<< HEAD
     "study": {"zoo", "data", "train", "model", "efficiency", "peers", "measures", "views", "pretrained"},
     "plots": {"study"},
-    "explain": {"zoo", "data", "train", "model", "efficiency", "study", "plots"},
-    "bench": {"scan", "zoo", "peers", "data", "train", "efficiency"},
-    "cli": {"data", "study", "peers", "bench"},
-=======
+    "explain": {"zoo", "data", "train", "model", "efficiency", "measures", "study", "plots", "pretrained"},
     "scene": {"zoo", "data", "pretrained"},
     "bench": {"scan", "zoo", "peers", "data", "train", "efficiency", "scene"},
     "cli": {"data", "study", "peers", "bench", "pretrained", "scene"},
->>>>>>> scene
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

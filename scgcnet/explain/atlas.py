@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scgcnet.explain.calibration import Reliability, reliability
-from scgcnet.explain.case_numbers import STEPS, Facts, Outcome, curves, describe, enlarge, judge, quantise
-from scgcnet.explain.failures import Limits, causes
+from scgcnet.explain.case_numbers import LEVELS, STEPS, Facts, Outcome, curves, describe, enlarge, judge, quantise
+from scgcnet.explain.failures import TITLES, Limits, causes
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.runner import load_predictor, run, weights_for
@@ -81,6 +81,11 @@ class Entry:
         """Probability times 255 at native size, float64 (H, W)."""
         return enlarge(self.small[model], self.sample.mask.shape)
 
+    def called(self, model: int, threshold: float) -> NDArray[np.bool_]:
+        """What a model calls landslide at a threshold, of the pixels whose truth is known, bool (H, W)."""
+        found: NDArray[np.bool_] = (self.values(model) > LEVELS * threshold) & (self.sample.mask <= 1)
+        return found
+
 
 @dataclass(frozen=True)
 class Atlas:
@@ -97,6 +102,19 @@ class Atlas:
     kind: Kind
     entries: tuple[Entry, ...]
     free: tuple[Entry, ...]
+
+    def examples(self) -> list[tuple[str, Entry]]:
+        """The first model's failure of the lowest IoU of each kind, with the kind's title.
+
+        An image stands under the first of its kinds that has none yet.
+        """
+        shown: list[tuple[str, Entry]] = []
+        for key, title in TITLES.items():
+            used = {entry.sample.name for _, entry in shown}
+            kind = [entry for entry in self.entries if key in entry.causes[0] and entry.sample.name not in used]
+            if kind:
+                shown.append((title, min(kind, key=lambda entry: entry.outcomes[0].iou)))
+        return shown
 
 
 def pick_runs(plan: Plan, shown: str = "auto", compare: str = "auto", profile: str = "auto") -> list[Run]:

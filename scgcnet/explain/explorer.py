@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from PIL import Image
 from scgcnet import files
 from scgcnet.explain.atlas import Atlas, Entry, Model
 from scgcnet.explain.case_numbers import curves
-from scgcnet.explain.failures import CAUSES, OTHER
+from scgcnet.explain.failures import CAUSES, TITLES
 from scgcnet.study.plan import project_root
 from scgcnet.study.statistics import spread
 
@@ -36,8 +36,6 @@ MAX_CASES = 200
 MAX_BYTES = 50_000  # of a case: its file and its entry in the index
 _PHOTOS = ((512, 80), (512, 60), (384, 60), (256, 50), (128, 40))  # longest side in pixels and quality, the best first
 _THUMB = 40  # pixels
-
-TITLES: Mapping[str, str] = {key: cause.title for key, cause in CAUSES.items()} | {OTHER: "no rule explains it"}
 
 
 def write_explorer(atlas: Atlas, n_cases: int = MAX_CASES, root: Path | None = None) -> Path:

@@ -149,6 +149,7 @@ CAUSES: Mapping[str, Cause] = {
     ),
 }
 OTHER = "other"  # a failure that no rule explains
+TITLES: Mapping[str, str] = {key: cause.title for key, cause in CAUSES.items()} | {OTHER: "no rule explains it"}
 
 
 def causes(fact: Facts, outcome: Outcome, limits: Limits) -> tuple[str, ...]:

@@ -68,20 +68,8 @@ def threshold_curves(atlas: Atlas) -> Figure:
 
 
 def cause_panels(atlas: Atlas) -> Figure:
-    """The failure with the lowest IoU of each kind, of the first network: the image above, its errors below.
-
-    An image stands under the first of its kinds that has none yet.
-    """
-    from scgcnet.explain.case_numbers import LEVELS
-    from scgcnet.explain.explorer import TITLES
-
-    model, shown, used = atlas.models[0], [], set()
-    for key, title in TITLES.items():
-        kind = [entry for entry in atlas.entries if key in entry.causes[0] and entry.sample.name not in used]
-        if kind:
-            worst = min(kind, key=lambda entry: entry.outcomes[0].iou)
-            used.add(worst.sample.name)
-            shown.append((title, worst))
+    """`Atlas.examples`: the image above, the first network's errors below."""
+    model, shown = atlas.models[0], atlas.examples()
     if not shown:
         return message("No failure to show: no test image has an IoU below the limit.")
     blocks = -(-len(shown) // COLUMNS)
@@ -96,8 +84,7 @@ def cause_panels(atlas: Atlas) -> Figure:
         above.imshow(image[..., :3])
         above.contour(mask == 1, levels=[0.5], colors="#F0E442", linewidths=1)
         above.set_title(textwrap.fill(title, 24), fontsize="small")
-        called = (entry.values(0) > LEVELS * model.threshold) & (mask <= 1)
-        below.imshow(error_overlay(image, mask, called))
+        below.imshow(error_overlay(image, mask, entry.called(0, model.threshold)))
         below.set_xlabel(f"{entry.sample.name}\nIoU {100 * entry.outcomes[0].iou:.0f} %", fontsize="small")
         for axis in (above, below):
             axis.axis("on")

@@ -7,7 +7,6 @@ import pytest
 from fake_atlas import fake_atlas
 
 from scgcnet.explain.atlas import Atlas
-from scgcnet.explain.explorer import TITLES
 from scgcnet.explain.failure_tables import (
     PageLink,
     atlas_note,
@@ -19,7 +18,7 @@ from scgcnet.explain.failure_tables import (
     rule_table,
     threshold_table,
 )
-from scgcnet.explain.failures import CAUSES
+from scgcnet.explain.failures import CAUSES, TITLES
 
 
 @pytest.fixture(scope="module")

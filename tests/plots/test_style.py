@@ -35,14 +35,11 @@ FULL: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({"a": [("small", 50, 40, 60)]}, [9]),
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61)}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
-<<<<<<< HEAD
     "size_curves": lambda: plots.size_curves({"IoU, %": {"a": {128: 50.0, 256: 55.0}}}, "a"),
     "cause_panels": lambda: plots.cause_panels(ATLAS),
     "reliability_diagram": lambda: plots.reliability_diagram(ATLAS),
     "threshold_curves": lambda: plots.threshold_curves(ATLAS),
-=======
     "scene_map": lambda: plots.scene_map(MapView(SAMPLE.image, PROBABILITY, [], 0.5)),
->>>>>>> scene
 }
 EMPTY: dict[str, Callable[[], Figure]] = {
     "prediction_panels": lambda: plots.prediction_panels([]),
