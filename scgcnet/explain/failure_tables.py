@@ -13,8 +13,7 @@ import pandas as pd
 from scipy.stats import fisher_exact
 
 from scgcnet.explain.atlas import Atlas, Entry, Model
-from scgcnet.explain.explorer import TITLES
-from scgcnet.explain.failures import CAUSES, OTHER, Cause
+from scgcnet.explain.failures import CAUSES, OTHER, TITLES, Cause
 from scgcnet.study.show import NONE, Link, Note, Table
 
 FEW = 5  # images: a share of fewer is not printed in percent
