@@ -145,7 +145,12 @@ def _time_and_memory(entry: Mapping[str, Any]) -> str:
     if entry["ms"] is None:
         return "not run"
     memory = "" if entry["extra_mb"] is None else f", {entry['extra_mb']:.0f} MB"
-    return f"{entry['ms']:.3g} ms{memory}"
+    return f"{_digits(entry['ms'])} ms{memory}"
+
+
+def _digits(value: float) -> str:
+    """Three digits, or all of a larger whole part."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def training_table(found: Mapping[str, Any] | None, path: str = TIMINGS) -> Table:
@@ -179,7 +184,7 @@ def scan_table(found: Mapping[str, Any] | None) -> Table:
         for way, maps in (("forward", (1, 2)), ("backward", (2, 3))):
             moved = 4 * batch * length * channels * (maps[0] * DIRECTIONS + maps[1])
             memory = moved / (entry[f"{way}_ms"] / 1e3) / found["limits"]["copied_bytes"]  # type: ignore[index]
-            row[way.capitalize()] = f"{entry[f'{way}_ms']:.3g} ms"
+            row[way.capitalize()] = f"{_digits(entry[f'{way}_ms'])} ms"
             row[f"Exponentials, {way}"] = f"{100 * entry[f'{way}_exp_share']:.0f} %"
             row[f"Memory, {way}"] = f"{100 * memory:.0f} %"
         row["Speed beside PyTorch"] = f"{entry['speedup']:.3g} times"

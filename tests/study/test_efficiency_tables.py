@@ -36,6 +36,7 @@ TIMINGS = {
     ],
     "forward": [
         {"network": ["scgcnet", "tiny"], "side": 128, "gmac": 0.08, "ms": 9.04, "extra_mb": 12.3, "share": 0.1},
+        {"network": ["scgcnet", "tiny"], "side": 512, "gmac": 1.3, "ms": 3430.1, "extra_mb": 540.0, "share": 0.4},
         {"network": ["scgcnet", "tiny"], "side": 256, "gmac": 0.32, "ms": None, "extra_mb": None, "share": None},
     ],
     "profile": [{"network": ["scgcnet", "tiny"], "side": 128, "batch": 8, "ms": {"scan": 5.25, "loss": 9.5}}],
@@ -80,6 +81,7 @@ def test_stored_timings(project: Path) -> None:
     timings = efficiency_tables.read_timings("x.json")
     assert "150 GMAC" in efficiency_tables.machine_note(timings, "x.json").text
     (row,) = rows(efficiency_tables.latency_table(timings, "x.json"))
+    assert row["512 px"] == "3430 ms, 540 MB"
     assert (row["128 px"], row["256 px"]) == ("9.04 ms, 12 MB", "not run") and row["File"].href == "x.json"
     fast, slow = rows(efficiency_tables.training_table(timings, "x.json"))
     assert (fast["Network"], fast["Memory"], fast["Speed beside SCGC-Net"]) == ("fcn tiny", "not run", "2.00")
