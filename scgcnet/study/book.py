@@ -27,6 +27,7 @@ from scgcnet.study.chapters import (
     write_not_executed,
 )
 from scgcnet.study.details import FOLDERS as DETAIL_FOLDERS
+from scgcnet.study.efficiency_tables import TIMINGS
 from scgcnet.study.forecast import runnable
 from scgcnet.study.plan import Plan, project_root
 from scgcnet.study.plan_reader import load_plan
@@ -76,7 +77,7 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     faults += render(root / SOURCE, root / OUTPUT)
     html = root / HTML
     # Tables link to the files in them.
-    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values()):
+    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values(), str(Path(TIMINGS).parent)):
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
     copy_explorers(html, root)

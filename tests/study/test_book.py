@@ -16,6 +16,7 @@ from scgcnet.study.plan_reader import load_plan
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Where tables link to.
 LINKED = [f"{top}/{kind}" for top in ("results", "build") for kind in ("runs", "trials", "details")]
+LINKED.append("results/bench")
 GOOD = (
     '<html><head><link rel="stylesheet" href="_static/style.css?v=1"><script src="_static/a.js"></script></head>'
     '<body><img src="_images/line.png" alt="A line."><a href="two.html#part">two</a>'
