@@ -79,12 +79,12 @@ def test_the_ledger_keeps_both_questions_apart(paper: Paper) -> None:
     entries = ledger(load_plan(), [])
     table = audit_tables.ledger_table(entries, paper)
     (row,) = rows(table, Claim="fig10_saving_lo")
-    assert (row["Verdict"], row["Condition"], str(row["Runs"])) == ("not run", "-", "-")
+    assert (row["Verdict"], row["Condition"], str(row["Runs"])) == ("unresolved", "fitted", "-")
     assert row["By the paper's own numbers"].startswith("does not hold: 1 - 3066 / 4600")
     assert row["In the paper"] == "30%-46% fewer GFLOPs than other models (Sec IV-E / V-A)"
     assert len(table.frame) == len(entries) == 73
     note = audit_tables.ledger_note(entries, "cpu")
     assert (note.title, note.text) == (
         "73 claims, in a book built with the profile cpu",
-        "not run: 71, unresolved: 1, supported: 1.",
+        "not run: 66, unresolved: 6, contradicted: 1.",
     )

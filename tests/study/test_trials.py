@@ -65,8 +65,8 @@ def test_a_point_of_the_grid_may_be_the_trial_of_a_rate(plan: Plan) -> None:
     both = {trial.run_id for trial in plan.trials} & {trial.run_id for trial in plan.loss_trials}
     assert len(both) == 1  # the paper's weights at the profile's rate
     here = [trial.run_id for trial in plan.select_trials("cpu")]
-    recipes = [trial for trial in plan.recipe_trials if trial.profile == "cpu"]
-    assert len(here) == len(set(here)) == 72 + 66 - 1 + len(recipes)
+    others = [trial for trial in (*plan.recipe_trials, *plan.construction_trials) if trial.profile == "cpu"]
+    assert len(here) == len(set(here)) == 72 + 66 - 1 + len(others)
 
 
 def test_a_trial_is_stored_without_scores_and_read_back(

@@ -105,7 +105,7 @@ def test_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     config = TrainConfig(**{**CONFIG.__dict__, "epochs": 6, "lr": 1e-2})
     result = fit(tiny(), Blobs(6), Blobs(3), config, seed=0, folder=tmp_path, progress=False)
     assert [row["epoch"] for row in result.history] == list(range(6))
-    assert result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
+    assert result.history[-1]["loss"] < 0.75 * result.history[0]["loss"]
     assert result.best_epoch == best_epoch(result.history)
     # The returned weights are those of the best epoch: scored again, they give its scores.
     again = evaluate(result.model, Blobs(3), config.image_size)
