@@ -174,7 +174,8 @@ def scan_table(found: Mapping[str, Any] | None) -> Table:
 
     "Exponentials" is the share of the rate at which the machine computes them, one a state and step. "Memory" is the
     share of the rate at which it copies, where every map is read or written just once: forward the step sizes, x and y;
-    backward the step sizes, x and the gradient of y, and a gradient for each. No scan can pass either.
+    backward the step sizes, x and the gradient of y, and a gradient for each. A kernel with an exponential of its own
+    can pass the first, none the second.
     """
     rows = []
     for entry in (found or {}).get("scan", []):
