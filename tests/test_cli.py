@@ -1,3 +1,4 @@
+import argparse
 import csv
 import re
 import shutil
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scgcnet.cli import main
+from scgcnet.cli import main, values
 from scgcnet.study import runner
 from scgcnet.study.plan_reader import load_plan
 
@@ -154,6 +155,40 @@ def test_unknown_commands_are_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["study", "launch"])
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "value"),
+    [
+        (values.count, "4", 4),
+        (values.whole, "0", 0),
+        (values.number_or_auto, "auto", None),
+        (values.number_or_auto, "0.35", 0.35),
+        (values.numbers, "4,3,2", (4, 3, 2)),
+        (values.reals, "1,0.5", (1.0, 0.5)),
+        (values.pair, "-20,3000", (-20.0, 3000.0)),
+    ],
+)
+def test_values_of_options_are_read(reader, text, value):
+    assert reader(text) == value
+
+
+@pytest.mark.parametrize(
+    ("reader", "wrong", "told"),
+    [
+        (values.count, "0", "a whole number from 1"),
+        (values.count, "1.5", "a whole number from 1"),
+        (values.whole, "-1", "a whole number from 0"),
+        (values.number_or_auto, "half", "a number or auto"),
+        (values.numbers, "4,,2", "whole numbers with commas between"),
+        (values.reals, "1;2", "numbers with commas between"),
+        (values.pair, "3", "two numbers"),
+        (values.pair, "1,2,3", "two numbers"),
+    ],
+)
+def test_wrong_values_of_options_are_named(reader, wrong, told):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"expected {told}.*, not '{re.escape(wrong)}'"):
+        reader(wrong)
 
 
 def test_trials_are_shown_in_a_table_of_rates(project, capsys):

@@ -37,7 +37,7 @@ def test_the_option_sets_the_variable(monkeypatch: pytest.MonkeyPatch, capsys: p
     for wrong in ("0", "many"):
         with pytest.raises(SystemExit):
             cli._parser().parse_args(["study", "run", "--threads", wrong])
-    assert "is no whole number from 1" in capsys.readouterr().err
+    assert "expected a whole number from 1" in capsys.readouterr().err
 
 
 def test_a_training_begins_with_it(project: object, monkeypatch: pytest.MonkeyPatch) -> None:
