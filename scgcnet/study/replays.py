@@ -13,9 +13,9 @@ from pathlib import Path
 from scgcnet.study.ledger import add_line, read_lines
 
 REPLAYS = "results/replays.csv"
-#: How far the training loss of an epoch may move, as a fraction, where sums are only taken in another order. Fixed before
-#: the replays of 23 November 2026, of which 57 of 64 stayed within it and the others moved by 0.0013 to 0.0062: rounding
-#: grows within an epoch, so that a training beyond it may be of the same function, but is made again.
+#: How far the training loss of an epoch may move, as a fraction, where sums are only taken in another order. Fixed
+#: before the replays of 23 November 2026, of which 57 of 64 stayed within it and the others moved by 0.0013 to 0.0062:
+#: rounding grows within an epoch, so that a training beyond it may be of the same function, but is made again.
 ROUNDING = 1e-3
 
 
