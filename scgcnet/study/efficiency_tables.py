@@ -205,6 +205,25 @@ def profile_table(found: Mapping[str, Any] | None) -> Table:
     return Table(frame if columns else pd.DataFrame([{"Network": NOT_RUN}]), "Where a training step's time goes")
 
 
+def profile_note(found: Mapping[str, Any] | None) -> Note:
+    """Why a training step of the first network profiled takes longer, or less long, than one of each other.
+
+    The kinds of operators are named, those that cost most more first, as long as each is a twentieth of a step or more.
+    """
+    profiles = {" ".join(entry["network"]): entry["ms"] for entry in (found or {}).get("profile", [])}
+    if len(profiles) < 2:
+        return Note("No profiles", "Two networks are needed: `scgcnet bench all` makes them.", "warning")
+    (name, ours), *others = profiles.items()
+    sentences = []
+    for other, theirs in others:
+        more = {kind: ms - theirs.get(kind, 0.0) for kind, ms in ours.items()}
+        least = sum(theirs.values()) / 20
+        told = [f"{kind} {ms:+.0f}" for kind, ms in sorted(more.items(), key=lambda item: -item[1]) if abs(ms) >= least]
+        sentences.append(f"beside {other} {sum(more.values()):+.0f} ms ({', '.join(told) or 'nothing stands out'})")
+    text = f"A step of {name} takes {sum(ours.values()):.0f} ms, {'; '.join(sentences)}."
+    return Note("What the difference is made of", text)
+
+
 def validation_images(dataset: str) -> LandslideDataset | None:
     """The validation part of a data set's main split; None where the data are not at hand."""
     from scgcnet.data import dataset_available, open_dataset

@@ -96,6 +96,7 @@ def test_stored_timings(project: Path) -> None:
 
 def test_without_timings_every_table_says_so() -> None:
     assert efficiency_tables.machine_note(None).kind == "warning"
+    assert efficiency_tables.profile_note(None).title == "No profiles"
     for table in (efficiency_tables.latency_table, efficiency_tables.training_table, efficiency_tables.profile_table):
         assert rows(table(None))[0]["Network"] == "not run"
 
@@ -129,3 +130,14 @@ def test_the_scan_stands_beside_what_the_machine_can_do() -> None:
     assert row["Memory, forward"] == "12 %" and row["Memory, backward"] == "11 %"
     assert row["Speed beside PyTorch"] == "12.3 times"
     assert rows(efficiency_tables.scan_table(None)) == [{"Scan": "not run"}]
+
+
+def test_a_note_says_what_two_steps_differ_in() -> None:
+    ours = {"convolution": 40.0, "scan": 6.0, "loss": 10.0, "normalisation": 14.0}
+    theirs = {"convolution": 39.0, "scan": 0.0, "loss": 24.0, "normalisation": 7.0}
+    entries = [{"network": ["scgcnet", "tiny"], "ms": ours}, {"network": ["convnext", "tiny"], "ms": theirs}]
+    note = efficiency_tables.profile_note({"profile": entries})
+    assert note.text == (  # one more in the convolutions is less than a twentieth of the other's 70
+        "A step of scgcnet tiny takes 70 ms, beside convnext tiny +0 ms (normalisation +7, scan +6, loss -14)."
+    )
+    assert efficiency_tables.profile_note(TIMINGS).kind == "warning"  # one network alone
