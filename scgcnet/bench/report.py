@@ -15,7 +15,6 @@ from scgcnet.bench.machine import Limits, describe, measure_limits
 from scgcnet.files import write_text
 
 PARTS = ("scan", "network")
-STORED = "results/bench/cpu.json"  # a run on two cores, in the repository
 PROFILED: tuple[network.Named, ...] = tuple((name, "tiny") for name in ("scgcnet", "convnext", "swin"))
 
 

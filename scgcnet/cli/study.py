@@ -195,6 +195,8 @@ def _trials(options: argparse.Namespace) -> None:
 def _replay(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from scgcnet.data import DatasetError
+    from scgcnet.study.ledger import StoreError
     from scgcnet.study.plan import PlanError
     from scgcnet.study.runner import replay
     from scgcnet.study.store import is_stale, load_all, load_trials
@@ -205,10 +207,13 @@ def _replay(options: argparse.Namespace) -> int:
     wanted = [record for record in records if (record.run_id in options.run_id if options.run_id else is_stale(record))]
     different = 0
     for record in tqdm(wanted, desc="replays", unit="run", disable=not wanted):
-        difference = replay(record, options.epochs, rounding=options.rounding, progress=False)
+        try:
+            difference = replay(record, options.epochs, rounding=options.rounding, progress=False)
+        except (DatasetError, PlanError, StoreError) as error:  # of this one: the others can still be replayed
+            difference = f"not replayed: {error}"
         different += difference is not None
         tqdm.write(f"{record.run_id}: {difference or 'the same'}")
-    print(f"{len(wanted)} replayed, {different or 'none'} different", file=sys.stderr)
+    print(f"{len(wanted)} to replay, {different or 'none'} different or not replayed", file=sys.stderr)
     return int(different > 0)
 
 

@@ -8,6 +8,7 @@ always read from the files, so the result is the same to the last bit, on the sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,8 @@ class Stream:
             with target.open("r+b" if target.exists() else "w+b") as file:
                 file.seek(2 * begin * self.width)  # a kill may have left rows that are not counted as done
                 file.write(np.minimum(joined, 1).astype(np.float16).tobytes())
+                file.flush()
+                os.fsync(file.fileno())  # before the note that they are there, and before their windows are removed
         except OSError as error:
             raise files.WriteError(target, error) from error
         files.write_text(self.folder / ROWS, str(end))

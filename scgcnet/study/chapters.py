@@ -31,7 +31,7 @@ from papermill.execute import remove_error_markers
 
 from scgcnet.study.plan import Chapter, Plan, Run, at_home, project_root
 from scgcnet.study.schema import read_yaml
-from scgcnet.study.store import FOLDERS, TRIAL_FOLDERS
+from scgcnet.study.store import FOLDERS
 
 CHAPTERS = "build/chapters"
 BY_HAND = "build/by-hand"  # those executed with other parameters than the book's
@@ -129,11 +129,6 @@ def runs_shown(plan: Plan, chapter: Chapter, profile: str) -> list[Run]:
 def record_file(plan: Plan, run: Run) -> str:
     """The file that a planned run is stored in, relative to the project root."""
     return f"{FOLDERS[plan.profile(run.profile).data]}/{run.run_id}.json"
-
-
-def trial_file(plan: Plan, trial: Run) -> str:
-    """The file that a planned trial is stored in, relative to the project root."""
-    return f"{TRIAL_FOLDERS[plan.profile(trial.profile).data]}/{trial.run_id}.json"
 
 
 def parse_value(text: str) -> Any:

@@ -122,11 +122,11 @@ def look_table(looks: Sequence[Look], records: Sequence[Record]) -> Table:
         StoreError: the ledger has fewer looks of a run than its run file counts.
     """
     stored = {record.run_id for record in records}
-    counted = Counter(look.run_id for look in looks)
+    counted = Counter((look.run_id, look.dataset) for look in looks)
     for record in records:
-        if counted[record.run_id] < record.test_looks:
+        if (found := counted[record.run_id, record.dataset]) < record.test_looks:
             raise StoreError(
-                f"results/looks.csv: {counted[record.run_id]} looks of {record.run_id}, whose run file counts "
+                f"results/looks.csv: {found} looks of {record.run_id} at {record.dataset}, whose run file counts "
                 f"{record.test_looks}: lines were lost, take the file back from git"
             )
     parts: dict[tuple[str, str], list[Look]] = {}

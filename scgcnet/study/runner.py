@@ -306,12 +306,24 @@ def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Modul
 
 
 def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:
-    """The weights of the run that another goes on from; it is run again where they are not at hand."""
+    """The weights of the run that another goes on from, which is trained first where it is not stored.
+
+    Raises:
+        StoreError: it is stored, its weights are not at hand. To make it again would replace a result that others may
+            have gone on from; that is for the user to ask for. (Results on synthetic data are not kept for long.)
+    """
     from scgcnet.zoo import load_model
 
     record = run(spec, progress=progress)
-    path = weights_for(record) or weights_for(run(spec, force=True, progress=progress))
-    assert path is not None
+    path = weights_for(record)
+    if path is None and record.data_kind == "synthetic":
+        path = weights_for(run(spec, force=True, progress=progress))
+    if path is None:
+        raise StoreError(
+            f"the weights of {spec.run_id} are not at hand, from which this run goes on: "
+            f"`scgcnet study run {spec.run_id} --force` makes them again, and then all that went on from the old ones "
+            "is stale"
+        )
     return load_model(path).state_dict()
 
 
@@ -321,8 +333,9 @@ def replay(record: Training, epochs: int, *, rounding: bool = False, progress: b
     Where every number is the same to the last digit, the present code trains as that which made the record: this is
     noted in the ledger of replays, and the record is not stale. With `rounding` it is enough that the training loss of
     each epoch is the same to within `ROUNDING`: the same network then learns the same from the same images, though in
-    forty epochs it ends elsewhere, as another seed does. It takes the processor, the number of threads and the
-    library versions that the record names. How the test part was scored it cannot tell: that the tests hold to values.
+    forty epochs it ends elsewhere, as another seed does. Equal numbers are to be expected only on the processor, with
+    the number of threads and the library versions that the record names. How the test part was scored it cannot tell:
+    that the tests hold to values.
 
     Args:
         record: the stored run or trial.

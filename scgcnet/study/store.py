@@ -212,10 +212,15 @@ def load_trials(kind: Kind, root: Path | None = None) -> list[Trial]:
 
 
 def is_stale(record: Training) -> bool:
-    """Tell whether the run was made by other code than the present one (see `code_sha256`).
+    """Tell whether the run was made by other code than the present one (see `code_sha256`), or from other weights.
 
-    Code that was seen to begin it alike counts as the same (see replays.py).
+    Code that was seen to begin it alike counts as the same (see replays.py). A run that goes on from another is of
+    weights that are no more where that other has been made again since.
     """
+    if (start := record.config.get("start")) is not None:
+        begun = find(start, record.data_kind)
+        if begun is not None and begun.finished_utc > record.finished_utc:
+            return True
     views = isinstance(record, Record) and bool(record.prediction)
     now = code_sha256(record.model, {record.dataset, *record.train_datasets}, views=views)
     return record.code_sha256 != now and not any(

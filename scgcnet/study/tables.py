@@ -25,7 +25,6 @@ from scgcnet.study.store import Record, Training, Trial, is_stale
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
 
-TRIALS = "results/trials.csv"
 NOT_RUN = "not run"
 
 #: Our names of data sets and networks, and those in the paper's Table I.
@@ -162,14 +161,15 @@ def data_table(parts: Mapping[str, LandslideDataset]) -> Table:
     rows = []
     for name, part in parts.items():
         shapes = [sample.mask.shape for sample in part]
-        shares = [100 * float(sample.mask.mean()) for sample in part]
+        masks = [sample.mask[sample.mask != 255] for sample in part]  # the known pixels
+        shares = [100 * float(mask.mean()) for mask in masks if mask.size]
         sides = sorted(side for shape in shapes for side in shape)
         rows.append(
             {
                 "Part": name,
                 "Images": len(part),
                 "Sides, px": f"{sides[0]} to {sides[-1]}, median {sides[len(sides) // 2]}",
-                "Landslide share, mean over images": f"{sum(shares) / len(shares):.1f} %",
+                "Landslide share, mean over images": f"{sum(shares) / len(shares):.1f} %" if shares else NONE,
             }
         )
     if not rows:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from scgcnet.data import DatasetError, data_sha256, open_dataset, open_whole, split_sha256, write_fake
+from scgcnet.study import runner, store
+from scgcnet.study.ledger import StoreError
 from scgcnet.study.material import datasets_of, open_domains, open_material, open_test
 from scgcnet.study.plan import Increment, Run
 from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.runner import run
+from scgcnet.study.runner import run, weights_for
 
 
 @pytest.fixture
@@ -90,6 +92,26 @@ def test_an_increment_goes_on_from_the_weights_of_the_first(project, spec):
     assert stored.domains["bijie"] != {}
     counts = stored.metrics["per_image"]["n"]
     assert counts == len(open_test(base))
+    # Once the first is made again, the weights that the other went on from are no more.
+    assert not store.is_stale(record)
+    store.save(replace(stored, finished_utc="2999-01-02T03:04:05Z"), project)
+    assert store.is_stale(record) and not store.is_stale(stored)
+
+
+def test_a_real_start_without_its_weights_is_not_replaced_in_silence(spec, monkeypatch):
+    base = replace(spec, train=("bijie",), increment=Increment(0))
+    stored = replace(run(base, progress=False), data_kind="real")
+    weights_for(stored).unlink()
+    asked = []
+
+    def read(spec, *, force=False, progress=True):
+        asked.append((spec, force))
+        return stored
+
+    monkeypatch.setattr(runner, "run", read)
+    with pytest.raises(StoreError, match=f"the weights of {base.run_id} are not at hand.*{base.run_id} --force"):
+        run(replace(base, increment=Increment(20), start=base), progress=False)
+    assert asked == [(base, False)]
 
 
 def test_made_up_images_beside_real_ones_are_refused(spec, fakes):

@@ -115,8 +115,10 @@ def test_runs_beyond_the_plan_are_whatever_they_are(plan, make_record):
 
 def test_a_ledger_that_has_lost_lines_is_refused(tiny):
     look = Look("2026-01-01T00:00:00Z", "bijie", 0, tiny[0].run_id, "")
-    with pytest.raises(StoreError, match=f"1 looks of {tiny[0].run_id}, whose run file counts 2: lines were lost"):
-        look_table([look], [dataclasses.replace(tiny[0], test_looks=2)])
+    elsewhere = dataclasses.replace(look, dataset="cld")  # a look of the same run, at another test part
+    told = f"1 looks of {tiny[0].run_id} at bijie, whose run file counts 2: lines were lost"
+    with pytest.raises(StoreError, match=told):
+        look_table([look, elsewhere], [dataclasses.replace(tiny[0], test_looks=2)])
 
 
 def test_looks_are_counted_by_test_part_also_those_without_a_result(tiny):

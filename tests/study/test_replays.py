@@ -67,17 +67,18 @@ def test_the_order_of_sums_may_be_let_differ_but_no_more(project, stored):
 
 def test_the_command_replays_what_is_stale(project, stored, monkeypatch, capsys):
     assert main(["study", "replay"]) == 0  # nothing real is stored
-    assert "0 replayed, none different" in capsys.readouterr().err
+    assert "0 to replay, none different" in capsys.readouterr().err
     assert main(["study", "replay", "mars"]) == 2
     assert "nothing is stored under 'mars'" in capsys.readouterr().err
     monkeypatch.setattr(store, "load_all", lambda kind: [stored])
     assert main(["study", "replay"]) == 0
     captured = capsys.readouterr()
     assert f"{stored.run_id}: the same" in captured.out + captured.err
-    assert "1 replayed, none different" in captured.err
+    assert "1 to replay, none different" in captured.err
     other = replace(stored, history=[{**stored.history[0], "loss": 0.0}, *stored.history[1:]])
     monkeypatch.setattr(store, "load_all", lambda kind: [other])
     assert main(["study", "replay", stored.run_id]) == 1
+    assert "1 to replay, 1 different or not replayed" in capsys.readouterr().err
 
 
 def test_a_damaged_ledger_is_one_error(project):
@@ -87,3 +88,14 @@ def test_a_damaged_ledger_is_one_error(project):
         read_replays(project)
     path.write_text("utc,run_id,code_sha256,epochs,moved\nx,y,z,3,0.0004\n", encoding="utf-8")
     assert read_replays(project) == [Replay("x", "y", "z", 3, 0.0004)]
+
+
+def test_a_record_that_cannot_be_replayed_keeps_none_from_it(project, stored, monkeypatch, capsys):
+    """Such as one of a chapter that was run by hand, which study.yml does not plan."""
+    unplanned = replace(stored, run_id="bijie-scgcnet-tiny-cpu-s0-0000000000")
+    monkeypatch.setattr(store, "load_all", lambda kind: [unplanned, stored])
+    assert main(["study", "replay"]) == 1
+    captured = capsys.readouterr()
+    told = captured.out + captured.err
+    assert f"{unplanned.run_id}: not replayed: no run in study.yml" in told
+    assert f"{stored.run_id}: the same" in told

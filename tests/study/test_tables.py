@@ -1,6 +1,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from table_rows import rows
@@ -195,6 +196,14 @@ def test_costs_show_the_looks_at_the_test_part(tiny):
 
 def test_data_that_is_not_at_hand_says_so():
     assert rows(data_table({})) == [{"Part": "all", "Images": "not at hand"}]
+
+
+def test_the_share_of_landslide_is_of_the_known_pixels():
+    mask = np.array([[1, 0, 0, 255], [255, 255, 255, 255]], np.uint8)
+    unknown = np.full((2, 4), 255, np.uint8)
+    part = [SimpleNamespace(mask=mask), SimpleNamespace(mask=unknown)]
+    (row,) = rows(data_table({"test": part}))
+    assert row["Landslide share, mean over images"] == "33.3 %"
 
 
 def test_html_is_escaped_and_marked_up():
