@@ -131,9 +131,9 @@ def edges(grid: Grid) -> tuple[list[int], list[int]]:
 
 
 def between(lines: list[int], length: int) -> list[int]:
-    """Halfway between neighbouring lines, the scene's ends among them: as many places and one more."""
+    """Halfway between neighbouring lines, the scene's begin among them: as many places, so that chance is as large."""
     ends = [0, *lines, length]
-    return [(one + two) // 2 for one, two in itertools.pairwise(ends) if two - one > 1]
+    return [(one + two) // 2 for one, two in itertools.pairwise(ends) if two - one > 1][: len(lines)]
 
 
 def steps_across(probability: Prob, rows: list[int], columns: list[int]) -> float | None:
