@@ -136,7 +136,7 @@ def test_an_interrupt_is_no_traceback(project, monkeypatch, capsys, stop):
 
     monkeypatch.setattr(runner, "run", interrupt)
     assert main(["study", "run", "--profile", "smoke"]) == 1
-    assert capsys.readouterr().err.startswith("scgcnet: interrupted; a training goes on from its last whole epoch")
+    assert capsys.readouterr().err.startswith("scgcnet: interrupted; what is done is kept: started again")
 
 
 def test_fake_data_passes_the_check_and_damage_does_not(project, capsys):

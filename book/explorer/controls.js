@@ -190,7 +190,8 @@ for (const [key, { title, sortOnly }] of Object.entries(KEYS)) {
   $("ranges").append(element("div", { className: "range" }, element("span", { textContent: title }),
     bound("low", "at least"), bound("high", "at most")));
 }
-$("f-dataset").value = CASES[0].dataset; // the test part; the images without landslides are another
+for (const option of $("f-dataset").options) // at first and when cleared: the test part; images without landslides are another
+  option.selected = option.defaultSelected = option.value === CASES[0].dataset;
 $("compared").hidden = MODELS.length < 2;
 $("filter").addEventListener("input", list);
 $("filter").addEventListener("reset", () => setTimeout(list));

@@ -91,7 +91,8 @@ function list() {
     }),
   );
   $("count").textContent = `${selection.length} of ${CASES.length} cases`;
-  const inputs = [...$("filter").querySelectorAll("select, input")].filter((input) => input.value).length;
+  const inputs = [...$("filter").querySelectorAll("select, input")]
+    .filter((input) => input.value !== (input.id === "f-dataset" ? CASES[0].dataset : "")).length;
   $("filtered").textContent = inputs ? `(${inputs} set)` : "";
   $("csv").disabled = !selection.length;
   mark();
@@ -120,6 +121,7 @@ function pool() {
     const fn = sum.truth - sum.tp;
     return { model, fn, fp: sum.fp, ...ratios(sum.tp, sum.fp, fn, sum.hits, sum.band + sum.bands - sum.hits) };
   });
+  if (!selection.length) return $("pooled").replaceChildren(element("p", { textContent: "No case is listed: no scores." }));
   table($("pooled"), `All pixels of the ${selection.length} cases listed`, columns, [
     ["IoU", (one) => percent(one.iou)],
     ["Precision", (one) => percent(one.precision)],

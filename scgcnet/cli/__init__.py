@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe can be told from an error
         return status
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-        print("scgcnet: interrupted; a training goes on from its last whole epoch when started again", file=sys.stderr)
+        kept = "a training goes on from its last whole epoch, a map from its last window"
+        print(f"scgcnet: interrupted; what is done is kept: started again, {kept}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever reads the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends

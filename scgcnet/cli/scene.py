@@ -10,7 +10,9 @@ from scgcnet.cli.values import Groups, count, number_or_auto, numbers, pair
 
 def add(groups: Groups) -> None:
     """Add the command to the command line."""
-    mapper = groups.add_parser("map", help="landslides of whole scenes, for a GIS; exit status 1 if a scene failed")
+    mapper = groups.add_parser(
+        "map", help="landslides of whole scenes, for a GIS; exit status 1 if one of several failed"
+    )
     mapper.add_argument("scene", nargs="+", type=Path, help="rasters, such as GeoTIFFs, or folders of such")
     mapper.add_argument("--out", type=Path, required=True, help="folder to write; of several scenes, with one for each")
     mapper.add_argument("--model", default=None, help="weights of results/weights by name, or a file of weights "
@@ -26,7 +28,8 @@ def add(groups: Groups) -> None:
     mapper.add_argument("--bands", type=numbers, help="which bands are red, green and blue, such as 4,3,2 (default: "
                         "those that the scene marks so, else the first three)")  # fmt: skip
     mapper.add_argument("--range", type=pair, dest="value_range", metavar="LOW,HIGH", help="values that are shown "
-                        "black and white (default: the 2nd and 98th percentile; 8 bits as they are)")  # fmt: skip
+                        "black and white (default: the 2nd and 98th percentile; 8 bits as they are); --range=-5,300 "
+                        "where LOW is negative")  # fmt: skip
     mapper.add_argument("--scale", type=number_or_auto, help="pixels of the working grid for one of the scene; auto: "
                         "what brings the scene to the ground resolution that the weights know")  # fmt: skip
     mapper.add_argument("--jobs", type=count, help="of several scenes, how many at a time (default: one for each core)")

@@ -53,6 +53,8 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tupl
         "crs": scene.crs, "transform": scene.transform,
     }  # fmt: skip
     plain = {name: folder / f"{PLAIN}{name}" for name in (PROBABILITY, MASK)}
+    for path in (*plain.values(), *(folder / name for name in plain)):
+        path.unlink(missing_ok=True)  # of an earlier process: GDAL reads what is there before it writes
     limit, known, landslide = quantised(threshold), 0, 0
     with writing(folder):
         with (

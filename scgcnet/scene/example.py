@@ -108,7 +108,7 @@ def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> MapView:
     with Scene(scene.path, 3) as opened, gdal(), rasterio.open(result.folder / cog.PROBABILITY) as file:
         image = opened.overview(longest)
         stored = file.read(1, out_shape=image.shape[:2])
-        found = vectorize.read_outlines(result.folder / POLYGONS, opened.crs, opened.transform)
+        found = vectorize.read_outlines(result.folder / POLYGONS, opened.transform)
         ratio = np.array([image.shape[1] / file.width, image.shape[0] / file.height])
     probability = np.where(stored == cog.NO_DATA, np.nan, stored / np.float32(cog.STEPS)).astype(np.float32)
     return MapView(image, probability, [ring * ratio for ring in found], result.report["model"]["threshold"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scgcnet.checkout import find_checkout
+from scgcnet.scene.mapping import REPORT
 from scgcnet.scene.options import MapOptions, SceneError
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".webp", ".img")
@@ -63,13 +64,13 @@ def map_scenes(scenes: Sequence[Path], out: Path, model: str, options: MapOption
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="scgcnet-scenes-") as place:
         folder = Path(place)
-        tasks: dict[str, dict[str, Any]] = {
-            scene.stem: {
+        tasks: dict[str, dict[str, Any]] = {  # numbered: a scene's name may hold what the scheduler makes something of
+            f"{number}": {
                 "scene": str(scene.absolute()),
                 "out": str((out / scene.stem).absolute()),
                 "arguments": arguments(model, options),
             }
-            for scene in scenes
+            for number, scene in enumerate(scenes, 1)
         }
         (folder / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
         _schedule(root, folder, jobs or os.cpu_count() or 1)
@@ -93,12 +94,14 @@ def _tell(tasks: dict[str, dict[str, Any]], folder: Path) -> int:
     for name, task in tasks.items():
         if (folder / f"{name}.done").is_file():
             print((folder / f"{name}.done").read_text("utf-8").strip())
+            for note in json.loads((Path(task["out"]) / REPORT).read_text("utf-8"))["scene"]["notes"]:
+                print(f"  note: {note}")
             continue
         failed += 1
         log = folder / f"{name}.log"
         lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
         print(f"{task['out']}: FAILED: {lines[-1] if lines else 'it was not started'}")
-    print(f"{len(tasks)} scenes, {failed or 'none'} failed", file=sys.stderr)
+    print(f"{len(tasks)} scene{'s' * (len(tasks) != 1)}, {failed or 'none'} failed", file=sys.stderr)
     return int(failed > 0)
 
 

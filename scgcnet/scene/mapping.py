@@ -29,6 +29,7 @@ from scgcnet.scene.source import Scene
 from scgcnet.scene.windows import LEAST_SIDE, Grid
 
 WORK = ".work"
+CLAIM = "made_of.json"  # in it, what it is made of
 REPORT, POLYGONS, QUICK_LOOK = "report.json", "landslides.gpkg", "quicklook.png"
 OUTPUTS = (cog.PROBABILITY, cog.MASK, POLYGONS, QUICK_LOOK, REPORT)  # in the order in which they are put in place
 QUICK_SIDE = 1200  # pixels; longest side of the quick look
@@ -58,7 +59,8 @@ class MapResult:
         found, ground = self.report["landslides"], self.report["scene"]["area_unit"]
         share = found["share"]
         return (
-            f"{self.folder}: {found['polygons']} polygons, {found['area']:.0f} {ground.replace('2', '²')} in all; "
+            f"{self.folder}: {found['polygons']} polygon{'s' * (found['polygons'] != 1)}, "
+            f"{found['area']:.0f} {ground.replace('2', '²')} in all; "
             f"{100 * share:.2f} % of the scene is landslide at the threshold {self.report['model']['threshold']:g}"
         )
 
@@ -225,7 +227,11 @@ def find_weights(model: str) -> Path:
         WeightsError: there are none of that name.
     """
     path = Path(model)
-    return path if path.suffix or path.is_file() else pretrained_file(model)
+    if not path.suffix and not path.exists():
+        return pretrained_file(model)
+    if not path.is_file():
+        raise zoo.WeightsError(f"{path} is not there, or is no file: name a file of weights, or one of results/weights")
+    return path
 
 
 def _threshold(weights: Path, metadata: Mapping[str, str], options: MapOptions) -> float:
@@ -262,9 +268,10 @@ def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
     present = {path.name for path in out.iterdir()} - {WORK}
     if not present:
         return None
-    if REPORT not in present and (foreign := sorted(present - set(OUTPUTS))):
-        raise SceneError(f"{out} holds other files, such as {foreign[0]}: name an empty or a new folder with --out")
-    if REPORT not in present:  # a kill came while the finished files were put in place
+    if REPORT not in present:  # files named like ours are only ours if a kill came while they were put in place
+        begun = (out / WORK / CLAIM).is_file()
+        if foreign := sorted(present - set(OUTPUTS) if begun else present):
+            raise SceneError(f"{out} holds other files, such as {foreign[0]}: name an empty or a new folder with --out")
         return None
     try:
         report: dict[str, Any] = json.loads((out / REPORT).read_text("utf-8"))
@@ -277,7 +284,7 @@ def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _claim(work: Path, made_of: Mapping[str, Any]) -> None:
     """Notes what is worked on, or makes sure that it is the same as before."""
-    note = work / "made_of.json"
+    note = work / CLAIM
     if note.is_file():
         _refuse_other(work.parent, json.loads(note.read_text("utf-8")), made_of, "the unfinished map")
     else:

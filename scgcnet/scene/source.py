@@ -20,6 +20,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio._err import CPLE_BaseError  # GDAL's own errors, which rasterio lets through here and there
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -34,7 +35,21 @@ SAMPLE = 1000  # pixels; longest side of the sample whose percentiles stretch th
 PIECE = 1 << 22  # pixels of the scene that are read and resized at once
 FILL = np.rint(255 * MEAN).astype(np.uint8)  # of no-data: 0 once normalised, like the canvas around training images
 
-logging.getLogger("rasterio").addHandler(logging.NullHandler())  # what goes wrong is raised, and told once
+
+class _Heard(logging.Handler):
+    """What GDAL's JPEG reader only warns of: that a block is damaged, which it then fills as it likes."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.faults: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "JPEGLib" in (told := record.getMessage()):
+            self.faults.append(told)
+
+
+_heard = _Heard()
+logging.getLogger("rasterio").addHandler(_heard)  # nothing is printed: what goes wrong is raised, and told once
 
 
 @contextmanager
@@ -48,12 +63,15 @@ def gdal() -> Iterator[None]:
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Whatever rasterio finds wrong with a scene in the block becomes one SceneError that names it."""
+    _heard.faults.clear()
     try:
         with gdal():
             yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         reason = str(error.__cause__ or error).replace(str(path), path.name)
         raise SceneError(f"{path} cannot be read, it is damaged or no raster ({reason}). Copy it again.") from error
+    if _heard.faults:
+        raise SceneError(f"{path} cannot be read, it is damaged ({_heard.faults[0]}). Copy it again.")
 
 
 @contextmanager
@@ -62,7 +80,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         with gdal():
             yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         raise files.WriteError(path, OSError(str(error.__cause__ or error))) from error
 
 
@@ -96,6 +114,7 @@ class Scene:
         with reading(path):
             self._file = rasterio.open(path)
         self.shape: tuple[int, int] = self._file.shape
+        self._guessed = False  # whether the order of the bands was
         try:
             height, width = self.shape
             if min(self.shape) < LEAST_SIDE:
@@ -129,6 +148,11 @@ class Scene:
     @property
     def notes(self) -> list[str]:
         found = []
+        if self._guessed:
+            taken = ", ".join(map(str, self.bands))
+            found.append(f"no bands are marked red, green and blue: {taken} are taken for them, see --bands")
+        if self._file.gcps[0]:
+            found.append("its ground control points are not used: warp it first, as with gdalwarp")
         if self.crs is None:
             found.append("it has no coordinate reference system: areas and --min-area are in pixels, not square metres")
         a, b, _, d = self.transform[:4]
@@ -157,6 +181,7 @@ class Scene:
             rgb = tuple(1 + kinds.index(kind) for kind in ("red", "green", "blue")) if marked else ()
             opaque = [1 + index for index, kind in enumerate(kinds) if kind != "alpha"]
             bands = rgb or tuple(opaque[:1] if len(opaque) == 1 else opaque[:channels])
+            self._guessed = channels == 3 and not rgb and len(opaque) > 1
             if "palette" in kinds:
                 raise SceneError(f"{self.path}: colours by a palette are not read. Save the scene as RGB.")
         if max(bands, default=0) > count:
@@ -183,7 +208,7 @@ class Scene:
                 "Take another scene, or give its values with --range LOW,HIGH."
             )
         low, high = map(float, np.percentile(values[:, valid], PERCENTILES))
-        return low, high if high > low else math.nextafter(low, math.inf)
+        return low, high if high > low else low + 1
 
     def _decoded(
         self, window: Window | None, shape: tuple[int, ...] | None = None

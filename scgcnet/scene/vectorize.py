@@ -125,6 +125,14 @@ def _sums(
     return counts, sums, higher
 
 
+def placing(transform: Any) -> Any:
+    """What takes columns and rows to coordinates: the scene's transform.
+
+    Where it has none, x is the column and y minus the row, as a GIS shows a picture.
+    """
+    return rasterio.Affine.scale(1, -1) if transform.is_identity else transform
+
+
 class Ground:
     """Areas on the ground of polygons that are given in columns and rows.
 
@@ -142,8 +150,8 @@ class Ground:
         self.unit = "px" if self.crs is None else "m2"
 
     def place(self, outlines: NDArray[np.object_]) -> NDArray[np.object_]:
-        """The polygons in coordinates; without any, x is the column and y minus the row, as a GIS shows a picture."""
-        a, b, c, d, e, f = self.transform[:6] if self.crs is not None else (1, 0, 0, 0, -1, 0)
+        """The polygons in coordinates, see `placing`."""
+        a, b, c, d, e, f = placing(self.transform)[:6]
 
         def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
             column, row = points.T
@@ -220,10 +228,10 @@ def write_geopackage(
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
-def read_outlines(path: Path, crs: Any, transform: Any) -> list[NDArray[np.float64]]:
+def read_outlines(path: Path, transform: Any) -> list[NDArray[np.float64]]:
     """Outlines and holes of a GeoPackage of `write_geopackage`, as points (n, 2) of the scene's columns and rows."""
     _, _, shapes, _ = pyogrio.raw.read(path, columns=["id"])
-    to_pixels = ~transform if crs is not None else rasterio.Affine.scale(1, -1)
+    to_pixels = ~placing(transform)
     found = []
     for polygon in shapely.from_wkb(shapes):
         for ring in itertools.chain([polygon.exterior], polygon.interiors):

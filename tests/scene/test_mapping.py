@@ -128,6 +128,14 @@ class TestPlace:
         assert "in pixels" in done.report["scene"]["notes"][0]
         assert "note: a.tif: it has no coordinate reference system" in capsys.readouterr().err
 
+    def test_a_place_on_an_unknown_grid(self, tmp_path: Path) -> None:
+        """A transform without a coordinate reference system, as of a world file: polygons lie on their rasters."""
+        path = write_raster(tmp_path / "a.tif", scene_pixels(), transform=UTM["transform"])
+        mapped(path, tmp_path / "out")
+        _, shapes, columns = layer(tmp_path / "out")
+        assert columns["area_px"].tolist() == [600, 100]
+        assert shapes[0].normalize() == shapely.box(500_100, 2_999_880, 500_160, 2_999_920).normalize()
+
     def test_a_turned_grid(self, tmp_path: Path) -> None:
         turned = Affine.translation(500_000, 3_000_000) @ Affine.rotation(30) @ Affine.scale(2, -2)
         path = write_raster(tmp_path / "a.tif", scene_pixels(), crs=UTM["crs"], transform=turned)
@@ -224,7 +232,7 @@ class TestFolder:
         with pytest.raises(SceneError, match=r"scene\.tif is no folder: name another one with --out"):
             mapped(scene, scene)
 
-    @pytest.mark.parametrize("name", sorted(OUTPUTS))
+    @pytest.mark.parametrize("name", sorted(OUTPUTS - {"report.json"}))
     def test_a_file_of_it_was_removed(self, scene: Path, tmp_path: Path, name: str) -> None:
         mapped(scene, tmp_path / "out")
         before = contents(tmp_path / "out")
@@ -311,3 +319,46 @@ def test_a_copy_of_the_folder_is_the_same_map(scene: Path, tmp_path: Path) -> No
     mapped(scene, tmp_path / "out")
     shutil.copytree(tmp_path / "out", tmp_path / "copy")
     assert not mapped(scene, tmp_path / "copy").fresh
+
+
+class TestWhatIsThere:
+    @pytest.mark.parametrize("name", ["mask.tif", "landslides.gpkg"])
+    def test_a_users_file_of_the_same_name_stays(self, scene: Path, tmp_path: Path, name: str) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / name).write_bytes(b"mine")
+        with pytest.raises(SceneError, match=f"holds other files, such as {name}"):
+            mapped(scene, out)
+        assert contents(out) == {name: b"mine"}
+
+    def test_a_scene_is_not_overwritten_by_its_own_map(self, scene: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        before = scene.read_bytes()
+        with pytest.raises(SceneError, match=r"holds other files, such as mask\.tif"):
+            mapped(scene.rename(out / "mask.tif"), out)
+        assert contents(out) == {"mask.tif": before}
+
+    def test_rasters_that_a_full_disk_cut_short_are_written_anew(
+        self, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / "out"
+
+        def cut_short(*_: object) -> tuple[int, int]:
+            for name in ("plain-probability.tif", "plain-mask.tif", "probability.tif", "mask.tif"):
+                (out / ".work" / name).write_bytes(b"II*\0\xff\xff\0\0half of it")
+            raise files.WriteError(out, OSError("No space left on device"))
+
+        with monkeypatch.context() as patch, pytest.raises(files.WriteError):
+            patch.setattr("scgcnet.scene.cog.write_cogs", cut_short)
+            mapped(scene, out)
+        mapped(scene, out)
+        mapped(scene, tmp_path / "unbroken")
+        assert contents(out) == contents(tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("name", ["none.safetensors", "a-folder"])
+def test_weights_that_are_no_file_are_named(scene: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a-folder").mkdir()
+    with pytest.raises(WeightsError, match=f"{name} is not there, or is no file"):
+        map_scene(scene, tmp_path / "out", str(tmp_path / name))

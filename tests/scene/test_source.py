@@ -5,6 +5,7 @@ import pytest
 from map_scenes import UTM, scene_pixels
 from PIL import Image
 from raster_files import write_raster
+from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
 
 from scgcnet.scene import SceneError, source
@@ -144,8 +145,39 @@ class TestNotes:
         with Scene(write_raster(tmp_path / "a.tif", scene_pixels(), **place), 3) as opened:
             assert ["degrees: areas are computed on the ellipsoid" in note for note in opened.notes] == [True]
 
+    def test_bands_that_nobody_marked(self, tmp_path: Path) -> None:
+        pixels = np.repeat(scene_pixels()[..., :1], 4, axis=2).astype(np.uint16)
+        path = write_raster(tmp_path / "a.tif", pixels, **UTM)
+        with Scene(path, 3) as opened:
+            assert opened.notes == ["no bands are marked red, green and blue: 1, 2, 3 are taken for them, see --bands"]
+        with Scene(path, 3, (3, 2, 1)) as opened:
+            assert opened.notes == []
+
+    def test_ground_control_points(self, tmp_path: Path) -> None:
+        corners = [(0, 0), (0, 230), (150, 0)]
+        points = [GroundControlPoint(row, column, 5e5 + 2 * column, 3e6 - 2 * row) for row, column in corners]
+        path = write_raster(tmp_path / "a.tif", scene_pixels(), gcps=points, crs=UTM["crs"])
+        with Scene(path, 3) as opened:
+            assert "ground control points are not used" in opened.notes[0]
+
 
 class TestRefused:
+    def test_a_damaged_block_of_jpeg(self, tmp_path: Path) -> None:
+        """Its reader goes on with grey, and only warns."""
+        noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+        path = write_raster(
+            tmp_path / "a.tif", noise, compress="jpeg", tiled=True, blockxsize=128, blockysize=128, **UTM
+        )
+        data = bytearray(path.read_bytes())
+        place = len(data) * 9 // 10
+        data[place : place + 400] = b"\xff\xd9" * 200  # as if the block ended there
+        path.write_bytes(data)
+        with (
+            Scene(path, 3) as opened,
+            pytest.raises(SceneError, match=r"a\.tif cannot be read, it is damaged \(.*JPEGLib"),
+        ):
+            opened.read((0, 256), (0, 256), (256, 256))
+
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(SceneError, match=r"none\.tif is not there"):
             Scene(tmp_path / "none.tif", 3)
