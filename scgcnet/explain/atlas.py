@@ -104,16 +104,17 @@ class Atlas:
     free: tuple[Entry, ...]
 
     def examples(self) -> list[tuple[str, Entry]]:
-        """The first model's failure of the lowest IoU of each kind, with the kind's title.
+        """For each kind the first model's failure of the lowest IoU that is not shown yet, with all its kinds' titles.
 
-        An image stands under the first of its kinds that has none yet.
+        A kind whose images are all shown for other kinds brings none of its own.
         """
         shown: list[tuple[str, Entry]] = []
-        for key, title in TITLES.items():
+        for key in TITLES:
             used = {entry.sample.name for _, entry in shown}
             kind = [entry for entry in self.entries if key in entry.causes[0] and entry.sample.name not in used]
             if kind:
-                shown.append((title, min(kind, key=lambda entry: entry.outcomes[0].iou)))
+                entry = min(kind, key=lambda entry: entry.outcomes[0].iou)
+                shown.append(("; ".join(TITLES[why] for why in TITLES if why in entry.causes[0]), entry))
         return shown
 
 

@@ -28,7 +28,7 @@ from scgcnet.explain.attribution import (
     margin,
     region_of,
 )
-from scgcnet.explain.sanity import LIMIT, cascade, edge_map, randomised, rank_correlation
+from scgcnet.explain.sanity import cascade, edge_map, judge, randomised, rank_correlation, typical
 from scgcnet.plots.style import WIDTH, finished
 from scgcnet.study.cases import Case
 from scgcnet.study.subject import Subject
@@ -179,25 +179,17 @@ def random_table(subject: Subject, questions: Sequence[Question], draws: int = 1
     rows = []
     for name, found in pairs.items():
         signed, magnitude = zip(*found, strict=True)
-        verdict = judge(float(np.mean(signed)), float(np.mean(magnitude)))
         rows.append(
             {
                 "Map": name,
                 "Rank correlation": _in_words(signed),
+                "Mean without signs": f"{typical(signed):.2f}",
                 "Of magnitudes": _in_words(magnitude),
-                "So it": verdict,
+                "Their mean without signs": f"{typical(magnitude):.2f}",
+                "So it": judge(signed, magnitude),
             }
         )
     return pd.DataFrame(rows)
-
-
-def judge(signed: float, magnitude: float) -> str:
-    """What rank correlations with the maps of random networks say of a method, see `sanity.LIMIT`."""
-    if abs(signed) >= LIMIT:
-        return "FAILS: it stays much the same"
-    if abs(magnitude) >= LIMIT:
-        return "passes by its signs; where it is strong stays much the same"
-    return "passes"
 
 
 def cascade_table(subject: Subject, questions: Sequence[Question], method: Method, layer: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ of the trained network and of what is left of it are held together by their rank
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from scgcnet.explain.attribution import Map
 from scgcnet.explain.features import evaluating
 
-LIMIT = 0.5  # a map keeps what it shows if its magnitudes correlate by this or more with those of a random network's
+#: A map keeps what it shows if it correlates by this or more, on average, with the maps of random networks: what two
+#: unrelated maps of 16 places, the coarsest that are shown, reach once in twenty times, and finer ones hardly ever.
+LIMIT = 0.5
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,30 @@ def rank_correlation(first: Map, second: Map) -> float:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(stats.spearmanr(first, second, axis=None).statistic)
+
+
+def typical(correlations: Sequence[float]) -> float:
+    """Mean of the absolute values: a map that stays the same but for its sign stays, and the signs must not cancel."""
+    return float(np.mean(np.abs(correlations)))
+
+
+def judge(signed: Sequence[float], magnitude: Sequence[float]) -> str:
+    """What the correlations of a method's maps with those of random networks say of it.
+
+    Args:
+        signed: rank correlations of the maps, one for each random network.
+        magnitude: likewise of their absolute values.
+
+    Returns:
+        That it fails or passes by `LIMIT`, and how. Failing is decided by the maps themselves.
+    """
+    if typical(signed) >= LIMIT:
+        same = "much the same" if abs(np.mean(signed)) >= LIMIT else "much the same but for its sign"
+        return f"FAILS: it stays {same}"
+    if typical(magnitude) >= LIMIT:
+        return "passes by its signs; where it is strong stays much the same"
+    alike = sum(abs(value) >= LIMIT for value in signed)
+    return f"passes, though {alike} of {len(signed)} stay much the same" if alike else "passes"
 
 
 def edge_map(image: Tensor) -> Map:

@@ -68,7 +68,7 @@ def threshold_curves(atlas: Atlas) -> Figure:
 
 
 def cause_panels(atlas: Atlas) -> Figure:
-    """`Atlas.examples`: the image above, the first network's errors below."""
+    """`Atlas.examples`: the image above under all its kinds of failure, the first network's errors below."""
     model, shown = atlas.models[0], atlas.examples()
     if not shown:
         return message("No failure to show: no test image has an IoU below the limit.")

@@ -27,7 +27,8 @@ def scene_map(shown: MapView) -> Figure:
     for points in shown.outlines:
         left.plot(*(points - 0.5).T, color="white", linewidth=2)
         left.plot(*(points - 0.5).T, color=VERMILION, linewidth=1)
-    left.set_title(f"{len(shown.outlines)} outlines" if shown.outlines else "no landslide found", fontsize="medium")
+    number = f"{shown.polygons} polygon{'s' * (shown.polygons != 1)}"
+    left.set_title(number if shown.polygons else "no landslide found", fontsize="medium")
     drawn = right.imshow(shown.probability, cmap="cividis", vmin=0, vmax=1)
     right.set_title("probability", fontsize="medium")
     bar = figure.colorbar(drawn, ax=right, shrink=0.8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,7 +35,8 @@ def finished(figure: Figure) -> Figure:
 def message(text: str) -> Figure:
     """A low figure that holds nothing but a sentence, where there is nothing to draw yet."""
     figure = plt.figure(figsize=(WIDTH, 0.8))
-    figure.text(0.5, 0.5, text, ha="center", va="center")
+    figure.add_axes((0, 0, 1, 1)).set_axis_off()  # a notebook shows no figure without axes
+    figure.text(0.5, 0.5, textwrap.fill(text, 100), ha="center", va="center")
     return finished(figure)
 
 

@@ -43,14 +43,16 @@ class MapView:
     Attributes:
         image: uint8 (h, w, 3).
         probability: float32 (h, w), not a number where there is no data.
-        outlines: of the landslides, points (n, 2) of columns and rows of the image.
+        outlines: of the landslides and of holes in them, points (n, 2) of columns and rows of the image.
         threshold: above it, a pixel is landslide.
+        polygons: how many landslides there are; one with holes has several outlines.
     """
 
     image: NDArray[np.uint8]
     probability: NDArray[np.float32]
     outlines: list[NDArray[np.float64]]
     threshold: float
+    polygons: int
 
 
 def example_scene(scene: str, real: bool) -> ExampleScene:
@@ -111,4 +113,6 @@ def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> MapView:
         found = vectorize.read_outlines(result.folder / POLYGONS, opened.transform)
         ratio = np.array([image.shape[1] / file.width, image.shape[0] / file.height])
     probability = np.where(stored == cog.NO_DATA, np.nan, stored / np.float32(cog.STEPS)).astype(np.float32)
-    return MapView(image, probability, [ring * ratio for ring in found], result.report["model"]["threshold"])
+    outlines = [ring * ratio for ring in found]
+    report = result.report
+    return MapView(image, probability, outlines, report["model"]["threshold"], report["landslides"]["polygons"])

@@ -149,19 +149,35 @@ def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real"
     return Lineup(networks, kind, kind_note(kind, networks, records))
 
 
-def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str]) -> Note:
+def no_images(dataset: str) -> str:
+    """What a page says where the images of a data set are not at hand, and what helps."""
+    return (
+        f"The images of {dataset} are not at hand: `SCGCNET_DATA` is to name the folder of the data sets, and "
+        f"`scgcnet data check {dataset}` says what is missing."
+    )
+
+
+#: What a page says where no trained weights are at hand, and what helps.
+NO_WEIGHTS = (
+    "No trained weights are at hand. They lie in `build/weights` after `make study PROFILE=cpu`; "
+    "`scgcnet study run ID --force` makes those of one run."
+)
+
+
+def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str], missing: str = "") -> Note:
     """What networks that are shown side by side were trained on, and which of those asked for are missing, in a box.
 
     Args:
         kind: of the images that they were trained on and are shown on.
         shown: names of the networks that are.
         asked: names of those that were to be.
+        missing: what is said where none is shown, if it is anything but their weights that is not at hand.
     """
     names = list(shown)
-    missing = [name for name in asked if name not in names]
+    absent = [name for name in asked if name not in names]
     if not names:
-        return Note("Nothing to show", f"No trained weights are at hand ({_MAKE}), or no images to show them on.")
-    told = f" Missing, for want of weights: {', '.join(missing)} ({_MAKE})." if missing else ""
+        return Note("Nothing to show", missing or NO_WEIGHTS)
+    told = f" Missing, for want of weights: {', '.join(absent)} ({_MAKE})." if absent else ""
     if kind == "real":
         return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{told}")
     return Note(

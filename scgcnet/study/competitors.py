@@ -87,7 +87,7 @@ def cost_frame(sides: Sequence[int] = (512, 2048), size: str | None = None, *, a
 
     Args:
         sides: of square RGB images, pixels.
-        size: preset; None for the paper's size of each.
+        size: preset; None for the published size of each, `paper`.
         auxiliary: count the parameters of heads that only training uses.
 
     Returns:
@@ -118,7 +118,7 @@ def who_is_who(costs: pd.DataFrame, checks: Sequence[Check]) -> Table:
     """
     first = {c.name: c for c in reversed(checks)}
     rows = [_row(name, entry, costs.loc[name], first[name]) for name, entry in ENTRIES.items()]
-    return Table(pd.DataFrame(rows), "The networks of the study, at the paper's size with two classes")
+    return Table(pd.DataFrame(rows), "The networks of the study, at their published sizes with two classes")
 
 
 def origins() -> Table:

@@ -16,10 +16,16 @@ from scgcnet.study.tables import NOT_RUN, changes
 
 #: The options that make `lean` of `base`; a planned run that sets one of them is a construction.
 BUILD = frozenset({"msle", "context"})
+CAPTION = (
+    "Constructions at the same widths and budget; IoU in percent over the pixels of all images at the network's input "
+    "size, mean over seeds; that of validation is of the epoch that was kept"
+)
 
 
 def construction_table(plan: Plan, records: Sequence[Record], trials: Sequence[Trial], dataset: str) -> Table:
     """Constructions of one network at the same widths and budget: cost beside validation and test IoU in percent.
+
+    Both are over the pixels of all images at the network's input size, as on the other pages.
 
     First the planned runs, with every seed that is stored, then the trials, which change one thing of `lean` and saw
     the validation part alone.
@@ -41,7 +47,7 @@ def construction_table(plan: Plan, records: Sequence[Record], trials: Sequence[T
             one = [made[trial.run_id]] if trial.run_id in made else []
             rows.append({"Construction": _label(trial, plan), **_validated(one), "Test IoU": NONE})
     rows = rows or [{"Construction": f"none are planned on {dataset}"}]
-    return Table(pd.DataFrame(rows), "Constructions at the same widths and budget; IoU in percent, mean over seeds")
+    return Table(pd.DataFrame(rows), CAPTION)
 
 
 def construction_note(plan: Plan, records: Sequence[Record], dataset: str) -> Note:
@@ -111,4 +117,4 @@ def _validated(found: Sequence[Record | Trial]) -> dict[str, Any]:
 
 
 def _tested(found: Sequence[Record]) -> str:
-    return str(summarize([100 * one.metrics["pooled"]["iou"] for one in found])) if found else NOT_RUN
+    return str(summarize([100 * one.metrics["resized"]["iou"] for one in found])) if found else NOT_RUN

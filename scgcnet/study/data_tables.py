@@ -68,7 +68,7 @@ def seen_table(dataset: str, splits: list[str]) -> Table:
     for split in splits if dataset_available(dataset) else []:
         found = audit(dataset, split)
         row: dict[str, object] = {"Split": split}
-        row |= {f"Images, {part.part}": part.images for part in found.parts}
+        row |= {f"Images, {part.part}": f"{part.images}" for part in found.parts}
         row |= {f"{seen.part} pixels seen in {seen.before} (%)": f"{100 * seen.share:.1f}" for seen in found.seen}
         rows.append(row)
     frame = pd.DataFrame(rows or [{"Split": f"{dataset} is {NOT_AT_HAND}"}]).fillna(NONE)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scgcnet.efficiency import cost_table
+from scgcnet.study.cases import NO_WEIGHTS, no_images
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root
 from scgcnet.study.runner import weights_for
@@ -262,8 +263,24 @@ def iou_by_side(
     return found
 
 
-def iou_table(found: Mapping[str, Mapping[int, float]], trained_at: int, where: str) -> Table:
-    """`iou_by_side` as a table, with the side that is best for each network."""
+def missing_sentence(records: Mapping[str, Sequence[Record]], images: LandslideDataset | None, dataset: str) -> str:
+    """Why `iou_by_side` has nothing to say of a data set, and what helps; "" where images and weights are at hand."""
+    if images is None:
+        return no_images(dataset)
+    return "" if any(weights_for(record) for group in records.values() for record in group) else NO_WEIGHTS
+
+
+def iou_table(found: Mapping[str, Mapping[int, float]], trained_at: int, where: str, missing: str = "") -> Table | Note:
+    """`iou_by_side` as a table, with the side that is best for each network; a note where there is nothing.
+
+    Args:
+        found: by network and side.
+        trained_at: side of the images in training, pixels.
+        where: what they were tried on, in words.
+        missing: `missing_sentence`.
+    """
+    if not found:
+        return Note(f"Not run: {where}", missing)
     rows = [
         {
             "Network": label,
@@ -272,5 +289,5 @@ def iou_table(found: Mapping[str, Mapping[int, float]], trained_at: int, where: 
         }
         for label, by_side in found.items()
     ]
-    caption = f"IoU in percent by side of the input, on {where}; all were trained at {trained_at} px"
-    return Table(pd.DataFrame(rows or [{"Network": NOT_RUN}]), caption)
+    caption = f"IoU in percent at native size by side of the input, on {where}; all were trained at {trained_at} px"
+    return Table(pd.DataFrame(rows), caption)

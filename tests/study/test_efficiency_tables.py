@@ -14,6 +14,7 @@ from scgcnet import zoo
 from scgcnet.data import open_dataset
 from scgcnet.study import efficiency_tables, load_plan
 from scgcnet.study.efficiency_tables import OURS
+from scgcnet.study.show import Note, Table
 from scgcnet.train import Confusion, predict
 
 TIMINGS = {
@@ -116,11 +117,17 @@ def test_one_network_fed_several_sizes(project: Path, make_record) -> None:  # t
     for probability, sample in zip(predict(network, images, range(len(images)), 64), images, strict=True):
         total += Confusion.of(probability > 0.5, sample.mask)
     assert found["ours"][64] == pytest.approx(100 * total.scores()["iou"])
-    (row,) = rows(efficiency_tables.iou_table(found, 128, "them"))
+    table = efficiency_tables.iou_table(found, 128, "them")
+    assert isinstance(table, Table)
+    (row,) = rows(table)
     assert row["64 px"] == f"{found['ours'][64]:.1f}"
     assert row["Best at"] == ("64 px" if found["ours"][64] > found["ours"][32] else "32 px")
     assert efficiency_tables.iou_by_side({"ours": [record]}, None, [64]) == {}
-    assert rows(efficiency_tables.iou_table({}, 128, "them")) == [{"Network": "not run"}]
+    note = efficiency_tables.iou_table({}, 128, "them", "No weights.")
+    assert isinstance(note, Note) and (note.title, note.text) == ("Not run: them", "No weights.")
+    assert efficiency_tables.missing_sentence({"ours": [other, record]}, images, "bijie") == ""
+    assert "make study PROFILE=cpu" in efficiency_tables.missing_sentence({"gone": [other]}, images, "bijie")
+    assert "images of bijie are not at hand" in efficiency_tables.missing_sentence({"ours": [record]}, None, "bijie")
 
 
 def test_the_scan_stands_beside_what_the_machine_can_do() -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from scgcnet import zoo
+from scgcnet.efficiency import count_cost
 from scgcnet.study.ablation_tables import experimenters
 from scgcnet.study.domain_tables import increment_runs
 from scgcnet.study.findings import _RULES, PROFILE, TARGET, Evidence, Finding, find_out
@@ -82,7 +85,12 @@ def test_costs_of_the_rivals_are_fitted_and_their_growth_is_not(ask: Ask) -> Non
     growth = ask("fig10_scaling", [])
     assert growth is not None and (growth.verdict, growth.condition) == ("contradicted", "same")
     assert "256 times the pixels, SCGC-Net base costs 256 times as much" in growth.text
-    assert "DANet-R50 452" in growth.text
+    assert "DANet-R50 452" in growth.text and "constant at any width" in growth.text
+    for size in ("tiny", "small", "lean"):
+        with torch.device("meta"):
+            model = zoo.create_model("scgcnet", size)
+        small, large = (count_cost(model, (1, 3, side, side)).gmac for side in (128, 2048))
+        assert large / small == pytest.approx(256, rel=0.01)
 
 
 def test_what_has_no_rule_is_left_to_others(
