@@ -171,7 +171,11 @@ def _step(before: str, after: str, score: str, claim: Claim, evidence: Evidence)
     if one is None or other is None:
         return None
     seeds = resampling.seed_difference(other.scores(score), one.scores(score))
-    interval = f", 95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f}" if seeds else ", one seed"
+    interval = (
+        f", 95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f}"
+        if seeds
+        else f", {ablation_tables.seeds_of(one, other)}"
+    )
     text = f"{after} minus {before} on Bijie: {_mean(other, score) - _mean(one, score):+.1f} points of "
     return Finding(text + SCORES[score][0] + interval, "other data", _records(one, other))
 

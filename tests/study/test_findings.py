@@ -212,7 +212,7 @@ def test_a_step_from_row_to_row(
     first, second = trained(experiments[before], 0.60), trained(experiments[after], 0.50, 0.51)
     found = ask(claim, [*first, *second])
     assert found.text.startswith(f"{after} minus {before} on Bijie: -")
-    assert found.text.endswith(f" points of {score}, one seed")
+    assert found.text.endswith(f" points of {score}, 1 seed of {before}, 2 seeds of {after}")
     assert (found.condition, found.verdict) == ("other data", "unresolved")
     assert ids(found.records) == ids([*first, *second])
     assert ask(claim, first) is None and ask(claim, second) is None
