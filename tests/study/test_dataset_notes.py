@@ -24,7 +24,7 @@ def test_the_share_that_scores_imply() -> None:
 
 def test_shares_are_told_on_bijie_alone(plan: Plan, make_record: Callable[..., Record]) -> None:
     record = make_record(plan.select("cpu")[0])
-    assert " imply, 8.66 %, comes nearest" in counting_note("bijie", [record]).text
+    assert " imply, 8.65 %, comes nearest" in counting_note("bijie", [record]).text
     assert "imply" not in counting_note("bijie", []).text + counting_note("cld", [record]).text
 
 
