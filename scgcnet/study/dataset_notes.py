@@ -42,8 +42,8 @@ def counting_note(dataset: str, records: Sequence[Record]) -> Note:
         printed = implied_share({score: value / 100 for score, value in paper.items()})
         shares = {way: 100 * implied_share(first.metrics[way]) for way in ("resized", "pooled")}
         text += (
-            f" The share of landslide pixels that its scores of SCGC-Net imply, {100 * printed:.2f} %, comes nearest to the "
-            f"first: the test images of split 0 have {shares['resized']:.2f} % at the network's input size and "
+            f" The share of landslide pixels that its scores of SCGC-Net imply, {100 * printed:.2f} %, comes nearest "
+            f"to the first: the test images of split 0 have {shares['resized']:.2f} % at the network's input size and "
             f"{shares['pooled']:.2f} % at native size. Neither fits it."
         )
     return Note("Ways of counting", f"{text} Several seeds are given as mean and 95 % interval.")
