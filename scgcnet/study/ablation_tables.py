@@ -160,13 +160,22 @@ def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], ro
         if one and other and first and second:
             interval = seed_difference(other.scores("iou"), one.scores("iou"))
             row[measured] = f"{second.mean - first.mean:+.2f}"
-            row["95 % over seeds"] = f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "one seed: unknown"
+            row["95 % over seeds"] = (
+                f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else f"unknown: {seeds_of(one, other)}"
+            )
             row["Outcome"] = _outcome(interval)
         else:
             row |= {measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
         records = [record for each in (one, other) if each for record in each.records]
         rows.append(row | {"Runs": run_links(records)})
     return Table(pd.DataFrame(rows), "What each step brings (points of IoU)")
+
+
+def seeds_of(*found: Contestant) -> str:
+    """How many seeds of each are stored, in words; "one seed" where that holds for all."""
+    if all(len(one.records) == 1 for one in found):
+        return "one seed"
+    return ", ".join(f"{many(len(one.records), 'seed')} of {one.name}" for one in found)
 
 
 def bars(found: Sequence[Contestant]) -> dict[str, tuple[float, float, float] | None]:

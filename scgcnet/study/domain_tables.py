@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Note, Table
-from scgcnet.study.store import Record, is_stale
+from scgcnet.study.store import Record, Trial, is_stale
 from scgcnet.study.tables import NOT_RUN, SCORES, changes, refuse_synthetic
+from scgcnet.study.trials import choices
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -22,6 +23,8 @@ LEAKS = {
     "buffer": "blocks, and no tile that shares pixels with another part",
     "scene": "the other scene",
 }
+
+NO_MEAN = "a run is stale: no mean"
 
 
 def leak_table(dataset: str, plan: Plan, records: Sequence[Record]) -> Table:
@@ -44,10 +47,8 @@ def leak_table(dataset: str, plan: Plan, records: Sequence[Record]) -> Table:
         row: dict[str, object] = {"Test part": kind, "What it is": meaning}
         for number, run in enumerate(planned):
             row[f"Test IoU, draw {number}"] = _score(stored.get(run.run_id))
-        row["Mean"] = f"{sum(map(_iou, found)) / len(found):.1f}" if found else NOT_RUN
-        row["Validation IoU, mean"] = (
-            f"{100 * sum(record.val_iou for record in found) / len(found):.1f}" if found else NOT_RUN
-        )
+        row["Mean"] = _mean(_iou, found) if found else NOT_RUN
+        row["Validation IoU, mean"] = _mean(lambda record: 100 * record.val_iou, found) if found else NOT_RUN
         rows.append(row)
     return Table(pd.DataFrame(rows), f"One recipe on {dataset}, four ways of splitting it (%)")
 
@@ -55,6 +56,7 @@ def leak_table(dataset: str, plan: Plan, records: Sequence[Record]) -> Table:
 def left_out_table(plan: Plan, records: Sequence[Record], profile: str) -> Table:
     """IoU on data sets that a training never saw, one column each, one row for each recipe.
 
+    Where a run is stale its row has no mean, and no recipe is chosen.
     All images of the data set left out are counted, at the network's input size.
 
     Args:
@@ -76,16 +78,17 @@ def left_out_table(plan: Plan, records: Sequence[Record], profile: str) -> Table
         for target in targets:
             row[f"{target} left out"] = _unseen(found[target]) if target in found else NOT_RUN
         complete = len(found) == len(targets)
-        row["Mean"] = f"{sum(unseen_iou(record) for record in found.values()) / len(found):.1f}" if complete else NONE
-        row["At home, mean"] = (
-            f"{100 * sum(record.val_iou for record in found.values()) / len(found):.1f}" if complete else NONE
-        )
+        row["Mean"] = _mean(unseen_iou, found.values()) if complete else NONE
+        row["At home, mean"] = _mean(lambda record: 100 * record.val_iou, found.values()) if complete else NONE
         rows.append(row)
-    if chosen := chosen_on_others({r: runs for r, runs in recipes.items() if not r.endswith("alone")}, stored):
-        last: dict[str, object] = {"Trained on": "all others, with the recipe that the other three columns choose"}
+    merged = {recipe: runs for recipe, runs in recipes.items() if not recipe.endswith("alone")}
+    last: dict[str, object] = {"Trained on": "all others, with the recipe that the other three columns choose"}
+    if chosen := chosen_on_others(merged, stored):
         last |= {f"{target} left out": _unseen(record) for target, record in chosen.items()}
-        last["Mean"] = f"{sum(map(unseen_iou, chosen.values())) / len(chosen):.1f}"
-        rows.append(last | {"At home, mean": NONE})
+        rows.append(last | {"Mean": _mean(unseen_iou, chosen.values()), "At home, mean": NONE})
+    elif _all_stored(merged, stored):
+        rows.append(last | dict.fromkeys((*(f"{target} left out" for target in targets), "Mean"), NO_MEAN))
+        rows[-1]["At home, mean"] = NONE
     caption = "IoU on a data set never seen, all its images; at home: the validation parts of those trained on (%)"
     return Table(pd.DataFrame(rows), caption)
 
@@ -104,11 +107,13 @@ def left_out_runs(plan: Plan, profile: str) -> dict[str, dict[str, Run]]:
 def chosen_on_others(
     recipes: Mapping[str, Mapping[str, Run]], stored: Mapping[str, Record]
 ) -> dict[str, Record] | None:
-    """For each data set left out, the run of the recipe that does best on the others left out; None if a run lacks.
+    """For each data set left out, the run of the recipe that does best on the others left out.
 
+    None where a run lacks or is stale: runs of different code are not weighed against each other.
     So what a data set scores when it is left out has no say in the recipe that it is reported with.
     """
-    if not recipes or any(run.run_id not in stored for runs in recipes.values() for run in runs.values()):
+    planned = [run.run_id for runs in recipes.values() for run in runs.values()]
+    if not _all_stored(recipes, stored) or any(is_stale(stored[run_id]) for run_id in planned):
         return None
     scores = {
         recipe: {target: unseen_iou(stored[run.run_id]) for target, run in runs.items()}
@@ -186,9 +191,11 @@ def increment_table(runs: Mapping[str, Mapping[float, Run]], records: Sequence[R
     stored = {record.run_id: record for record in records}
     rows: list[dict[str, object]] = []
     where = ""
+    images: set[int] = set()
     for model, increments in runs.items():
         for percent, run in increments.items():
             record = stored.get(run.run_id)
+            images |= {_images(record)} if record else set()
             where = f"from {' + '.join(run.train)} to {run.dataset}, {run.size}, profile {run.profile}"
             row: dict[str, object] = {"Network": model, "Increment": f"{percent:g} %", "IoU": _score(record)}
             for score in ("f1", "precision", "recall"):
@@ -199,8 +206,52 @@ def increment_table(runs: Mapping[str, Mapping[float, Run]], records: Sequence[R
             rows.append(row)
     if not rows:
         rows.append({"Network": "study.yml plans no such runs"})
+    where += f", on {' or '.join(f'{n:,}' for n in sorted(images))} test images" if images else ""
     caption = f"Scores {where} (%); at home: the test part of what it was trained on first" if where else "Increments"
     return Table(pd.DataFrame(rows), caption)
+
+
+def rates_note(plan: Plan, runs: Mapping[str, Mapping[float, Run]], trials: Sequence[Trial]) -> Note:
+    """The learning rate that each network has at home beside the one that won its short trials there, in a box.
+
+    Args:
+        plan: the study.
+        runs: from `increment_runs`.
+        trials: stored trials on real data.
+    """
+    won = {(choice.dataset, choice.model, choice.size, choice.profile): choice.best for choice in choices(plan, trials)}
+    words = []
+    for model, found in runs.items():
+        run = next(iter(found.values()))
+        best = won.get((run.train[0], model, run.size, run.profile)) if run.train else None
+        rate = float(run.settings["lr"])
+        how = "no winner of trials is known" if best is None else "the winner of its short trials"
+        if best is not None and best != rate:
+            how = f"that of the longer trials by hand, not the winner of its short ones, {best:g}"
+            how = how if model == "scgcnet" else f"not the winner of its short trials, {best:g}"
+        words.append(f"{model} {rate:g} ({how})")
+    text = f"Rates at home: {'; '.join(words)}." if words else "No runs are planned."
+    return Note("Not all had their rate chosen alike", text)
+
+
+def images_note(target: str, runs: Mapping[str, Mapping[float, Run]], records: Sequence[Record]) -> Note:
+    """Which test images the scores of a new domain are on, and that those of a training there are on others.
+
+    Args:
+        target: name of the new data set.
+        runs: from `increment_runs`.
+        records: stored runs on real data.
+    """
+    stored = {record.run_id: record for record in records}
+    here = [stored[run.run_id] for found in runs.values() for run in found.values() if run.run_id in stored]
+    there = [r for r in records if (r.dataset, r.model) == (target, "scgcnet") and at_home(r.config) and not r.flags]
+    words = [f"All scores of this page are on {n:,} test images of {target}" for n in sorted({*map(_images, here)})]
+    words += [
+        f"a training on {target} alone comes to {_iou(r):.1f} %, on another choice of {_images(r):,} of its images"
+        for r in there
+    ]
+    text = "; ".join(words) + "." if words else f"No run on {target} is stored."
+    return Note("On which images", text + " Scores on different images are not to be subtracted." * (len(words) > 1))
 
 
 def increment_scores(
@@ -284,6 +335,21 @@ def unseen_iou(record: Record) -> float:
 def counts_iou(counts: Mapping[str, int]) -> float:
     """IoU in percent from pixel counts."""
     return 100 * counts["tp"] / max(counts["tp"] + counts["fp"] + counts["fn"], 1)
+
+
+def _all_stored(recipes: Mapping[str, Mapping[str, Run]], stored: Mapping[str, Record]) -> bool:
+    return bool(recipes) and all(run.run_id in stored for runs in recipes.values() for run in runs.values())
+
+
+def _mean(value: Callable[[Record], float], records: Collection[Record]) -> str:
+    """The mean, in words; none where a run is stale, for runs of different code are not averaged."""
+    if any(map(is_stale, records)):
+        return NO_MEAN
+    return f"{sum(map(value, records)) / len(records):.1f}"
+
+
+def _images(record: Record) -> int:
+    return int(record.metrics["per_image"]["n"])
 
 
 def _iou(record: Record) -> float:

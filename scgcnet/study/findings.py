@@ -1,4 +1,4 @@
-"""What the stored runs say about the claims that are no single score: gains, orders, and the sentences under figures.
+"""What the stored runs say about claims that are no single score: gains, orders, settings, sentences under figures.
 
 A finding is a sentence with its numbers and the runs behind it. On the paper's own data and metric it may carry a
 verdict; on other data it stands beside "unresolved", for it settles nothing that the paper says.
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,11 +20,27 @@ from scgcnet.study.paper import Claim, read_paper
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.statistics import Condition, Verdict
 from scgcnet.study.store import Record, Trial
-from scgcnet.study.tables import SCORES, by_configuration, condition, many, summary
+from scgcnet.study.tables import SCORES, by_configuration, condition, many, repeats, summary
 
 PROFILE = "cpu"  # whose runs are looked at
 TARGET = "landslide4sense"  # stands in for GVLM
 SMALL = measure_tables.SIZES[1]  # square metres under which a landslide counts as small
+
+#: Settings that the paper states, by the claim's id: where a run's settings have them.
+SETTINGS: dict[str, tuple[str | int, ...]] = {
+    "input": ("image_size",),
+    "batch": ("batch_size",),
+    "lr": ("lr",),
+    "wd": ("weight_decay",),
+    "adam_b1": ("betas", 0),
+    "adam_b2": ("betas", 1),
+    "epochs": ("epochs",),
+    "hflip": ("augment", "hflip"),
+    "loss_alpha": ("loss", "dwce"),
+    "loss_beta": ("loss", "focal"),
+    "loss_gamma": ("loss", "lovasz"),
+    "focal_gamma": ("focal_exponent",),
+}
 
 
 @dataclass(frozen=True)
@@ -154,7 +171,11 @@ def _step(before: str, after: str, score: str, claim: Claim, evidence: Evidence)
     if one is None or other is None:
         return None
     seeds = resampling.seed_difference(other.scores(score), one.scores(score))
-    interval = f", 95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f}" if seeds else ", one seed"
+    interval = (
+        f", 95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f}"
+        if seeds
+        else f", {ablation_tables.seeds_of(one, other)}"
+    )
     text = f"{after} minus {before} on Bijie: {_mean(other, score) - _mean(one, score):+.1f} points of "
     return Finding(text + SCORES[score][0] + interval, "other data", _records(one, other))
 
@@ -253,6 +274,42 @@ def _plateau(curves: Curves) -> str:
     return "from 10 to 20 % the IoU changes by " + ", ".join(f"{m} {c[20] - c[10]:+.1f}" for m, c in curves.items())
 
 
+def setting(record: Record, claim_id: str) -> float | None:
+    """What a run has for a setting that the paper states; None for a setting that it has not.
+
+    Raises:
+        KeyError: the claim is none of `SETTINGS` and not `cam_k0`.
+    """
+    if claim_id == "cam_k0":  # a matter of the network, not of its training
+        if record.model != "scgcnet" or not record.flags.get("cam", True):
+            return None
+        from scgcnet.model.config import PRESETS, SCGCNetConfig
+
+        return float(SCGCNetConfig.from_dict({**PRESETS[record.size], **record.flags}).cam_kernels[0])
+    value: Any = record.config["settings"]
+    for key in SETTINGS[claim_id]:
+        value = value[key]
+    return float(value)
+
+
+def _followed(claim: Claim, evidence: Evidence) -> Finding | None:
+    """How many stored runs have a setting as the paper states it, which settles nothing; the nearest stand for them."""
+    able = {record.run_id: value for record in evidence.records if (value := setting(record, claim.id)) is not None}
+    found = [record for record in evidence.records if able.get(record.run_id) == float(claim.number)]
+    if not found:
+        return None
+    nearness: tuple[Condition, ...] = get_args(Condition)
+
+    def near(group: Sequence[Record]) -> tuple[int, bool, int]:
+        whole = group[0].model == "scgcnet" and not (group[0].flags or group[0].prediction)
+        return -nearness.index(condition(group[0], evidence.plan)), whole, len(group)
+
+    group, *_ = repeats(max(by_configuration(found), key=near)).values()
+    text = f"{claim.value} in {len(found)} of the {many(len(able), 'stored run')} that have this setting; linked are "
+    text += f"those of {group[0].model} {group[0].size}, profile {group[0].profile}"
+    return Finding(text, condition(group[0], evidence.plan), tuple(group))
+
+
 _RIVALS = ("UPerNet-VMamba-B", "UPerNet-ConvNeXt-B", "UPerNet-Swin-B", "DANet-R50")  # those of Fig. 10
 
 
@@ -294,6 +351,7 @@ def _cost(claim: Claim, evidence: Evidence) -> Finding:
 
 
 _RULES: dict[str, Rule] = {
+    **dict.fromkeys((*SETTINGS, "cam_k0"), _followed),
     "fig10_gflops_2048": _cost,
     **dict.fromkeys(("fig10_peers_lo", "fig10_peers_hi", "fig10_saving_lo", "fig10_saving_hi"), _rivals),
     "fig10_scaling": _growth,

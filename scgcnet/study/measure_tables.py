@@ -76,7 +76,9 @@ def size_table(found: Sequence[Contestant]) -> Table:
         for size in by_size(one):
             row[f"{size.label} ({size.landslides})"] = f"{size.found:.0f} found, {size.area:.0f} of area"
         rows.append(row | {"Counts": details_links(one.details)})
-    return _table(rows, "Landslides of the test images by size (number): found by at least half, and mean share (%)")
+    return _table(
+        rows, "Landslides of the test images by size (number): found by at least half, and mean share (%)", found
+    )
 
 
 def size_curves(
@@ -104,7 +106,7 @@ def edge_table(found: Sequence[Contestant]) -> Table:
             row[f"{width} px"] = f"{boundary_iou(one, place):.1f}"
         rows.append(row | {"Counts": details_links(one.details)})
     caption = "Boundary IoU by width of the band, at native size, pixels of all test images, mean over seeds (%)"
-    return _table(rows, caption)
+    return _table(rows, caption, found)
 
 
 def boundary_iou(one: Contestant, place: int) -> float:
@@ -135,7 +137,7 @@ def alarm_table(found: Sequence[Contestant]) -> Table:
         else:
             row["Landslide-free images with an alarm"] = "not counted"
         rows.append(row | {"Counts": details_links(one.details)})
-    return _table(rows, "False alarms at a threshold of 0.5, mean over seeds")
+    return _table(rows, "False alarms at a threshold of 0.5, mean over seeds", found)
 
 
 def alarmed_share(one: Contestant) -> float:
@@ -174,7 +176,7 @@ def place_table(found: Sequence[Contestant]) -> Table:
         places = {
             ("Site", image.site or "one place"): [other.site == image.site for other in images] for image in images
         } | {
-            ("Ground resolution", f"{image.resolution:g} m" if image.resolution else "unknown"): [
+            ("Ground resolution", _resolution(image.resolution, one.records[0].data_kind == "real")): [
                 other.resolution == image.resolution for other in images
             ]
             for image in images
@@ -193,7 +195,11 @@ def place_table(found: Sequence[Contestant]) -> Table:
                 }
                 | {"Counts": details_links(one.details)}
             )
-    return _table(rows, "Scores by site and ground resolution, mean over seeds (%)")
+    return _table(rows, "Scores by site and ground resolution, mean over seeds (%)", found)
+
+
+def _resolution(metres: float | None, real: bool) -> str:
+    return "unknown" if not metres else f"{metres:g} m" + ", made up" * (not real)
 
 
 def image_table(found: Sequence[Contestant]) -> Table:
@@ -206,7 +212,7 @@ def image_table(found: Sequence[Contestant]) -> Table:
             shown = f"{found_in.value:.2f} [{found_in.low:.2f}, {found_in.high:.2f}]" if found_in else NONE
             row[SCORES[score][0]] = shown
         rows.append(row | {"Counts": details_links(one.details)})
-    return _table(rows, "Scores with the 95 % interval over other test images (bootstrap over ground; %)")
+    return _table(rows, "Scores with the 95 % interval over other test images (bootstrap over ground; %)", found)
 
 
 def page_contest(
@@ -259,6 +265,8 @@ def details_links(details: Sequence[Details]) -> Links:
     return Links(tuple(Link(f"counts {number}", one.file) for number, one in enumerate(details, start=1)))
 
 
-def _table(rows: list[dict[str, object]], caption: str) -> Table:
+def _table(rows: list[dict[str, object]], caption: str, found: Sequence[Contestant]) -> Table:
+    if any(record.data_kind == "synthetic" for one in counted(found) for record in one.records):
+        caption = f"Made-up images, a network of seconds: {caption[0].lower()}{caption[1:]}"
     rows = rows or [{"Network": "none was counted by image: scgcnet study details"}]
     return Table(pd.DataFrame(rows).fillna(NONE), caption)

@@ -79,7 +79,8 @@ def summary_note(entries: Sequence[Entry]) -> Note:
     )
     followed = sum(entry.verdict != "not run" for entry in settings)
     text += (
-        f" Besides, the paper states {len(settings)} settings of its protocol; stored runs follow {followed} of them."
+        f" Besides, the paper states {len(settings)} settings of its protocol; stored runs follow {followed} of them"
+        f"{', none all of them' * (followed < len(settings))}."
     )
     return Note("Where the replication stands", text)
 
@@ -125,7 +126,7 @@ def deviation_table(records: Sequence[Record], looks: Sequence[Look]) -> Table:
     took = (
         f"{minutes[0]:.0f} to {minutes[-1]:.0f} minutes, median {median(minutes):.0f}," if minutes else "some minutes"
     )
-    most = max(Counter(look.run_id for look in looks).values(), default=0)
-    told = {"minutes": took, "looks": f"at most {many(most, 'look')} at one configuration"}
+    most = max(Counter((look.dataset, look.split, look.run_id) for look in looks).values(), default=0)
+    told = {"minutes": took, "looks": f"at most {many(most, 'look')} at one test part by one configuration"}
     rows = [[cell.format(**told) for cell in row] for row in DEVIATIONS]
     return Table(pd.DataFrame(rows, columns=["What", "The paper", "Here", "Why"]), "Deviations")

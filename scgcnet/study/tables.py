@@ -86,8 +86,8 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
         return Note(
             "Synthetic data",
             f"This page was run on made-up images at the profile {run.profile} ({what}). It shows that everything "
-            "works; its training, scores and predictions mean nothing. Of real images speak the box 'In short', the "
-            "sections 'How the recipe was chosen' and 'Beside the paper', and what has a box 'Real images'. With the "
+            "works; its training, scores and predictions mean nothing. Real images are in the box 'In short', in the "
+            "sections 'How the recipe was chosen' and 'Beside the paper', and below a box 'Real images'. With the "
             "data set in place (SCGCNET_DATA) and the profile cpu the same page gives real numbers.",
             "warning",
         )
@@ -174,7 +174,8 @@ def data_table(parts: Mapping[str, LandslideDataset]) -> Table:
         )
     if not rows:
         rows.append({"Part": "all", "Images": "not at hand"})
-    return Table(pd.DataFrame(rows), "The data of this page")
+    made_up = any(part.kind == "synthetic" for part in parts.values())
+    return Table(pd.DataFrame(rows), "The data of this page" + ": made-up images" * made_up)
 
 
 def paper_scores(dataset: str, model: str, root: Path | None = None) -> dict[str, float] | None:
@@ -241,7 +242,8 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
             for label, group in repeats(stored).items()
             for score in SCORES
         ]
-        tables.append(Table(pd.DataFrame(rows), f"{what}, on {dataset}, beside the paper's Table I (%)"))
+        beside = ", beside the paper's Table I" if paper and how != "other data" else ""
+        tables.append(Table(pd.DataFrame(rows), f"{what}, on {dataset}{beside} (%)"))
     if missing:
         tables.append(Table(pd.DataFrame(missing), f"Planned for {model} on {dataset}, not run"))
     return tables
@@ -416,7 +418,7 @@ def score_table(records: Sequence[Record]) -> Table:
         for score, (name, _) in SCORES.items()
     ]
     images = first.metrics["per_image"]["n"]
-    data = first.dataset if first.data_kind == "real" else "synthetic data, not to be compared with the paper"
+    data = first.dataset if first.data_kind == "real" else "made-up images, not to be compared with the paper"
     runs = many(len(records), "run")
     caption = f"{first.model} {first.size} on {data}: scores on {images} test images, {runs} (%)"
     return Table(pd.DataFrame(rows), caption)
@@ -437,4 +439,5 @@ def cost_table(records: Sequence[Record]) -> Table:
         }
         for record in records
     ]
-    return Table(pd.DataFrame(rows), "What the runs cost")
+    made_up = any(record.data_kind == "synthetic" for record in records)
+    return Table(pd.DataFrame(rows), "What the runs cost" + ", on made-up images" * made_up)

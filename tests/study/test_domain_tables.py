@@ -1,15 +1,18 @@
 """Tables of what carries over between data sets, on records made by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from table_rows import rows
 
 from scgcnet.study import domain_tables
 from scgcnet.study.domain_tables import (
+    NO_MEAN,
     at_percent,
     chosen_on_others,
     domain_table,
+    images_note,
     increment_note,
     increment_runs,
     increment_scores,
@@ -17,9 +20,11 @@ from scgcnet.study.domain_tables import (
     leak_table,
     left_out_runs,
     left_out_table,
+    rates_note,
     unseen_iou,
 )
 from scgcnet.study.material import open_material
+from scgcnet.study.plan import at_home
 from scgcnet.study.plan_reader import load_plan
 
 
@@ -95,6 +100,50 @@ def test_the_left_out_table_and_its_nested_choice(plan, unseen):
     few = left_out_table(plan, made[:1], "domains")
     assert rows(few)[0]["Mean"] == "-"
     assert rows(few)[-1]["Trained on"] != last["Trained on"]
+
+
+def test_a_stale_run_is_never_averaged_and_no_recipe_chosen(plan, unseen, make_record):
+    recipes = left_out_runs(plan, "domains")
+    made = [unseen(run, 10) for runs in recipes.values() for run in runs.values()]
+    old = recipes["all others"]["cld"].run_id
+    made = [replace(one, code_sha256="1" * 64) if one.run_id == old else one for one in made]
+    *shown, last = rows(left_out_table(plan, made, "domains"))
+    (plain,) = (row for row in shown if row["Trained on"] == "all others")
+    assert (plain["cld left out"].text, plain["Mean"]) == ("10.0 (stale)", NO_MEAN)
+    assert plain["At home, mean"] == NO_MEAN
+    assert {row["Mean"] for row in shown if row is not plain} == {"10.0"}
+    assert {value for key, value in last.items() if key not in ("Trained on", "At home, mean")} == {NO_MEAN}
+    run = next(run for run in plan.runs if run.dataset == "amunet" and str(run.split) == "random-0")
+    (first, *_) = rows(leak_table("amunet", plan, [make_record(run, code_sha256="1" * 64)]))
+    assert (first["Mean"], first["Validation IoU, mean"]) == (NO_MEAN, NO_MEAN)
+
+
+def test_the_rates_of_the_networks_are_told(plan):
+    runs = increment_runs(plan, "landslide4sense", "cpu")
+    tried = [trial for trial in plan.trials if trial.model in ("scgcnet", "swin", "danet")]
+    best = {"scgcnet": 4e-3, "swin": 2e-3, "danet": 4e-3}
+    won = [
+        SimpleNamespace(run_id=trial.run_id, val_iou=float(trial.settings["lr"] == best[trial.model]))
+        for trial in tried
+    ]
+    text = rates_note(plan, runs, won).text
+    assert "scgcnet 0.002 (that of the longer trials by hand, not the winner of its short ones, 0.004)" in text
+    assert "swin 0.002 (the winner of its short trials)" in text
+    assert "danet 0.004 (the winner of its short trials)" in text
+    assert "vmamba 0.004 (no winner of trials is known)" in text
+    assert rates_note(plan, {}, []).text == "No runs are planned."
+
+
+def test_on_how_many_images_a_score_is(plan, make_record):
+    runs = increment_runs(plan, "landslide4sense", "cpu")
+    alone = make_record(
+        next(r for r in plan.select("cpu") if r.dataset == "landslide4sense" and at_home(r.config)), 0.4
+    )
+    there = make_record(runs["scgcnet"][0], 0.1)
+    text = images_note("landslide4sense", runs, [alone, there]).text
+    assert text.startswith("All scores of this page are on 154 test images of landslide4sense; a training on")
+    assert "comes to 40.0 %, on another choice of 154 of its images." in text
+    assert images_note("landslide4sense", runs, []).text == "No run on landslide4sense is stored."
 
 
 def test_domains_of_a_run(plan, unseen):

@@ -14,7 +14,7 @@ from scgcnet import zoo
 from scgcnet.efficiency import count_cost
 from scgcnet.study.ablation_tables import experimenters
 from scgcnet.study.domain_tables import increment_runs
-from scgcnet.study.findings import _RULES, PROFILE, TARGET, Evidence, Finding, find_out
+from scgcnet.study.findings import _RULES, PROFILE, SETTINGS, TARGET, Evidence, Finding, find_out, setting
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.plan_reader import load_plan
@@ -64,16 +64,17 @@ def ids(records: Sequence[Record]) -> list[str]:
     return sorted(record.run_id for record in records)
 
 
-def test_every_rule_speaks_to_a_claim_about_results(plan: Plan) -> None:
+def test_every_rule_speaks_to_a_claim(plan: Plan) -> None:
     claims = read_claims()
     assert _RULES.keys() <= claims.keys()
-    assert {claims[name].kind for name in _RULES} == {"result", "fitted"}
+    assert {claims[name].kind for name in _RULES} == {"result", "fitted", "protocol"}
 
 
 def test_nothing_is_found_where_nothing_is_stored(ask: Ask, make_record: Make, plan: Plan) -> None:
     other = make_record(plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1}))
     of_runs = [name for name in _RULES if not name.startswith("fig10")]  # costs are counted, whatever is stored
-    assert {ask(name, records) for name in of_runs for records in ([], [other])} == {None}
+    assert {ask(name, []) for name in of_runs} == {None}
+    assert {ask(name, [other]) for name in of_runs if name not in FOLLOWED} == {None}
 
 
 def test_costs_of_the_rivals_are_fitted_and_their_growth_is_not(ask: Ask) -> None:
@@ -219,7 +220,7 @@ def test_a_step_from_row_to_row(
     first, second = trained(experiments[before], 0.60), trained(experiments[after], 0.50, 0.51)
     found = ask(claim, [*first, *second])
     assert found.text.startswith(f"{after} minus {before} on Bijie: -")
-    assert found.text.endswith(f" points of {score}, one seed")
+    assert found.text.endswith(f" points of {score}, 1 seed of {before}, 2 seeds of {after}")
     assert (found.condition, found.verdict) == ("other data", "unresolved")
     assert ids(found.records) == ids([*first, *second])
     assert ask(claim, first) is None and ask(claim, second) is None
@@ -389,3 +390,36 @@ class TestIncrements:
         assert len(found.records) == 10
         assert ask("fig8_best_at_0", records[1:]) is None  # ours is not complete
         assert ask("fig8_best_at_0", records[:9]) is None  # no other is
+
+
+FOLLOWED = {"adam_b1", "adam_b2", "hflip", "loss_alpha", "loss_beta", "loss_gamma", "focal_gamma", "cam_k0"}
+
+
+def test_a_setting_of_the_protocol_is_where_a_run_has_it(plan: Plan, make_record: Make) -> None:
+    """The profile of the paper's own settings has all of them, the one for a processor eight."""
+    claims = read_claims()
+    paper, cpu = (make_record(plan.select(profile)[0]) for profile in ("paper", "cpu"))
+    names = [*SETTINGS, "cam_k0"]
+    assert {claims[name].kind for name in names} == {"protocol"}
+    assert {name: setting(paper, name) for name in names} == {name: float(claims[name].number) for name in names}
+    assert {name for name in names if setting(cpu, name) == float(claims[name].number)} == FOLLOWED
+    assert setting(replace(cpu, flags={"cam_kernels": [3, 5]}), "cam_k0") == 3
+    assert (
+        setting(replace(cpu, flags={"cam": False}), "cam_k0") is setting(replace(cpu, model="unet"), "cam_k0") is None
+    )
+
+
+def test_a_followed_setting_has_its_runs_and_settles_nothing(plan: Plan, make_record: Make, ask: Ask) -> None:
+    ours = [make_record(run) for run in plan.select("cpu")[:2]]
+    other = make_record(next(run for run in plan.select("cpu") if run.model == "fcn"))
+    found = ask("adam_b1", [other, *ours])
+    assert found is not None and (found.verdict, found.condition) == ("unresolved", "scaled down")
+    assert ids(found.records) == ids(ours)
+    assert found.text == (
+        "0.9 in 3 of the 3 stored runs that have this setting; linked are those of scgcnet tiny, profile cpu"
+    )
+    kernel = ask("cam_k0", [other, *ours])
+    assert kernel is not None and kernel.text.startswith("5 in 2 of the 2 stored runs")
+    assert ask("lr", [other, *ours]) is None is ask("adam_b1", [])
+    same = ask("lr", [make_record(plan.select("paper")[0]), *ours])
+    assert same is not None and same.condition == "same"

@@ -178,7 +178,7 @@ def test_an_interval_ends_where_scores_end(plan, make_record):
 
 def test_synthetic_scores_say_what_they_are(plan, make_record):
     run = plan.select("smoke")[0]
-    assert "synthetic data, not to be compared" in score_table([make_record(run, kind="synthetic")]).caption
+    assert "made-up images, not to be compared" in score_table([make_record(run, kind="synthetic")]).caption
 
 
 def test_notes_say_what_a_page_was_run_on(plan):
