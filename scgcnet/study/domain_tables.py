@@ -10,7 +10,7 @@ import pandas as pd
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Note, Table
 from scgcnet.study.store import Record, is_stale
-from scgcnet.study.tables import NOT_RUN, SCORES, changes, refuse_synthetic
+from scgcnet.study.tables import NOT_RUN, SCORES, SHARED, changes, refuse_synthetic
 
 if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
@@ -199,7 +199,11 @@ def increment_table(runs: Mapping[str, Mapping[float, Run]], records: Sequence[R
             rows.append(row)
     if not rows:
         rows.append({"Network": "study.yml plans no such runs"})
-    caption = f"Scores {where} (%); at home: the test part of what it was trained on first" if where else "Increments"
+    caption = (
+        f"Scores {where} (%); at home: the test part of what it was trained on first; training: {SHARED}"
+        if where
+        else "Increments"
+    )
     return Table(pd.DataFrame(rows), caption)
 
 
