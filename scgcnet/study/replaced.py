@@ -97,7 +97,7 @@ def _between_seeds(records: Sequence[Record]) -> str:
     variance = squares / sum(len(ious) - 1 for ious in repeated)  # of one run, within its configuration
     return (
         f"Between two seeds of one configuration, counted alike, the difference has a standard deviation of "
-        f"{(2 * variance) ** 0.5:.1f} ({len(repeated)} configurations with more than one seed). "
+        f"{(2 * variance) ** 0.5:.1f} (configurations with more than one seed: {len(repeated)}). "
     )
 
 
