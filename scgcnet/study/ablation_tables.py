@@ -109,8 +109,9 @@ def experiment_table(found: Sequence[Contestant], plan: Plan, root: Path | None 
             name, column = SCORES[score]
             row[f"{name}, paper, CLD"] = printed[column]
             row[f"{name}, measured, {dataset}"] = str(one.summary(score) or NOT_RUN)
+            if score == "iou":
+                row["Condition"] = _condition(one, plan)
         row["Repeats"] = many(len(one.records), "seed")
-        row["Condition"] = _condition(one, plan)
         row["Cost"] = cost(one.records)
         rows.append(row | {"Runs": run_links(one.records)})
     number = "II" if found[0].name.startswith("A") else "III"

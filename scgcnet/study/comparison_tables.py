@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from scgcnet.study.contest import Comparison, Contestant, Ranking, compare_all, gather, image_interval
+from scgcnet.study.contest import WAY, Comparison, Contestant, Ranking, compare_all, gather, image_interval
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.measure_tables import counted_of
 from scgcnet.study.paper import full_name
@@ -20,7 +20,9 @@ from scgcnet.study.tables import (
     NOT_RUN,
     PAPER_DATASETS,
     SCORES,
+    SHARED,
     changes,
+    comparable_scores,
     condition,
     cost,
     many,
@@ -31,6 +33,8 @@ from scgcnet.study.tables import (
 from scgcnet.study.trials import choices
 
 TRIALS = "results/trials.csv"
+NATIVE = "pooled"  # the other way of counting: pixels of all images at native size
+JOINT = "95 % over all seeds, jointly"
 
 
 def compared(dataset: str, plan: Plan, trials: Sequence[Trial], profile: str) -> list[Run]:
@@ -98,11 +102,13 @@ def table_one(dataset: str, found: Sequence[Contestant], plan: Plan) -> Table:
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
     """
-    refuse_synthetic([record for one in found for record in one.records])
+    records = [record for one in found for record in one.records]
+    refuse_synthetic(records)
+    tested = records[0].metrics["per_image"]["n"] if records else None
     rows: list[dict[str, object]] = []
     for one in sorted(found, key=_by_iou):
-        paper, images = paper_scores(dataset, one.run.model), image_interval(one)
-        how = condition(one.records[0] if one.records else one.run, plan)
+        how = condition(one.records[0] if one.records else one.run, plan, tested)
+        paper, images = comparable_scores(dataset, one.run.model, how), image_interval(one)
         row: dict[str, object] = {"Network": one.name, "Repeats": many(len(one.records), "seed")}
         for score in ("iou", "f1", "precision", "recall", "oa"):
             name, measured = SCORES[score][0], one.summary(score)
@@ -112,20 +118,21 @@ def table_one(dataset: str, found: Sequence[Contestant], plan: Plan) -> Table:
                 row["95 % over test images"] = (
                     f"{images.low:.2f} to {images.high:.2f} ({counted_of(one)})" if images else NONE
                 )
-                far = measured and paper and how != "other data"
-                row["Difference"] = f"{measured.mean - paper['iou']:+.2f}" if far and measured and paper else NONE
-        row["Condition"] = how
+                row["Difference"] = f"{measured.mean - paper['iou']:+.2f}" if measured and paper else NONE
+                row["Condition"] = how
+                row["IoU at native size, measured"] = str(one.summary("iou", NATIVE) or NOT_RUN)
         row["Cost"] = cost(one.records)
         rows.append(row | {"Runs": run_links(one.records)})
     name = full_name(PAPER_DATASETS.get(dataset, dataset))
     if not rows:
         rows.append({"Network": f"study.yml plans no comparison on {dataset} with this profile"})
     caption = f"Table I on {name}: as printed, and as measured with the mean and 95 % interval over seeds (%)"
+    caption += "; pixels counted at the network's input size, but where native size is said"
     return Table(pd.DataFrame(rows), caption)
 
 
-def _by_iou(one: Contestant) -> float:
-    measured = one.summary("iou")
+def _by_iou(one: Contestant, way: str = WAY) -> float:
+    measured = one.summary("iou", way)
     return -measured.mean if measured else 1.0
 
 
@@ -146,7 +153,7 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
             "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
             "p, adjusted": f"{one.p:.3f}" if one.p >= 0.001 else "below 0.001",
             "Seeds of these": _seeds(one),
-            "95 % over all seeds": f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
+            JOINT: f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
             "Runs": links[name],
         }
         for name, one in sorted(compared_with.items(), key=lambda item: -item[1].difference.value)
@@ -155,7 +162,7 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
         {
             "Network": one.name,
             f"IoU minus that of {reference}": "not counted by image" if one.records else NOT_RUN,
-            **dict.fromkeys(("95 % over test images", "p, adjusted", "Seeds of these", "95 % over all seeds"), NONE),
+            **dict.fromkeys(("95 % over test images", "p, adjusted", "Seeds of these", JOINT), NONE),
             "Outcome": NONE,
             "Runs": links[one.name],
         }
@@ -165,6 +172,8 @@ def difference_table(found: Sequence[Contestant], reference: str) -> Table:
     if not rows:
         rows.append({"Network": f"there is nobody to compare with {reference}"})
     caption = f"Paired differences from {reference} on the same test images (points of IoU)"
+    if joint := sum(one.seeds is not None for one in compared_with.values()):
+        caption += f"; over seeds: {joint} intervals that all hold at once with 95 % (Bonferroni)"
     return Table(pd.DataFrame(rows), caption)
 
 
@@ -194,7 +203,12 @@ def standing(found: Sequence[Contestant], name: str) -> Note:
     if place is None or len(ranked) < 2:
         return Note("No standing yet", f"{name}, or whom to compare it with, was not run.")
     outcomes = [one.outcome for one in compare_all(found, name).values()]
-    text = f"{name} is number {place} of {len(ranked)} by mean IoU. Of the {len(outcomes)} that were compared with it "
+    native = sorted(ranked, key=lambda one: _by_iou(one, NATIVE))
+    elsewhere = next(number for number, one in enumerate(native, start=1) if one.name == name)
+    text = f"{name} is number {place} of {len(ranked)} by mean IoU at the network's input size, where {ranked[0].name} "
+    text += f"leads, and number {elsewhere} at native size, where {native[0].name} leads: "
+    text += "the order depends on the way of counting. " if ranked != native else "the order is the same both ways. "
+    text += f"At input size, of the {len(outcomes)} that were compared with it "
     text += f"image by image {outcomes.count('better')} are better, {outcomes.count('worse')} worse, "
     text += f"{outcomes.count('unresolved')} unresolved."
     counted = {one.name: one for one in ranked if one.details}
@@ -252,13 +266,22 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
         return Note("No order yet", f"The trials on {dataset} with the profile {profile} are not complete.")
     at_end = sum(choice.best == max(choice.found) for choice in found)
     stored = {record.run_id: record for record in records}
-    single = [one.name for one in contestants(dataset, plan, records, trials, profile) if len(one.records) == 1]
+    networks = contestants(dataset, plan, records, trials, profile)
+    single = [one.name for one in networks if len(one.records) == 1]
+    spans = {one.name: max(one.scores("iou")) - min(one.scores("iou")) for one in networks if len(one.records) > 1}
     sentences = [f"{at_end} of the {len(found)} winning rates are the highest of the list."]
     if single:
         sentences.insert(
             0,
             f"{len(single)} of {len(found)} networks have a single training, with one seed: their places are "
-            "provisional. More seeds went to SCGC-Net and the five that did best with the first, for want of time.",
+            "provisional. For want of time more seeds went to SCGC-Net and the five with the best test IoU of seed 0 "
+            "alone: that choice was made on the test images.",
+        )
+    if spans:
+        told = ", ".join(f"{name} {span:.1f}" for name, span in spans.items())
+        sentences.append(
+            f"The seeds of one network in Table I, all of the same recipe, span so many points of test IoU at input "
+            f"size: {told}."
         )
     for choice in found:
         first = choice.run
@@ -272,11 +295,6 @@ def order_note(dataset: str, plan: Plan, records: Sequence[Record], trials: Sequ
             and {**run.settings, "lr": None} == {**first.settings, "lr": None}  # not another recipe altogether
             and run.run_id in stored
         ]
-        own = [record for record in same if record.config["settings"] == plan.profile(profile).settings]
-        seeds = [100 * record.metrics["resized"]["iou"] for record in own if record.split == first.split]
-        if len(seeds) > 1:
-            spread = max(seeds) - min(seeds)
-            sentences.append(f"{len(seeds)} seeds of {first.model} differ by {spread:.1f} points of test IoU.")
         others = [r for r in same if (r.split, r.seed) == (first.split, first.seed) and r.run_id != first.run_id]
         if others and first.run_id in stored:
             gain = 100 * (max(record.val_iou for record in others) - stored[first.run_id].val_iou)
@@ -360,7 +378,8 @@ def recipe_table(plan: Plan, trials: Sequence[Trial], records: Sequence[Record],
                 }
             )
     rows = rows or [{"Network": f"no other recipes are planned on {dataset}"}]
-    return Table(pd.DataFrame(rows), "Other recipes, whole trainings: validation IoU of the best epoch (%)")
+    caption = f"Other recipes, whole trainings: validation IoU of the best epoch (%); {SHARED}"
+    return Table(pd.DataFrame(rows), caption)
 
 
 def furthest_table(plan: Plan, records: Sequence[Record], dataset: str) -> Table:
@@ -375,13 +394,15 @@ def furthest_table(plan: Plan, records: Sequence[Record], dataset: str) -> Table
         ValueError: a record is synthetic, so its scores must not stand here.
     """
     refuse_synthetic(records)
-    stored, paper = {record.run_id: record for record in records}, paper_scores(dataset, "scgcnet")
+    stored = {record.run_id: record for record in records}
     rows: list[dict[str, object]] = []
     for run in plan.runs:
         if run.dataset != dataset or run.prediction is None:
             continue
         record = stored.get(run.run_id)
         iou = 100 * record.metrics["resized"]["iou"] if record else None
+        how = condition(record or run, plan)
+        paper = comparable_scores(dataset, "scgcnet", how)
         rows.append(
             {
                 "Network": f"{run.model} {run.size}, {run.settings['image_size']} px, seed {run.seed}",
@@ -391,7 +412,7 @@ def furthest_table(plan: Plan, records: Sequence[Record], dataset: str) -> Table
                 "Test IoU": f"{iou:.2f}" if iou is not None else NOT_RUN,
                 "SCGC-Net, paper": f"{paper['iou']:.2f}" if paper else NONE,
                 "Difference": f"{iou - paper['iou']:+.2f}" if iou is not None and paper else NONE,
-                "Condition": condition(record or run, plan),
+                "Condition": how,
                 "Cost": cost([record] if record else []),
                 "Run": run_links([record] if record else []),
             }

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from scgcnet.study.plan import Plan, Run
+from scgcnet.study.resampling import seed_difference
 from scgcnet.study.show import NONE, Link, Links, Note, Table
-from scgcnet.study.statistics import Summary, summarize
+from scgcnet.study.statistics import summarize
 from scgcnet.study.store import Record, Trial
 from scgcnet.study.tables import NOT_RUN, changes
 
@@ -62,22 +63,20 @@ def construction_note(plan: Plan, records: Sequence[Record], dataset: str) -> No
         return Note("Not run", "Two constructions with two seeds each are needed to compare any.", "warning")
     by_cost = sorted(found, key=lambda label: found[label][0].gmac)
     cheap, dear = by_cost[0], by_cost[-1]
-    ours, theirs = (summarize([100 * one.val_iou for one in found[label]]) for label in (cheap, dear))
+    cheaply, dearly = ([100 * one.val_iou for one in found[label]] for label in (cheap, dear))
+    ours, theirs, between = summarize(cheaply), summarize(dearly), seed_difference(cheaply, dearly)
+    assert between is not None  # two seeds of each
     saved = 100 * (1 - found[cheap][0].gmac / found[dear][0].gmac)
     text = (
         f"{cheap}: {saved:.0f} % fewer multiplications than {dear}. Validation IoU {ours} over {ours.n} seeds, beside "
-        f"{theirs} over {theirs.n}: {_verdict(ours, theirs)}."
+        f"{theirs} over {theirs.n}: {_verdict(*between)}; the difference of the means is {ours.mean - theirs.mean:+.2f} "
+        f"points, over seeds {between[0]:+.2f} to {between[1]:+.2f}."
     )
     return Note("What the cheap construction costs in accuracy", text)
 
 
-def _verdict(ours: Summary, theirs: Summary) -> str:
-    assert ours.low is not None and ours.high is not None and theirs.low is not None and theirs.high is not None
-    if ours.low > theirs.high:
-        return "it is better"
-    if ours.high < theirs.low:
-        return "it is worse"
-    return f"the seeds cannot tell them apart; the means differ by {ours.mean - theirs.mean:+.2f} points"
+def _verdict(low: float, high: float) -> str:
+    return "it is better" if low > 0 else "it is worse" if high < 0 else "the seeds cannot tell them apart"
 
 
 def _constructions(plan: Plan, dataset: str) -> dict[str, list[Run]]:

@@ -94,7 +94,8 @@ class Comparison:
     Attributes:
         difference: of their scores in points, with the interval over test images and the p value of the permutation.
         p: the same p value, adjusted for the number of comparisons (Holm).
-        seeds: interval of the difference over all their training seeds; None where one of the two has a single seed.
+        seeds: interval of the difference over all their training seeds, so wide that those of all comparisons hold at
+            once with 95 % (Bonferroni); None where one of the two has a single seed.
         outcome: what of it can be said.
         counted: the seeds that `difference` rests on, of the network and of the reference: the same ones, unless they
             have none in common whose images were counted.
@@ -136,11 +137,23 @@ def compare_all(contestants: Sequence[Contestant], reference: str, score: str = 
         for name, one in able.items()
     }
     adjusted = resampling.holm([found.p for found in differences.values()]) if differences else []
+    confidence = joint_confidence(base, list(able.values()))
     compared = {}
     for (name, difference), p in zip(differences.items(), adjusted, strict=True):
-        seeds = resampling.seed_difference(able[name].scores(score), base.scores(score))
+        seeds = resampling.seed_difference(able[name].scores(score), base.scores(score), confidence)
         compared[name] = Comparison(difference, p, seeds, resampling.resolve(difference, p, seeds), counted[name])
     return compared
+
+
+def joint_confidence(base: Contestant, others: Sequence[Contestant]) -> float:
+    """Level of each interval over seeds at which those of all others against one hold at once with 95 % (Bonferroni).
+
+    Args:
+        base: whom the others are compared with.
+        others: those with a single seed have no interval, and do not count.
+    """
+    repeated = sum(min(len(one.records), len(base.records)) > 1 for one in others)
+    return 1 - 0.05 / max(repeated, 1)
 
 
 def _same_seeds(one: Contestant, base: Contestant) -> tuple[list[int], list[int]]:

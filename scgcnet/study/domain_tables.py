@@ -10,7 +10,7 @@ import pandas as pd
 from scgcnet.study.plan import Plan, Run, at_home
 from scgcnet.study.show import NONE, Link, Note, Table
 from scgcnet.study.store import Record, Trial, is_stale
-from scgcnet.study.tables import NOT_RUN, SCORES, changes, refuse_synthetic
+from scgcnet.study.tables import NOT_RUN, SCORES, SHARED, changes, refuse_synthetic
 from scgcnet.study.trials import choices
 
 if TYPE_CHECKING:
@@ -207,7 +207,11 @@ def increment_table(runs: Mapping[str, Mapping[float, Run]], records: Sequence[R
     if not rows:
         rows.append({"Network": "study.yml plans no such runs"})
     where += f", on {' or '.join(f'{n:,}' for n in sorted(images))} test images" if images else ""
-    caption = f"Scores {where} (%); at home: the test part of what it was trained on first" if where else "Increments"
+    caption = (
+        f"Scores {where} (%); at home: the test part of what it was trained on first; training: {SHARED}"
+        if where
+        else "Increments"
+    )
     return Table(pd.DataFrame(rows), caption)
 
 

@@ -126,8 +126,13 @@ def _lead(score: str, claim: Claim, evidence: Evidence) -> Finding | None:
         return None
     best = max(networks.values(), key=lambda one: _mean(one, score))
     lead = _mean(ours, score) - _mean(best, score)
-    seeds = resampling.seed_difference(ours.scores(score), best.scores(score))
-    interval = f" (95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f})" if seeds else " (a single seed)"
+    level = contest.joint_confidence(ours, list(networks.values()))  # the best was picked out of several
+    seeds = resampling.seed_difference(ours.scores(score), best.scores(score), level)
+    interval = (
+        f" (95 % over seeds, jointly for all others, {seeds[0]:+.1f} to {seeds[1]:+.1f})"
+        if seeds
+        else " (a single seed)"
+    )
     text = f"{SCORES[score][0]} {_mean(ours, score):.1f}; best of {len(networks)} others, {best.name}, "
     text += f"{_mean(best, score):.1f}: {lead:+.1f}{interval}; all tiny, at equal compute"
     reached = seeds is not None and seeds[0] >= float(claim.number)
@@ -377,7 +382,11 @@ _RULES: dict[str, Rule] = {
     "large_rates_hurt": partial(_step, "B6", "B5", "iou"),
     "small_slides": partial(_against_best, _small, f"landslides under {SMALL:,} m² found (%)", "other data", True),
     "fewer_false": partial(
-        _against_best, measure_tables.false_alarm_share, "falsely alarmed ground (%)", "other data", False
+        _against_best,
+        measure_tables.false_alarm_share,
+        "falsely alarmed share of the landslide-free ground (%)",
+        "other data",
+        False,
     ),
     "sharper_edges": partial(
         _against_best, partial(measure_tables.boundary_iou, place=1), "boundary IoU at 4 px (%)", "scaled down", True

@@ -10,7 +10,16 @@ from scgcnet.study.contest import WAY
 from scgcnet.study.plan import Plan, at_home
 from scgcnet.study.show import NONE, Note, Table
 from scgcnet.study.store import Record
-from scgcnet.study.tables import NOT_RUN, condition, paper_scores, refuse_synthetic, repeats, run_links, summary
+from scgcnet.study.tables import (
+    NOT_RUN,
+    comparable_scores,
+    condition,
+    paper_scores,
+    refuse_synthetic,
+    repeats,
+    run_links,
+    summary,
+)
 
 PROFILE = "cpu"  # whose runs are told; of larger ones the page itself tells
 
@@ -28,15 +37,16 @@ def headline_table(dataset: str, plan: Plan, records: Sequence[Record]) -> Table
     """
     refuse_synthetic(records)
     groups, best = _repeats(dataset, plan, records), _furthest(dataset, plan, records)
-    paper = paper_scores(dataset, "scgcnet")
     first = next(iter(groups.values()), [])
+    how = condition(first[0], plan) if first else None
+    paper = comparable_scores(dataset, "scgcnet", how) if how else paper_scores(dataset, "scgcnet")
     row: dict[str, object] = {"SCGC-Net on": dataset}
     row["Network"] = f"{first[0].size}, {first[0].config['settings']['image_size']} px" if first else NOT_RUN
     for label, group in groups.items():
         row[f"Test IoU, {label}"] = f"{summary(group, WAY, 'iou')}"
     row["Over views, threshold from validation"] = f"{_iou(best):.2f}" if best else NOT_RUN
     row["Paper, the whole network at 512 px"] = f"{paper['iou']:.2f}" if paper else NONE
-    row["Condition"] = condition(first[0], plan) if first else NONE
+    row["Condition"] = how or NONE
     everything = {record.run_id: record for group in groups.values() for record in group}
     row["Runs"] = run_links([*everything.values(), *([best] if best else [])])
     caption = f"The first result: test IoU on {dataset}, mean and 95 % interval, beside the paper's (%)"
@@ -53,21 +63,22 @@ def headline_note(dataset: str, plan: Plan, records: Sequence[Record]) -> Note:
     if not groups:
         return Note("In short", f"No run of SCGC-Net on real images of {dataset} is stored: its scores are not run.")
     (label, group), *_ = groups.items()
-    first, paper = group[0], paper_scores(dataset, "scgcnet")
+    first = group[0]
     how = condition(first, plan)
+    paper = comparable_scores(dataset, "scgcnet", how)
     text = f"SCGC-Net {first.size} at {first.config['settings']['image_size']} px: test IoU "
     text += f"{summary(group, WAY, 'iou')} % ({label})."
     if best:
         text += (
             f" The best that one training of it came to here: {_iou(best):.2f} %, over {best.prediction['views']:g} "
-            f"views of each image at the threshold that was best on validation, after {best.wall_s / 60:.0f} minutes."
+            f"views of each image at the threshold that was best on validation."
         )
         others = [record for record in _over_views(dataset, plan, records) if record is not best]
         text += "".join(f" {one.model} of the same cost, likewise: {_iou(one):.2f} %." for one in others)
-    if paper and how != "other data":
+    if paper:
         text += f" The paper prints {paper['iou']:.2f} % for the whole network at 512 px; it tells of no views, and "
         text += f"this is {how}: no verdict on it."
-    elif paper:
+    elif paper_scores(dataset, "scgcnet"):
         text += " What is at hand is too small a part of the paper's data to stand beside its score."
     return Note("In short", text)
 

@@ -126,7 +126,7 @@ def alarm_table(found: Sequence[Contestant]) -> Table:
             "Network": one.name,
             "Seeds counted": counted_of(one),
             "Falsely alarmed, m² an image": _mean(one, lambda d: fmean(_false_area(i) for i in d.images)),
-            "Falsely alarmed, m² per km²": _mean(one, lambda d: 1e6 * _false_share(d)),
+            "Falsely alarmed, m² per km² of all ground": _mean(one, lambda d: 1e6 * _false_share(d)),
             "Patches without a landslide, an image": _mean(one, lambda d: fmean(len(i.alarms) for i in d.images), 2),
         }
         if all(details.free for details in one.details):

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
 
 NOT_RUN = "not run"
+SHARED = "wall time, machine shared with other jobs"  # said wherever the time of a training is shown
 
 #: Our names of data sets and networks, and those in the paper's Table I.
 PAPER_DATASETS = {"cld": "CLD", "hrgldd": "GLDD", "bijie": "Bijie"}
@@ -186,6 +186,18 @@ def paper_scores(dataset: str, model: str, root: Path | None = None) -> dict[str
     return {score: float(row.printed[column]) for score, (_, column) in SCORES.items()}
 
 
+def comparable_scores(dataset: str, model: str, how: Condition, root: Path | None = None) -> dict[str, float] | None:
+    """Those of `paper_scores` that may stand beside a run's: none where its data are not the paper's.
+
+    Args:
+        dataset: our name of the data set.
+        model: name for `create_model`.
+        how: the run's `condition`; of too small a part of the paper's data it is other data.
+        root: the project.
+    """
+    return None if how == "other data" else paper_scores(dataset, model, root)
+
+
 def condition(run: Run | Record, plan: Plan, images: int | None = None) -> Condition:
     """How a run compares with the paper's: its data, its network at full size, its protocol.
 
@@ -232,8 +244,8 @@ def comparison(dataset: str, model: str, plan: Plan, records: Sequence[Record]) 
         kind = _kind_of_split(planned)
         what = f"{planned.model} {planned.size}, profile {planned.profile}{changes(planned, plan)}"
         what += f", split over groups ({kind})" if kind else ""
-        paper = paper_scores(dataset, planned.model)
         how = condition(stored[0] if stored else planned, plan)
+        paper = comparable_scores(dataset, planned.model, how)
         if not stored:
             missing.append({"Network": what, **_comparison_row("iou", paper, [], "", how)})
             continue
@@ -282,7 +294,7 @@ def _comparison_row(
     how: Condition,
 ) -> dict[str, object]:
     measured = summary(group, "resized", score) if group else None
-    reference = paper[score] if paper and how != "other data" else None
+    reference = paper[score] if paper else None
     difference = f"{measured.mean - reference:+.2f}" if measured and reference is not None else NONE
     verdict = judge(reference, measured, how) if reference is not None and score not in TRADED else None
     return {
@@ -291,8 +303,8 @@ def _comparison_row(
         "Paper": f"{reference:.2f}" if reference is not None else NONE,
         "Measured, 95 % interval": str(measured) if measured else NOT_RUN,
         "Difference": difference,
-        "Verdict": verdict or NONE,
         "Condition": how,
+        "Verdict": verdict or NONE,
         "Cost": cost(group),
         "Runs": run_links(group),
     }
@@ -307,12 +319,14 @@ def summary(group: Sequence[Record], way: str, score: str) -> Summary:
 
 
 def cost(group: Sequence[Record]) -> str:
-    """Parameters, multiply-accumulates an image and the median time of repeats of one configuration, in words."""
+    """Parameters and multiply-accumulates an image of repeats of one configuration, in words.
+
+    Not their time: other jobs shared the machine with most of them.
+    """
     if not group:
         return NONE
     record = group[0]
-    minutes = median(member.wall_s for member in group) / 60  # one of them may have shared its machine
-    return f"{record.params / 1e6:.2f} M, {record.gmac:.2f} GMAC, {minutes:.1f} min a run"
+    return f"{record.params / 1e6:.2f} M, {record.gmac:.2f} GMAC"
 
 
 def run_links(records: Sequence[Record]) -> Links:
@@ -440,4 +454,4 @@ def cost_table(records: Sequence[Record]) -> Table:
         for record in records
     ]
     made_up = any(record.data_kind == "synthetic" for record in records)
-    return Table(pd.DataFrame(rows), "What the runs cost" + ", on made-up images" * made_up)
+    return Table(pd.DataFrame(rows), f"What the runs cost{', on made-up images' * made_up}; {SHARED}")

@@ -90,7 +90,9 @@ def test_table_one_has_the_best_on_top_and_everyone_in_it(plan, planned, tiny, m
     assert [row["Network"] for row in rows(table)][:4] == ["unet", "scgcnet", "segnext", "swin"]
     assert sorted(table.frame["Network"]) == sorted(planned)
     unet, ours, segnext, swin = rows(table)[:4]
-    assert (unet["IoU, paper"], unet["IoU, measured"], unet["F1, paper"]) == ("50.45", "70.00", "67.07")
+    assert (unet["IoU, paper"], unet["IoU, measured"], unet["F1, paper"]) == ("-", "70.00", "-")
+    columns = list(table.frame)
+    assert columns[columns.index("Difference") + 1] == "Condition"
     assert unet["95 % over test images"] == "66.67 to 75.00 (1 of 1 seed)"  # the second image twice, the first twice
     assert (unet["Condition"], unet["Difference"]) == ("other data", "-")  # two images are not the paper's
     assert ours["IoU, measured"] == "62.00 [57.03, 66.97]"  # 60, 62, 64 % on split 0 alone
@@ -123,7 +125,7 @@ def test_a_small_part_of_cld_is_other_data(plan, make_record):
         (row,) = rows(table_one("cld", contestants("cld", plan, records, [], "cpu"), plan))
         return row["IoU, paper"], row["IoU, measured"], row["Difference"], row["Condition"]
 
-    assert shown([few]) == ("87.85", "80.00", "-", "other data")
+    assert shown([few]) == ("-", "80.00", "-", "other data")
     assert shown([whole]) == ("87.85", "80.00", "-7.85", "scaled down")
     assert shown([]) == ("87.85", "not run", "-", "scaled down")
 
@@ -150,12 +152,12 @@ def test_differences_and_what_they_are_worth(plan, planned, make_record, make_de
     assert segnext["IoU minus that of scgcnet"] == "+20.00"
     assert segnext["95 % over test images"] == "+20.00 to +20.00"
     assert segnext["Outcome"] == "better"
-    low, high = (float(end) for end in segnext["95 % over all seeds"].split(" to "))
+    low, high = (float(end) for end in segnext["95 % over all seeds, jointly"].split(" to "))
     assert (low, high) == (pytest.approx(16.96, abs=0.01), pytest.approx(23.04, abs=0.01))  # 4.303 * sqrt(1/4 + 1/4)
     assert float(segnext["p, adjusted"]) < 0.01  # 2 of 1024 ways to swap the names, twice
     assert [link.href for link in segnext["Runs"].items] == [record.file for record in records[2:4]]
     assert (segnext["Seeds of these"], unet["Seeds of these"]) == ("0, 1 of both", "0 of both")
-    assert (unet["IoU minus that of scgcnet"], unet["95 % over all seeds"], unet["Outcome"]) == (
+    assert (unet["IoU minus that of scgcnet"], unet["95 % over all seeds, jointly"], unet["Outcome"]) == (
         "-10.00",  # 40 and 50 % with the one seed that both have
         "one seed: unknown",
         "unresolved: a single seed",
@@ -187,7 +189,8 @@ def test_where_a_network_stands_and_what_its_errors_are(plan, planned, make_reco
     found = contestants("bijie", plan, records, [], "cpu")
     note = standing(found, "scgcnet")
     assert note.title == "scgcnet does not lead"
-    assert "scgcnet is number 3 of 4 by mean IoU. Of the 1 that were compared with it image by image" in note.text
+    assert "scgcnet is number 3 of 4 by mean IoU at the network's input size, where unet leads, and number" in note.text
+    assert "At input size, of the 1 that were compared with it image by image" in note.text
     assert "1 are better, 0 worse, 0 unresolved." in note.text
     assert "scgcnet misses 50.0 % and falsely adds 10.0 %, segnext misses 20.0 % and falsely adds 30.0 %" in note.text
     assert standing(found, "unet").title == "unet leads"
@@ -228,12 +231,28 @@ def test_what_the_order_is_worth_is_computed(plan, tiny, make_record):
     text = order_note("bijie", plan, [*tiny, winner], trials, "cpu").text
     assert "1 of 18 networks have a single training" in text
     assert "18 of the 18 winning rates are the highest of the list." in text
-    assert "3 seeds of scgcnet differ by 4.0 points of test IoU." in text  # 60, 62, 64 %
+    assert "span so many points" not in text  # those of 60, 62, 64 % have another rate
+    differing = [make_record(replace(first, seed=seed), 0.5 + seed / 50) for seed in (0, 1, 2)]
+    spread = order_note("bijie", plan, [*tiny, *differing], trials, "cpu").text
+    assert "span so many points of test IoU at input size: scgcnet 4.0." in spread  # 50, 52, 54 %
     assert "for scgcnet, its validation IoU is 5.0 points higher than that of the winner" in text  # 60 against 55
     three = [make_record(replace(first, seed=seed), 0.5) for seed in (0, 1, 2)]
     assert "a single training" not in order_note("bijie", plan, three, trials, "cpu").text
     alone = order_note("bijie", plan, [winner], trials, "cpu").text
     assert "Where another rate" not in alone and "points of test IoU" not in alone
+
+
+def test_the_order_is_told_by_both_ways_of_counting(planned, make_record):
+    """U-Net leads at input size, ours at native size."""
+    ours, unet = make_record(planned["scgcnet"], 0.6), make_record(planned["unet"], 0.7)
+    found = gather({name: planned[name] for name in ("scgcnet", "unet")}, [ours, unet])
+    assert "the order is the same both ways" in standing(found, "scgcnet").text
+    turned = replace(ours, metrics={**ours.metrics, "pooled": {**ours.metrics["pooled"], "iou": 0.9}})
+    found = gather({name: planned[name] for name in ("scgcnet", "unet")}, [turned, unet])
+    note = standing(found, "scgcnet")
+    assert note.title == "scgcnet does not lead"
+    assert "number 2 of 2 by mean IoU at the network's input size, where unet leads, and number 1" in note.text
+    assert "at native size, where scgcnet leads: the order depends on the way of counting." in note.text
 
 
 def test_another_recipe_is_no_other_rate(plan, tiny, make_record):

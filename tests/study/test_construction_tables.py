@@ -59,12 +59,23 @@ def test_a_stored_trial_fills_its_row(plan: Plan, stored: list[Record]) -> None:
 def test_the_seeds_decide_what_may_be_said(plan: Plan, stored: list[Record]) -> None:
     note = construction_note(plan, stored, "bijie")
     assert "67 % fewer multiplications" in note.text
-    assert "the seeds cannot tell them apart; the means differ by +1.00 points" in note.text
+    assert "the seeds cannot tell them apart; the difference of the means is +1.00 points" in note.text
     base, lean = stored[:2], stored[2:]
     sure = [_with_val(one, iou, 0.15) for one, iou in zip(base, (0.500, 0.501), strict=True)]
     clear = [_with_val(one, iou, 0.05) for one, iou in zip(lean, (0.700, 0.701), strict=True)]
-    assert construction_note(plan, [*sure, *clear], "bijie").text.endswith("it is better.")
+    assert construction_note(plan, [*sure, *clear], "bijie").text.count("it is better;") == 1
     swapped = [replace(one, history=other.history) for one, other in zip([*sure, *clear], [*clear, *sure], strict=True)]
-    assert construction_note(plan, swapped, "bijie").text.endswith("it is worse.")
+    assert construction_note(plan, swapped, "bijie").text.count("it is worse;") == 1
     assert construction_note(plan, stored[:3], "bijie").title == "Not run"
     assert rows(construction_table(plan, stored, [], "cld")) == [{"Construction": "none are planned on cld"}]
+
+
+def test_it_is_the_difference_that_is_judged(plan: Plan, make_record: Callable[..., Record]) -> None:
+    """Intervals of 69.3 to 71.7 and 67.3 to 69.7 overlap; the difference of three seeds each is 0.87 to 3.13."""
+    found = []
+    for kind, ious, gmac in (("conv", (0.68, 0.685, 0.69), 0.15), ("depthwise", (0.70, 0.705, 0.71), 0.05)):
+        runs = [run for run in plan.runs if run.overrides.get("msle") == kind]
+        found += [_with_val(make_record(run, 0.6), iou, gmac) for run, iou in zip(runs, ious, strict=True)]
+    assert "it is better; the difference of the means is +2.00 points, over seeds +0.87 to +3.13" in (
+        construction_note(plan, found, "bijie").text
+    )

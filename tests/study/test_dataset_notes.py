@@ -40,4 +40,4 @@ def test_looks_are_counted_and_splits_told_where_there_are_some(plan: Plan, make
     text = beside_note("bijie", plan, runs, looks).text
     assert "splits 1 and 2" in text and "opened once for each training (scgcnet 2 looks, icnet 0 looks)" in text
     other = beside_note("landslide4sense", plan, runs, looks).text
-    assert other == "No choice was made on the test images of split 0."
+    assert other == "Recipe and thresholds were chosen on the validation images of split 0."

@@ -109,7 +109,8 @@ class TestLead:
         ours, unet = trained(networks["scgcnet"], 0.80, 0.81, 0.82), trained(networks["unet"], 0.70, 0.71, 0.72)
         found = ask("bijie_iou_gain", [*unet, *trained(networks["fcn"], 0.69), *ours])
         assert found.text == (
-            "IoU 81.0; best of 2 others, unet, 71.0: +10.0 (95 % over seeds +7.7 to +12.3); all tiny, at equal compute"
+            "IoU 81.0; best of 2 others, unet, 71.0: +10.0 (95 % over seeds, jointly for all others, +7.7 to +12.3); "
+            "all tiny, at equal compute"
         )
         assert (found.condition, found.verdict) == ("scaled down", "supported")
         assert ids(found.records) == ids([*ours, *unet])
@@ -313,7 +314,7 @@ class TestFinerMeasures:
             # 8 and 16 of 80 pixels; the others 4, 40 and 20.
             (
                 "fewer_false", "other data",
-                "falsely alarmed ground (%)",
+                "falsely alarmed share of the landslide-free ground (%)",
                 "15.0; of 3 others the best, unet, 5.0, the median 25.0",
             ),
             (

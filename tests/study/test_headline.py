@@ -55,7 +55,7 @@ def test_the_note_says_it_in_words(plan: Plan, stored: list[Record], make_record
     further = [views(plan, make_record, model) for model in ("icnet", "scgcnet")]
     text = headline_note("bijie", plan, [*stored, *further]).text
     assert "test IoU 62.00 [57.03, 66.97] % (3 seeds on split 0, 154 images)." in text
-    assert "came to here: 74.00 %, over 8 views" in text and "after 15 minutes" in text
+    assert "came to here: 74.00 %, over 8 views" in text and "minutes" not in text
     assert "icnet of the same cost, likewise: 75.00 %." in text
     assert "The paper prints 73.53 %" in text and text.endswith("scaled down: no verdict on it.")
     assert "over views" not in headline_note("bijie", plan, stored).text
@@ -67,6 +67,10 @@ def test_a_small_part_does_not_stand_beside_the_paper(plan: Plan, make_record: M
     part = replace(whole, metrics={**whole.metrics, "per_image": {**whole.metrics["per_image"], "n": 7}})
     text = headline_note("cld", plan, [part]).text
     assert "45.00 %" in text and "87.85" not in text and "too small a part" in text
+    (row,) = rows(headline_table("cld", plan, [part]))
+    assert (row["Paper, the whole network at 512 px"], row["Condition"]) == ("-", "other data")
+    (row,) = rows(headline_table("bijie", plan, []))
+    assert (row["Paper, the whole network at 512 px"], row["Condition"]) == ("73.53", "-")
 
 
 def test_synthetic_runs_make_no_headline(plan: Plan, make_record: Make) -> None:

@@ -137,7 +137,7 @@ def test_false_alarms_by_hand(contest: Callable[..., list[Contestant]]) -> None:
     one, *_ = contest(scgcnet=[FIRST])
     (row,) = rows(alarm_table([one]))
     assert row["Falsely alarmed, m² an image"] == "400"  # (6 * 100 + 50 * 4) / 2
-    assert row["Falsely alarmed, m² per km²"] == "57,143"  # 800 of 14,000 m²
+    assert row["Falsely alarmed, m² per km² of all ground"] == "57,143"  # 800 of 14,000 m²
     assert row["Patches without a landslide, an image"] == "1.00"
     assert row["Landslide-free images with an alarm (of 1)"] == "100.0 %"
     assert row["Falsely alarmed there, m² per km²"] == "30,000"

@@ -1,5 +1,7 @@
 """What a run had come to before it was made again stays in a ledger."""
 
+from dataclasses import replace
+
 import pytest
 from table_rows import rows
 
@@ -48,8 +50,13 @@ def test_before_and_now_stand_side_by_side(tiny):
     first, second = rows(replaced_table(lines, tiny))
     assert (first["Before"], str(first["Now"]), first["Difference"]) == ("58.00", "60.00", "+2.00")
     assert second["Difference"] == "-4.00"
-    assert "2 runs were made again" in (text := replaced_note(lines, tiny).text)
-    assert "-4.0 to +2.0 points (mean -1.0, standard deviation 4.2)" in text
+    assert "2 runs of bijie with the profile cpu were made again" in (text := replaced_note(lines, tiny).text)
+    assert "IoU at native size moved by -4.0 to +2.0 points (mean -1.0, standard deviation 4.2)" in text
+    # 60, 62 and 64 % on split 0: a variance of 4 for one run, of 8 for the difference of two
+    assert "has a standard deviation of 2.8 (configurations with more than one seed: 1)" in text
+    elsewhere = [replace(record, dataset="landslide4sense") for record in tiny]
+    assert replaced_note(lines, elsewhere).text.startswith("Fewer than two")
+    assert "Between two seeds" not in replaced_note([lines[0]] * 2, tiny[:1]).text
     assert replaced_note(lines[:1], tiny).text.startswith("Fewer than two")
     assert rows(replaced_table([], tiny)) == [{"Run": "none was made again"}]
 

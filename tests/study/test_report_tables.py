@@ -105,7 +105,10 @@ def test_deviations_count_what_is_stored(make_record: Callable[..., Record]) -> 
     looks = [Look("2026-01-01T00:00:00Z", "bijie", 0, run_id, "") for run_id in "aab"]
     looks.append(Look("2026-01-01T00:00:00Z", "bijie", 1, "a", ""))  # of another test part
     table = {row["What"]: row for row in rows(deviation_table(records, looks))}
-    assert table["Epochs"]["Why"] == "6 to 66 minutes, median 9, on one core a run"
+    assert (
+        table["Epochs"]["Why"]
+        == "6 to 66 minutes, median 9, a run on one core, wall time, machine shared with other jobs"
+    )
     assert table["Test part"]["Here"].endswith("at most 2 looks at one test part by one configuration")
 
 
