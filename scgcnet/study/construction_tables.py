@@ -69,8 +69,8 @@ def construction_note(plan: Plan, records: Sequence[Record], dataset: str) -> No
     saved = 100 * (1 - found[cheap][0].gmac / found[dear][0].gmac)
     text = (
         f"{cheap}: {saved:.0f} % fewer multiplications than {dear}. Validation IoU {ours} over {ours.n} seeds, beside "
-        f"{theirs} over {theirs.n}: {_verdict(*between)}; the difference of the means is {ours.mean - theirs.mean:+.2f} "
-        f"points, over seeds {between[0]:+.2f} to {between[1]:+.2f}."
+        f"{theirs} over {theirs.n}: {_verdict(*between)}; the difference of the means is "
+        f"{ours.mean - theirs.mean:+.2f} points, over seeds {between[0]:+.2f} to {between[1]:+.2f}."
     )
     return Note("What the cheap construction costs in accuracy", text)
 
