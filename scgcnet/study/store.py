@@ -215,11 +215,11 @@ def is_stale(record: Training) -> bool:
     """Tell whether the run was made by other code than the present one (see `code_sha256`), or from other weights.
 
     Code that was seen to begin it alike counts as the same (see replays.py). A run that goes on from another is of
-    weights that are no more where that other has been made again since.
+    weights that are no more where that other has been made again since, and came to anything else.
     """
     if (start := record.config.get("start")) is not None:
         begun = find(start, record.data_kind)
-        if begun is not None and begun.finished_utc > record.finished_utc:
+        if begun is not None and begun.finished_utc > record.finished_utc and not _came_to_the_same(begun, record):
             return True
     views = isinstance(record, Record) and bool(record.prediction)
     now = code_sha256(record.model, {record.dataset, *record.train_datasets}, views=views)
@@ -227,6 +227,16 @@ def is_stale(record: Training) -> bool:
         (replay.run_id, replay.code_sha256) == (record.run_id, now) and replay.utc > record.finished_utc
         for replay in read_replays(project_root())
     )
+
+
+def _came_to_the_same(begun: Record, record: Training) -> bool:
+    """Whether a start is as it was when a run went on from it: made again by the same code, to the same last digit."""
+    from scgcnet.study.replaced import read_replaced  # which needs Record from here
+
+    before = [line for line in read_replaced() if line.run_id == begun.run_id and line.utc <= record.finished_utc]
+    used = max(before, key=lambda line: line.utc, default=None)
+    pooled = begun.metrics["pooled"]["iou"]
+    return used is not None and (used.code_sha256, used.iou) == (begun.code_sha256, pooled)
 
 
 def state(record: Training | None) -> str:

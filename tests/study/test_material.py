@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scgcnet.data import DatasetError, data_sha256, open_dataset, open_whole, split_sha256, write_fake
-from scgcnet.study import runner, store
+from scgcnet.study import replaced, runner, store
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.material import datasets_of, open_domains, open_material, open_test
 from scgcnet.study.plan import Increment, Run
@@ -96,6 +96,11 @@ def test_an_increment_goes_on_from_the_weights_of_the_first(project, spec):
     assert not store.is_stale(record)
     store.save(replace(stored, finished_utc="2999-01-02T03:04:05Z"), project)
     assert store.is_stale(record) and not store.is_stale(stored)
+    # Unless the same code came to the same number.
+    replaced.note_replaced(replace(stored, data_kind="real"), project)
+    assert not store.is_stale(record)
+    store.save(replace(stored, finished_utc="2999-01-02T03:04:05Z", code_sha256="1" * 64), project)
+    assert store.is_stale(record)
 
 
 def test_a_real_start_without_its_weights_is_not_replaced_in_silence(spec, monkeypatch):
