@@ -92,5 +92,6 @@ def slurm(folder: Path) -> Path:
 
 def stand_in(folder: Path, fails: str = "") -> None:
     """Put `STAND_IN` into a copy of the project; `fails` are ids of runs and names of chapters."""
+    shutil.rmtree(folder / "scgcnet" / "cli", ignore_errors=True)
     (folder / "scgcnet" / "cli.py").write_text(textwrap.dedent(STAND_IN))
     (folder / "fails").write_text(fails)
