@@ -162,7 +162,7 @@ def test_what_each_step_brings(plan: Plan, made: list[Record]) -> None:
     )  # fmt: skip
     assert hmie["Paper, CLD"] == "+4.64"
     assert (hmie["Measured, bijie"], hmie["95 % over seeds"], hmie["Outcome"]) == (
-        "+8.00", "unknown: one seed", "unresolved"
+        "+8.00", "unknown: 3 seeds of A1, 1 seed of A2", "unresolved"
     )  # fmt: skip
     assert (whole["Measured, bijie"], whole["Outcome"]) == ("+19.00", "better")
     low, high = (float(end) for end in whole["95 % over seeds"].split(" to "))
