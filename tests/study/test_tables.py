@@ -201,7 +201,11 @@ def test_data_that_is_not_at_hand_says_so():
 def test_the_share_of_landslide_is_of_the_known_pixels():
     mask = np.array([[1, 0, 0, 255], [255, 255, 255, 255]], np.uint8)
     unknown = np.full((2, 4), 255, np.uint8)
-    part = [SimpleNamespace(mask=mask), SimpleNamespace(mask=unknown)]
+
+    class Part(list[SimpleNamespace]):
+        kind = "real"
+
+    part = Part([SimpleNamespace(mask=mask), SimpleNamespace(mask=unknown)])
     (row,) = rows(data_table({"test": part}))
     assert row["Landslide share, mean over images"] == "33.3 %"
 
