@@ -29,7 +29,7 @@ def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedP
     environment |= {"VENV": "", "CORES": "1"}  # make takes the environment that is active
     environment |= {"OMP_NUM_THREADS": "1"} | variables  # the other cores have tests of their own
     merged = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, timeout=900, **merged)
+    return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, timeout=2700, **merged)
 
 
 def blocks(page: Path, language: str) -> list[str]:
