@@ -31,7 +31,6 @@ class SceneTimes:
     Attributes:
         side: of the square scene, pixels.
         window: side of a window, pixels.
-        scale: pixels of the working grid for one of the scene.
         seconds: from the start of the command to its end.
         processor_seconds: that all its threads worked; what is missing went to other processes, or to the disk.
         megapixels_per_second: of the scene.
@@ -43,7 +42,6 @@ class SceneTimes:
 
     side: int
     window: int
-    scale: float
     seconds: float
     processor_seconds: float
     megapixels_per_second: float
@@ -53,16 +51,13 @@ class SceneTimes:
     the_same: bool
 
 
-def bench_scene(
-    side: int, model: str, window: int = 1024, scale: float = 1.0, kills: int = 2, json_file: Path | None = None
-) -> SceneTimes:
+def bench_scene(side: int, model: str, window: int = 1024, kills: int = 2, json_file: Path | None = None) -> SceneTimes:
     """Maps a made-up scene twice, the second time with SIGKILL at random moments, and prints what came of it.
 
     Args:
         side: of the square scene, pixels.
         model: name of weights, or a file.
         window: as for `scgcnet map`.
-        scale: likewise.
         kills: how often the second run is killed.
         json_file: where to write the numbers.
 
@@ -75,7 +70,7 @@ def bench_scene(
         print(f"made-up scene of {side} x {side} px, {side * side / 1e6:.0f} megapixels", flush=True)
         command = [
             sys.executable, "-m", "scgcnet.cli", "map", str(scene), "--model", model, "--window", str(window),
-            "--scale", repr(scale), "--quiet", "--out",
+            "--quiet", "--out",
         ]  # fmt: skip
         seconds, busy, peak = _timed([*command, str(folder / "whole")])
         print(
@@ -89,7 +84,7 @@ def bench_scene(
         print(f"killed at window {', '.join(map(str, moments))} of {windows} and gone on with: "
               f"{'every file is the same' if all(same) else 'DIFFERENT'}", flush=True)  # fmt: skip
     speed = side * side / 1e6 / seconds
-    times = SceneTimes(side, window, scale, seconds, busy, speed, peak, windows, moments, all(same))
+    times = SceneTimes(side, window, seconds, busy, speed, peak, windows, moments, all(same))
     if json_file is not None:
         about = {"machine": describe("cpu"), "code_sha256": code_sha256(), "model": model, "scene": asdict(times)}
         files.write_text(json_file, json.dumps(about, indent=1) + "\n")
@@ -132,7 +127,7 @@ def _sha256(path: Path) -> str:
 
 
 def bench_seams(
-    model: str, windows: Sequence[int], scales: Sequence[float], json_file: Path | None = None, root: Path | None = None
+    model: str, windows: Sequence[int], scales: Sequence[float], json_file: Path | None = None
 ) -> list[Seams]:
     """Maps the real mosaics as tiles, as blended windows and as a whole, and prints what the cutting did to them.
 
@@ -141,12 +136,11 @@ def bench_seams(
         windows: sides of windows, pixels.
         scales: pixels of the working grid for one of the scene.
         json_file: where to write the numbers.
-        root: folder that holds the data set's own folder; None for the usual place.
 
     Raises:
         SceneError: the mosaics are not there.
     """
-    mosaics = read_mosaics(root)
+    mosaics = read_mosaics()
     if not mosaics:
         raise SceneError("the mosaics of AMU-Net are not there: see data/README.md, and set SCGCNET_DATA")
     weights = find_weights(model)

@@ -106,10 +106,9 @@ def draw_anatomy(config: SCGCNetConfig, image_size: int = 512) -> Figure:
     return _finished(figure)
 
 
-def draw_features(
-    image: npt.NDArray[np.uint8], maps: Mapping[str, npt.NDArray[np.float32]], columns: int = 4
-) -> Figure:
+def draw_features(image: npt.NDArray[np.uint8], maps: Mapping[str, npt.NDArray[np.float32]]) -> Figure:
     """Shows an image (H, W, 3) and, beside it, maps of any size in [0, 1], each under its name."""
+    columns = 4
     rows = -(-(len(maps) + 1) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.75 * rows), squeeze=False)
     panels: list[tuple[str, npt.NDArray[np.generic]]] = [("image", image), *maps.items()]

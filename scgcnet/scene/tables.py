@@ -13,6 +13,7 @@ import pyogrio
 from scgcnet.scene.mapping import OUTPUTS, POLYGONS, MapResult
 
 NONE = "-"
+MOST = 8  # polygons in a table
 ABOUT = {
     "probability.tif": "probability of landslide, 0 to 1; Cloud-Optimized GeoTIFF",
     "mask.tif": "1 where it is above the threshold, else 0; Cloud-Optimized GeoTIFF",
@@ -38,9 +39,9 @@ def caption(result: MapResult) -> str:
     return f"The files of the map: {found['polygons']} polygons, {100 * found['share']:.2f} % of the scene"
 
 
-def polygon_table(result: MapResult, most: int = 8) -> pd.DataFrame:
+def polygon_table(result: MapResult) -> pd.DataFrame:
     """The largest landslides of a map as its GeoPackage has them; one line that says so where there are none."""
-    meta, _, _, columns = pyogrio.raw.read(result.folder / POLYGONS, max_features=most)
+    meta, _, _, columns = pyogrio.raw.read(result.folder / POLYGONS, max_features=MOST)
     fields = dict(zip(meta["fields"], columns, strict=True))
     unit = result.report["scene"]["area_unit"]
     if not len(fields["id"]):

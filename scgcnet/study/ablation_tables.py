@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -87,19 +86,18 @@ def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
     return max(bases, key=lambda base: sum(run.config in planned for run in base.values()))
 
 
-def experiment_table(found: Sequence[Contestant], plan: Plan, root: Path | None = None) -> Table:
+def experiment_table(found: Sequence[Contestant], plan: Plan) -> Table:
     """Table II or III: as printed, on CLD, and as measured on the data set of the runs.
 
     Args:
         found: from `experimenters`.
         plan: the study.
-        root: the project.
 
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
     """
     refuse_synthetic([record for one in found for record in one.records])
-    paper = read_paper(root)
+    paper = read_paper()
     dataset = found[0].run.dataset
     rows = []
     for one in found:
@@ -136,13 +134,12 @@ def _in_words(name: str) -> str:
     return "; ".join(" ".join("/".join(map(str, rates)) for rates in stage) for stage in DILATIONS[name])
 
 
-def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], root: Path | None = None) -> Table:
+def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]]) -> Table:
     """What one step from an experiment to another brings: IoU of the second minus that of the first.
 
     Args:
         found: from `experimenters`.
         steps: names of two experiments each.
-        root: the project.
 
     Raises:
         ValueError: a record is synthetic, so its scores must not stand here.
@@ -150,7 +147,7 @@ def gain_table(found: Sequence[Contestant], steps: Sequence[tuple[str, str]], ro
     from scgcnet.study.resampling import seed_difference
 
     refuse_synthetic([record for one in found for record in one.records])
-    paper, by_name = read_paper(root), {one.name: one for one in found}
+    paper, by_name = read_paper(), {one.name: one for one in found}
     measured = f"Measured, {found[0].run.dataset}"
     rows = []
     for before, after in steps:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 from scipy import stats
@@ -332,13 +331,13 @@ def rate_table(plan: Plan, trials: Sequence[Trial], dataset: str | None = None) 
     return Table(pd.DataFrame(rows), "Learning rates tried: validation IoU of the best epoch (%)")
 
 
-def trial_table(dataset: str, root: Path | None = None) -> Table:
+def trial_table(dataset: str) -> Table:
     """The trials that the recipe for a data set was chosen from, by validation IoU; none of them saw the test part.
 
     Raises:
         StoreError: the file is missing or damaged.
     """
-    path = (root or project_root()) / TRIALS
+    path = project_root() / TRIALS
     names = {"profile": "Profile", "trial": "Trial", "change": "Recipe", "epochs": "Epochs"}
     names |= {"val_iou": "Validation IoU, best epoch", "note": "Remark"}
     try:

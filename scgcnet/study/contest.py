@@ -117,13 +117,12 @@ class Comparison:
         return f"unresolved: {'seeds' if self.seeds[0] <= 0 <= self.seeds[1] else 'test images'}"
 
 
-def compare_all(contestants: Sequence[Contestant], reference: str, score: str = "iou") -> dict[str, Comparison]:
-    """Everyone with details against the reference, by name; empty where the reference has none.
+def compare_all(contestants: Sequence[Contestant], reference: str) -> dict[str, Comparison]:
+    """IoU of everyone with details against the reference's, by name; empty where the reference has none.
 
     Args:
         contestants: from `gather`.
         reference: name of one of them.
-        score: one of `resampling.SCORES`.
     """
     able = {one.name: one for one in contestants if one.details}
     if reference not in able:
@@ -132,7 +131,7 @@ def compare_all(contestants: Sequence[Contestant], reference: str, score: str = 
     counted = {name: _same_seeds(one, base) for name, one in able.items()}
     differences = {
         name: resampling.compare(
-            one.counts(seeds=counted[name][0]), base.counts(seeds=counted[name][1]), score, groups=base.groups
+            one.counts(seeds=counted[name][0]), base.counts(seeds=counted[name][1]), "iou", groups=base.groups
         )
         for name, one in able.items()
     }
@@ -140,7 +139,7 @@ def compare_all(contestants: Sequence[Contestant], reference: str, score: str = 
     confidence = joint_confidence(base, list(able.values()))
     compared = {}
     for (name, difference), p in zip(differences.items(), adjusted, strict=True):
-        seeds = resampling.seed_difference(able[name].scores(score), base.scores(score), confidence)
+        seeds = resampling.seed_difference(able[name].scores("iou"), base.scores("iou"), confidence)
         compared[name] = Comparison(difference, p, seeds, resampling.resolve(difference, p, seeds), counted[name])
     return compared
 

@@ -50,15 +50,6 @@ def read_looks(kind: Kind, root: Path | None = None) -> list[Look]:
     return read_lines(looks_file(kind, root), Look, _parse)
 
 
-def count_looks(run_id: str, kind: Kind, root: Path | None = None) -> int:
-    """How often a configuration has been scored on the test part.
-
-    Raises:
-        StoreError: the ledger cannot be read.
-    """
-    return sum(look.run_id == run_id for look in read_looks(kind, root))
-
-
 def note_look(look: Look, kind: Kind, root: Path | None = None) -> int:
     """Add a line to the ledger; whoever scores a test part calls this first.
 

@@ -18,11 +18,10 @@ TOLERANCE = 1.0
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean of repeated runs with its 95 % interval; `sd`, `low` and `high` are None for a single run."""
+    """Mean of repeated runs with its 95 % interval; `low` and `high` are None for a single run."""
 
     n: int
     mean: float
-    sd: float | None = None
     low: float | None = None
     high: float | None = None
 
@@ -33,7 +32,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary:
-    """Mean, sample standard deviation and Student-t interval of the mean.
+    """Mean and Student-t interval of the mean.
 
     The interval says how far the mean would move with other seeds (or splits), not with other test images.
     One value has no interval.
@@ -55,7 +54,7 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary:
         return Summary(1, mean)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)
-    return Summary(n, mean, sd, mean - half, mean + half)
+    return Summary(n, mean, mean - half, mean + half)
 
 
 def judge(paper: float, measured: Summary | None, condition: Condition) -> Verdict | None:

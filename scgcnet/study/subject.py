@@ -138,7 +138,7 @@ def _stored(weights: str, part: Part) -> Subject | None:
     images = open_dataset(dataset, record.split, part)
     known = zoo.read_metadata(path).get("threshold")
     network = zoo.load_model(path)
-    threshold = float(known) if known else _best_threshold(network, record, dataset)
+    threshold = float(known) if known else _threshold(network, record, dataset)
     side = record.config["settings"]["image_size"]
     text = (
         f"{weights} ({record.model} {record.size}, {side} px), trained on real images of "
@@ -157,7 +157,7 @@ def _made_up(plan: Plan, part: Part) -> Subject:
     path = weights_for(record) or weights_for(record := run(spec, force=True, progress=False))
     assert path is not None  # just written
     network = zoo.load_model(path)
-    threshold = _best_threshold(network, record, "synthetic")
+    threshold = _threshold(network, record, "synthetic")
     text = (
         f"A network that trained on made-up images for {record.wall_s:.0f} seconds looks at made-up images: this page "
         "shows that everything works, and its maps mean nothing. With Bijie's images in place (SCGCNET_DATA) and the "
@@ -170,12 +170,10 @@ def _made_up(plan: Plan, part: Part) -> Subject:
 _PARTS = {"val": "validation", "test": "test"}
 
 
-def _best_threshold(network: nn.Module, record: Record, dataset: str) -> float:
-    """Of the highest validation IoU at the network's input size, as `publish` finds it for weights that it stores."""
+def _threshold(network: nn.Module, record: Record, dataset: str) -> float:
+    """The best on the validation part of one data set."""
     from scgcnet.data import open_dataset
-    from scgcnet.study.publish import THRESHOLDS
-    from scgcnet.train import count
+    from scgcnet.study.publish import best_threshold
 
     val = open_dataset(dataset, record.split, "val")
-    counted = count(network, val, record.config["settings"]["image_size"], THRESHOLDS)
-    return THRESHOLDS[int(np.argmax([one.scores()["iou"] for one in counted]))]
+    return best_threshold(network, val, record.config["settings"]["image_size"])[0]

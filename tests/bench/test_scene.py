@@ -33,7 +33,7 @@ def test_seams(tmp_path, monkeypatch, capsys) -> None:
     image = np.full((200, 200, 3), 30, np.uint8)
     image[50:90, 50:90] = 230
     mosaic = Mosaic("A", image, (image[..., 0] > 100).astype(np.uint8))
-    monkeypatch.setattr(scene, "read_mosaics", lambda root: [mosaic])
+    monkeypatch.setattr(scene, "read_mosaics", lambda: [mosaic])
     monkeypatch.setattr(scene.zoo, "load_model", lambda path: Bright())
     numbers = tmp_path / "numbers.json"
     assert main(["bench", "seams", "--windows", "128", "--scales", "1,0.5", "--json", str(numbers)]) == 0

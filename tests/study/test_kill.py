@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from scgcnet.data import write_fake
-from scgcnet.study.looks import count_looks
+from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import Run
 from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import WEIGHTS_FOLDER, run
@@ -80,7 +80,7 @@ def test_killed_and_started_again(
     killed_when(project, pattern, count)
     assert find(spec.run_id, "synthetic") is None
     kill_study.whole_files(project / "build")
-    looks = count_looks(spec.run_id, "synthetic")
+    looks = sum(look.run_id == spec.run_id for look in read_looks("synthetic"))
     assert looks == (pattern == "looks.csv")
 
     subprocess.run([sys.executable, "-c", PROGRAM, "0"], cwd=project, check=True)
