@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from table_rows import rows
 
-from scgcnet.study import tables
+from scgcnet.study import opening, tables
 from scgcnet.study.claims import COUNTED, Entry, ledger
 from scgcnet.study.needs import needed
 from scgcnet.study.paper import PaperError, read_claims
@@ -128,8 +128,8 @@ def test_a_small_part_of_a_data_set_is_judged_as_everywhere(plan: Plan, make_rec
     assert {row["Condition"] for row in rows(table)} == {"other data"}
     assert {row["Paper"] for row in rows(table)} == {row["Difference"] for row in rows(table)} == {"-"}
     assert {row["Verdict"] for row in rows(table)} == {"-"}
-    assert "other data" in tables.data_note(run, plan, {"test": Tiles(7)}).title  # type: ignore[dict-item]
-    assert "scaled down" in tables.data_note(run, plan, {"test": Tiles(4173)}).title  # type: ignore[dict-item]
+    assert "other data" in opening.data_note(run, plan, {"test": Tiles(7)}).title  # type: ignore[dict-item]
+    assert "scaled down" in opening.data_note(run, plan, {"test": Tiles(4173)}).title  # type: ignore[dict-item]
 
 
 class Tiles:

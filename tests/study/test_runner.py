@@ -13,7 +13,7 @@ import scgcnet.train
 from scgcnet import files, zoo
 from scgcnet.cli import main
 from scgcnet.data import DatasetNotFoundError, write_fake
-from scgcnet.study import runner, tables
+from scgcnet.study import opening, runner
 from scgcnet.study.cases import pick_cases
 from scgcnet.study.details import find_details
 from scgcnet.study.fingerprint import code_sha256
@@ -115,7 +115,7 @@ def test_a_real_training_from_data_to_run_file(project, spec):
     assert record.metrics["resized"]["iou"] == pytest.approx(tp / (tp + fp + fn))
     assert details.free == ()
     assert len(read_looks("synthetic")) == 1
-    assert tables.data_table(parts).frame["Images"].tolist() == [len(parts[p]) for p in ("train", "val", "test")]
+    assert opening.data_table(parts).frame["Images"].tolist() == [len(parts[p]) for p in ("train", "val", "test")]
     cases = pick_cases([record], parts["test"], 2)
     assert len(cases) == 2
     assert [case.iou for case in cases] == sorted(case.iou for case in cases)

@@ -1,13 +1,11 @@
 import dataclasses
-from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 from table_rows import rows
 
 from scgcnet.peers import NAMES
-from scgcnet.study.plan import PlanError, at_home
+from scgcnet.study.plan import at_home
 from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.show import Link, Links, Note, Sentences, Table
 from scgcnet.study.tables import (
@@ -16,10 +14,6 @@ from scgcnet.study.tables import (
     comparison,
     condition,
     cost_table,
-    data_note,
-    data_table,
-    made_table,
-    page_note,
     paper_scores,
     run_links,
     score_table,
@@ -181,33 +175,9 @@ def test_synthetic_scores_say_what_they_are(plan, make_record):
     assert "made-up images, not to be compared" in score_table([make_record(run, kind="synthetic")]).caption
 
 
-def test_notes_say_what_a_page_was_run_on(plan):
-    assert data_note(plan.select("smoke")[0], plan, {}).kind == "warning"
-    assert data_note(plan.select("cpu")[0], plan, {}).title == "Real data, scaled down"
-    assert data_note(plan.select("paper")[0], plan, {}).title == "The paper's protocol"
-    fakes = {"train": SimpleNamespace(kind="synthetic")}  # made-up images in the place of the real ones
-    assert data_note(plan.select("cpu")[0], plan, fakes).title == "Synthetic data"
-
-
 def test_costs_show_the_looks_at_the_test_part(tiny):
     (row,) = rows(cost_table([dataclasses.replace(tiny[0], test_looks=2)]))
     assert (row["Looks at test"], row["GMAC an image"]) == (2, "0.08 at 128 px")
-
-
-def test_data_that_is_not_at_hand_says_so():
-    assert rows(data_table({})) == [{"Part": "all", "Images": "not at hand"}]
-
-
-def test_the_share_of_landslide_is_of_the_known_pixels():
-    mask = np.array([[1, 0, 0, 255], [255, 255, 255, 255]], np.uint8)
-    unknown = np.full((2, 4), 255, np.uint8)
-
-    class Part(list[SimpleNamespace]):
-        kind = "real"
-
-    part = Part([SimpleNamespace(mask=mask), SimpleNamespace(mask=unknown)])
-    (row,) = rows(data_table({"test": part}))
-    assert row["Landslide share, mean over images"] == "33.3 %"
 
 
 def test_html_is_escaped_and_marked_up():
@@ -259,30 +229,6 @@ def test_rates_of_different_stages_are_told_apart(plan):
     assert len(set(words)) == len({str(run.overrides) for run in plan.select("cpu") if run.overrides})
 
 
-def test_a_page_says_which_of_its_numbers_mean_nothing(plan):
-    note = page_note(plan, "smoke")
-    assert (note.kind, note.title) == ("warning", "Synthetic data")
-    assert plan.profile("smoke").about in note.text and "stored runs on real images" in note.text
-    real = page_note(plan, "cpu")
-    assert (real.kind, real.title) == ("note", "Real data")
-    assert plan.profile("cpu").about in real.text and "made-up" not in real.text
-    with pytest.raises(PlanError, match="no profile 'quick'"):
-        page_note(plan, "quick")
-
-
-def test_what_a_page_trained_for_itself_has_rows_and_links(plan, make_record):
-    run = next(run for run in plan.select("smoke") if "dilations" in run.overrides)
-    made = make_record(run, 0.25, kind="synthetic", wall_s=2.4)
-    table = made_table([made, make_record(plan.select("cpu")[0], 0.9)])
-    (row,) = rows(table)  # of a real run its own tables tell
-    assert (row["Network"], row["What differs"], row["Seed"]) == ("scgcnet tiny", "dilations 1/1/1; 1/1/1", 0)
-    assert (row["Epochs"], row["Time"], row["File"].href) == (1, "2 s", made.file)
-    (score,) = (key for key in row if "Validation IoU" in key)
-    assert "means nothing" in score and row[score] == "25.0"
-    (plain,) = rows(made_table([make_record(plan.select("smoke")[0], kind="synthetic")]))
-    assert plain["What differs"] == "-"
-
-
 def test_a_table_fits_a_terminal(plan, tiny):
     """Nothing is lost but the links, of which the number is told."""
     table = Table(pd.DataFrame([{"What": "a sentence of many words", "Count": 7, "Runs": run_links(tiny)}]), "Title")
@@ -303,19 +249,3 @@ def test_many_links_are_folded_up(plan, tiny):
 def test_code_in_sentences_is_shown_as_code():
     assert "run <code>a &lt; b</code>." in Note("x", "run `a < b`.")._repr_html_()
     assert "<li>a ` b</li>" in Sentences(("a ` b",))._repr_html_()  # one alone encloses nothing
-
-
-def test_rows_of_one_network_are_told_apart(plan, make_record):
-    """By how much of a new place was trained on, and by the weights of the losses."""
-    places = [run for run in plan.select("smoke") if run.increment and run.model == "convnext"]
-    weights = [trial for trial in plan.loss_trials if trial.profile == "smoke"]
-    for runs in (places, weights):
-        shown = [row["What differs"] for row in rows(made_table([make_record(run, kind="synthetic") for run in runs]))]
-        assert len(runs) > 2 and len(set(shown)) == len(runs)
-    assert "loss 0.5/0.5/0" in shown
-
-
-def test_a_page_that_trained_nothing_counts_what_it_shows(plan, make_record):
-    for count in (0, 2):
-        stored = [make_record(run) for run in plan.select("cpu")[:count]]
-        assert list(made_table(stored).frame.iloc[0]) == [count]
