@@ -16,7 +16,7 @@ def add(groups: Groups) -> None:
     timed.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     timed.add_argument("--json", type=Path, help="file to write the numbers to")
     timed.add_argument("--against", type=Path, help="file of an earlier run to compare with")
-    what = bench.add_subparsers(required=True, metavar="all | scan | network | data | scene | seams")
+    what = bench.add_subparsers(required=True, metavar="all | scan | network | data | scene | seams | sides")
     for name, parts, about in (
         ("all", ["scan", "network"], "the scan and the networks"),
         ("scan", ["scan"], "the selective scan: every backend against plain PyTorch"),
@@ -43,6 +43,10 @@ def add(groups: Groups) -> None:
     seams.add_argument("--model", default="tiny-bijie", help="as for map (default: %(default)s)")
     seams.add_argument("--json", type=Path, help="file to write the numbers to")
     seams.set_defaults(command=_seams)
+    sides = what.add_parser("sides", help="trained networks fed validation images at several sizes: IoU")
+    sides.add_argument("--sides", type=numbers, default=(64, 96, 128, 192, 256), help="(default: 64 to 256)")
+    sides.add_argument("--json", type=Path, help="file to write the numbers to")
+    sides.set_defaults(command=_sides)
 
 
 def _all_or_part(options: argparse.Namespace) -> None:
@@ -68,3 +72,10 @@ def _seams(options: argparse.Namespace) -> None:
     from scgcnet.bench.scene import bench_seams
 
     bench_seams(options.model, options.windows, options.scales, options.json)
+
+
+def _sides(options: argparse.Namespace) -> None:
+    from scgcnet.study import load_plan
+    from scgcnet.study.sides import measure_sides
+
+    measure_sides(load_plan(), options.sides, options.json)

@@ -115,7 +115,6 @@ def size_curves(
     panels: Mapping[str, Mapping[str, Mapping[int, float]]],
     highlight: str,
     logarithmic: Sequence[str] = (),
-    missing: str = "",
 ) -> Figure:
     """Something by the side of the image, a line for each network, as the paper's Fig. 10; a panel for each thing.
 
@@ -123,13 +122,12 @@ def size_curves(
         panels: label of the vertical axis -> network -> side in pixels -> value.
         highlight: the network drawn in another colour, with a heavier line.
         logarithmic: labels of the vertical axes that are; the others begin at 0.
-        missing: why there are no values, in a sentence, where there are none.
 
     Returns:
-        The figure; without values it says that there are none, and why.
+        The figure; without values it says that there are none.
     """
     if not any(any(curves.values()) for curves in panels.values()):
-        return message(f"No values to show. {missing}".rstrip())
+        return message("No values to show.")
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.6), dpi=DPI, layout="constrained", squeeze=False)
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     others = [name for name in names if name != highlight]

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scgcnet.efficiency import cost_table
-from scgcnet.study.cases import NO_WEIGHTS, no_images
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root
-from scgcnet.study.runner import weights_for
 from scgcnet.study.show import NONE, Link, Note, Table
-from scgcnet.study.store import Record
+from scgcnet.study.sides import STORED, curves
 from scgcnet.study.tables import NOT_RUN
-
-if TYPE_CHECKING:
-    from scgcnet.data import LandslideDataset
 
 OURS = "SCGC-Net, base"
 #: What Fig. 10 compares, at the sizes whose costs are the paper's, and our lean construction.
@@ -225,69 +220,28 @@ def profile_note(found: Mapping[str, Any] | None) -> Note:
     return Note("What the difference is made of", text)
 
 
-def validation_images(dataset: str) -> LandslideDataset | None:
-    """The validation part of a data set's main split; None where the data are not at hand."""
-    from scgcnet.data import dataset_available, open_dataset
-
-    return open_dataset(dataset, 0, "val") if dataset_available(dataset) else None
-
-
-def iou_by_side(
-    records: Mapping[str, Sequence[Record]], images: LandslideDataset | None, sides: Sequence[int]
-) -> dict[str, dict[int, float]]:
-    """Pooled IoU in percent at native size, of trained networks that are fed the same images at several sizes.
+def iou_table(measured: Mapping[str, Any] | None, place: str, where: str) -> Table | Note:
+    """IoU by image size on one data set, with the side that is best for each network; a note where there is nothing.
 
     Args:
-        records: Runs of each network; the first whose weights are at hand is taken.
-        images: A part that no number of the comparison comes from, such as validation; None where it is not at hand.
-        sides: Of the square input, pixels.
-
-    Raises:
-        WeightsError: Weights are damaged.
+        measured: of `sides.read_sides`.
+        place: name of the data set.
+        where: the same in words.
     """
-    from scgcnet import zoo
-    from scgcnet.train import Confusion, predict
-
-    found: dict[str, dict[int, float]] = {}
-    for label, group in records.items():
-        weights = next((path for record in group if (path := weights_for(record))), None)
-        if images is None or weights is None:
-            continue
-        network = zoo.load_model(weights)
-        found[label] = {}
-        for side in sides:
-            total = Confusion()
-            for probability, sample in zip(predict(network, images, range(len(images)), side), images, strict=True):
-                total += Confusion.of(probability > 0.5, sample.mask)
-            found[label][side] = 100 * total.scores()["iou"]
-    return found
-
-
-def missing_sentence(records: Mapping[str, Sequence[Record]], images: LandslideDataset | None, dataset: str) -> str:
-    """Why `iou_by_side` has nothing to say of a data set, and what helps; "" where images and weights are at hand."""
-    if images is None:
-        return no_images(dataset)
-    return "" if any(weights_for(record) for group in records.values() for record in group) else NO_WEIGHTS
-
-
-def iou_table(found: Mapping[str, Mapping[int, float]], trained_at: int, where: str, missing: str = "") -> Table | Note:
-    """`iou_by_side` as a table, with the side that is best for each network; a note where there is nothing.
-
-    Args:
-        found: by network and side.
-        trained_at: side of the images in training, pixels.
-        where: what they were tried on, in words.
-        missing: `missing_sentence`.
-    """
-    if not found:
-        return Note(f"Not run: {where}", missing)
+    found = curves(measured, place)
+    if measured is None or not found:
+        return Note(f"Not run: {where}", f"`scgcnet bench sides --json {STORED}` tries the trained networks.")
     rows = [
         {
             "Network": label,
             **{f"{side} px": f"{iou:.1f}" for side, iou in by_side.items()},
             "Best at": f"{list(by_side)[int(np.argmax(list(by_side.values())))]} px",
+            "Run": Link("run file", measured["networks"][label]),
         }
         for label, by_side in found.items()
     ]
-    caption = f"IoU in percent at native size by side of the input, on {where}; all were trained at {trained_at} px"
+    caption = (
+        f"IoU in percent at native size by side of the input, on {measured['places'][place]['images']} images of "
+        f"{where}; all were trained at {measured['trained_at']} px"
+    )
     return Table(pd.DataFrame(rows), caption)

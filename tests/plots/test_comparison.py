@@ -71,5 +71,5 @@ def test_sizes_are_on_a_logarithmic_axis_and_ours_stands_out() -> None:
     assert (left.get_xscale(), left.get_yscale(), right.get_ylabel()) == ("log", "log", "each")
     assert [text.get_text() for text in left.get_xticklabels()] == ["128", "256"]
     assert right.get_yscale() == "linear" and right.get_ylim()[0] == 0
-    nothing = plots.size_curves({"x": {}, "y": {"ours": {}}}, "ours", missing="No weights.")
-    assert nothing.texts[0].get_text() == "No values to show. No weights."
+    nothing = plots.size_curves({"x": {}, "y": {"ours": {}}}, "ours")
+    assert nothing.texts[0].get_text() == "No values to show."

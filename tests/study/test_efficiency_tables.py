@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
-import torch
 from table_rows import rows
 
-from scgcnet import zoo
-from scgcnet.data import open_dataset
-from scgcnet.study import efficiency_tables, load_plan
+from scgcnet.study import efficiency_tables
 from scgcnet.study.efficiency_tables import OURS
 from scgcnet.study.show import Note, Table
-from scgcnet.train import Confusion, predict
 
 TIMINGS = {
     "machine": {"processor": "a processor", "threads": 2, "cores": 2, "torch": "2.13"},
@@ -102,32 +97,19 @@ def test_without_timings_every_table_says_so() -> None:
         assert rows(table(None))[0]["Network"] == "not run"
 
 
-def test_one_network_fed_several_sizes(project: Path, make_record) -> None:  # type: ignore[no-untyped-def]
-    torch.manual_seed(0)
-    network = zoo.create_model("scgcnet", "tiny").eval()
-    run = next(run for run in load_plan().runs if run.dataset == "synthetic")
-    record = make_record(run, kind="synthetic")
-    weights = project / "build" / "weights" / f"{record.run_id}.safetensors"
-    zoo.save_model(network, weights, {"run_id": record.run_id, "finished_utc": record.finished_utc})
-    images = open_dataset("synthetic", 0, "val")
-    other = dataclasses.replace(record, finished_utc="2020-01-01T00:00:00Z")  # its weights are gone
-    found = efficiency_tables.iou_by_side({"ours": [other, record], "gone": [other]}, images, [32, 64])
-    assert list(found) == ["ours"]
-    total = Confusion()
-    for probability, sample in zip(predict(network, images, range(len(images)), 64), images, strict=True):
-        total += Confusion.of(probability > 0.5, sample.mask)
-    assert found["ours"][64] == pytest.approx(100 * total.scores()["iou"])
-    table = efficiency_tables.iou_table(found, 128, "them")
-    assert isinstance(table, Table)
+def test_iou_by_size_stands_with_its_runs() -> None:
+    measured = {
+        "trained_at": 128,
+        "networks": {"ours": "results/runs/a.json"},
+        "places": {"bijie": {"images": 7, "iou": {"ours": {"64": 60.04, "96": 71.0}}}},
+    }
+    table = efficiency_tables.iou_table(measured, "bijie", "them")
+    assert isinstance(table, Table) and "7 images of them; all were trained at 128 px" in table.caption
     (row,) = rows(table)
-    assert row["64 px"] == f"{found['ours'][64]:.1f}"
-    assert row["Best at"] == ("64 px" if found["ours"][64] > found["ours"][32] else "32 px")
-    assert efficiency_tables.iou_by_side({"ours": [record]}, None, [64]) == {}
-    note = efficiency_tables.iou_table({}, 128, "them", "No weights.")
-    assert isinstance(note, Note) and (note.title, note.text) == ("Not run: them", "No weights.")
-    assert efficiency_tables.missing_sentence({"ours": [other, record]}, images, "bijie") == ""
-    assert "make study PROFILE=cpu" in efficiency_tables.missing_sentence({"gone": [other]}, images, "bijie")
-    assert "images of bijie are not at hand" in efficiency_tables.missing_sentence({"ours": [record]}, None, "bijie")
+    assert (row["64 px"], row["96 px"], row["Best at"]) == ("60.0", "71.0", "96 px")
+    assert row["Run"].href == "results/runs/a.json"
+    note = efficiency_tables.iou_table(None, "bijie", "them")
+    assert isinstance(note, Note) and note.title == "Not run: them" and "scgcnet bench sides" in note.text
 
 
 def test_the_scan_stands_beside_what_the_machine_can_do() -> None:
