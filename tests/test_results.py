@@ -243,3 +243,16 @@ def test_the_readme_tells_what_the_cheap_construction_keeps() -> None:
         assert f"{found.mean:.1f} % ({found.low:.1f} to {found.high:.1f})" in readme
     tested = [statistics.fmean(100 * r.metrics["resized"]["iou"] for r in group) for group in (lean, base)]
     assert "on the test part {:.1f} and {:.1f} %".format(*tested) in readme
+
+
+def test_the_readme_tells_what_the_window_does() -> None:
+    """And the chapter on mapping, in rounder words."""
+    ways = json.loads((REPOSITORY / "results" / "scene" / "seams-multisource.json").read_text("utf-8"))["ways"]
+    blended = {(way["scene"], way["window"]): way for way in ways if way["overlap"]}
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    small, large = ([100 * blended[scene, side]["iou"] for scene in "AB"] for side in (128, 1024))
+    assert f"`tiny-multisource` has an IoU of {small[0]:.0f} and {small[1]:.0f} % on two mosaics" in readme
+    assert f"{large[0]:.0f} and {large[1]:.0f} % with the usual 1024" in readme
+    for scene in "AB":
+        assert 1.4 < blended[scene, 128]["iou"] / blended[scene, 256]["iou"] < 1.6
+        assert 3 < blended[scene, 128]["seconds"] / blended[scene, 1024]["seconds"] < 5
