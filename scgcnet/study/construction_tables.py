@@ -11,7 +11,7 @@ import pandas as pd
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.resampling import seed_difference
 from scgcnet.study.show import NONE, Link, Links, Note, Table
-from scgcnet.study.statistics import summarize
+from scgcnet.study.statistics import further, summarize
 from scgcnet.study.store import Record, Trial
 from scgcnet.study.tables import NOT_RUN, changes
 
@@ -73,6 +73,35 @@ def construction_note(plan: Plan, records: Sequence[Record], dataset: str) -> No
         f"{ours.mean - theirs.mean:+.2f} points, over seeds {between[0]:+.2f} to {between[1]:+.2f}."
     )
     return Note("What the cheap construction costs in accuracy", text)
+
+
+def trials_note(plan: Plan, records: Sequence[Record], trials: Sequence[Trial], dataset: str) -> Note:
+    """What single changes of `lean` did to the validation IoU, beside where one more seed of `lean` would fall.
+
+    Each change has one seed. It is told from `lean` where it lies outside the 95 % interval of a further run of it
+    (Student-t, from the seeds that `lean` has), without adjustment for how many changes are looked at.
+    """
+    made = {trial.run_id: trial for trial in trials}
+    planned = [trial for trial in plan.construction_trials if trial.dataset == dataset]
+    tried = {_label(one, plan).removeprefix("as lean, but "): made[one.run_id] for one in planned if one.run_id in made}
+    stored = {record.run_id: record for record in records}
+    of_lean = (runs for label, runs in _constructions(plan, dataset).items() if label.startswith("as lean"))
+    lean = [stored[run.run_id] for runs in of_lean for run in runs if run.run_id in stored]
+    if len(lean) < 2 or not tried:
+        return Note("Not run", "Two seeds of `lean` are needed, and a trial of a change.", "warning")
+    low, high = further([100 * one.val_iou for one in lean])
+    groups: dict[str, list[str]] = {"above": [], "below": [], "within, and cheaper": [], "within, and no cheaper": []}
+    for label, one in sorted(tried.items(), key=lambda item: -item[1].val_iou):
+        iou, cost = 100 * one.val_iou, 100 * (one.gmac / lean[0].gmac - 1)
+        within = "within, and cheaper" if cost < 0 else "within, and no cheaper"
+        where = "above" if iou > high else "below" if iou < low else within
+        groups[where].append(f"{label} {iou:.1f} at {cost:+.0f} % cost")
+    told = "; ".join(f"{where}: {', '.join(found) or 'none'}" for where, found in groups.items())
+    return Note(
+        "What single changes of lean do",
+        f"{len(tried)} of {len(planned)} changes were tried, one seed each. A further seed of lean itself would come "
+        f"to {low:.1f} to {high:.1f} % (95 %). {told[0].upper()}{told[1:]}.",
+    )
 
 
 def _verdict(low: float, high: float) -> str:

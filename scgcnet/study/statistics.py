@@ -57,6 +57,20 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary:
     return Summary(n, mean, mean - half, mean + half)
 
 
+def further(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Where one more value of the same kind falls with that probability, by those seen (Student-t).
+
+    Raises:
+        ValueError: fewer than two values, which tell nothing of their spread.
+    """
+    if len(values) < 2:
+        raise ValueError(f"two values are needed to tell where another falls: {list(values)}")
+    n, mean = len(values), math.fsum(values) / len(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd * math.sqrt(1 + 1 / n)
+    return mean - half, mean + half
+
+
 def judge(paper: float, measured: Summary | None, condition: Condition) -> Verdict | None:
     """What repeated runs say about the paper's "the score is `paper`", read as "it reaches `paper`".
 

@@ -10,7 +10,7 @@ import pytest
 from table_rows import rows
 
 from scgcnet.study import load_plan
-from scgcnet.study.construction_tables import construction_note, construction_table
+from scgcnet.study.construction_tables import construction_note, construction_table, trials_note
 from scgcnet.study.plan import Plan
 from scgcnet.study.store import Record, Trial
 
@@ -79,3 +79,23 @@ def test_it_is_the_difference_that_is_judged(plan: Plan, make_record: Callable[.
     assert "it is better; the difference of the means is +2.00 points, over seeds +0.87 to +3.13" in (
         construction_note(plan, found, "bijie").text
     )
+
+
+def test_a_single_change_is_told_from_lean_by_the_seeds_of_lean(plan: Plan, make_record: Callable[..., Record]) -> None:
+    """Three seeds of lean at 70, 70.5 and 71 % say that a fourth falls between 68.0 and 73.0 %."""
+    runs = [run for run in plan.runs if run.overrides.get("msle") == "depthwise"]
+    lean = [_with_val(make_record(run, 0.6), iou, 0.05) for run, iou in zip(runs, (0.70, 0.705, 0.71), strict=True)]
+    fields = {key: value for key, value in vars(lean[0]).items() if key in Trial.__dataclass_fields__}
+
+    def trial(index: int, iou: float, gmac: float) -> Trial:
+        history = [{**lean[0].history[0], "val_iou": iou}]
+        return Trial(**{**fields, "run_id": plan.construction_trials[index].run_id, "history": history, "gmac": gmac})
+
+    tried = [trial(0, 0.731, 0.055), trial(1, 0.69, 0.03), trial(2, 0.72, 0.051), trial(3, 0.67, 0.045)]
+    text = trials_note(plan, lean, tried, "bijie").text
+    assert "4 of 11 changes were tried" in text and "68.0 to 73.0 %" in text
+    assert "Above: neck_width 24 73.1 at +10 % cost; below: msle bottleneck, msle_mid 0.25 67.0 at -10 % cost" in text
+    assert "within, and cheaper: neck_width 8, cu_width 8 69.0 at -40 % cost" in text
+    assert text.endswith("within, and no cheaper: downsample conv3 72.0 at +2 % cost.")
+    assert trials_note(plan, lean[:1], tried, "bijie").title == "Not run"
+    assert trials_note(plan, lean, [], "bijie").title == "Not run"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scgcnet.study.statistics import Summary, judge, spread, summarize
+from scgcnet.study.statistics import Summary, further, judge, spread, summarize
 
 
 def test_interval_of_a_known_sample():
@@ -14,6 +14,14 @@ def test_interval_of_a_known_sample():
     assert summary.low == pytest.approx(62 - half, rel=1e-9)
     assert summary.high == pytest.approx(62 + half, rel=1e-9)
     assert str(summary) == "62.00 [57.03, 66.97]"
+
+
+def test_where_one_more_value_falls():
+    low, high = further([60.0, 62.0, 64.0])
+    half = 4.302652729911275 * 2 * math.sqrt(4 / 3)  # t(0.975, 2) from a printed table
+    assert (low, high) == (pytest.approx(62 - half, rel=1e-9), pytest.approx(62 + half, rel=1e-9))
+    with pytest.raises(ValueError, match="two values"):
+        further([60.0])
 
 
 def test_one_value_has_no_interval():
