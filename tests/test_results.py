@@ -256,3 +256,10 @@ def test_the_readme_tells_what_the_window_does() -> None:
     for scene in "AB":
         assert 1.4 < blended[scene, 128]["iou"] / blended[scene, 256]["iou"] < 1.6
         assert 3 < blended[scene, 128]["seconds"] / blended[scene, 1024]["seconds"] < 5
+
+
+def test_the_readme_tells_what_a_large_scene_takes() -> None:
+    measured = json.loads((REPOSITORY / "results" / "scene" / "large.json").read_text("utf-8"))["scene"]
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    assert f"({measured['peak_mb'] / 1e3:.2f} GB for {measured['side']:,} x {measured['side']:,} px)" in readme
+    assert measured["the_same"] is True and len(measured["killed_at"]) == 2

@@ -130,7 +130,9 @@ def test_seam_table() -> None:
 def test_large_table(tmp_path: Path) -> None:
     assert tables.large_table(tables.read_measured(tmp_path / "none.json")).to_dict("records") == [{"Scene": "not run"}]
     scene = {"side": 20000, "window": 1024, "peak_mb": 1021.4, "seconds": 600, "megapixels_per_second": 0.667}
+    scene |= {"processor_seconds": 420.0, "killed_at": [3, 9], "windows": 16}
     (tmp_path / "a.json").write_text(json.dumps({"scene": {**scene, "the_same": True}}))
     (row,) = tables.large_table(tables.read_measured(tmp_path / "a.json")).to_dict("records")
     assert row["Peak memory, MB"] == "1021" and row["Minutes"] == "10" and row["Megapixels a second"] == "0.67"
-    assert row["Killed and gone on with"] == "the same files"
+    assert (row["Of one core"], row["Killed at window"]) == ("7", "3, 9 of 16")
+    assert row["Gone on with"] == "the same files"
