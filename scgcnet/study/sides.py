@@ -13,20 +13,22 @@ from typing import Any
 from scgcnet import files
 from scgcnet.study.comparison_tables import contestants
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import Plan, project_root
+from scgcnet.study.plan import Plan, at_home, project_root
 from scgcnet.study.runner import weights_for
 from scgcnet.study.store import Record, load_all, load_trials
 
 STORED = "results/bench/sides.json"
 HOME = "bijie"  # where they were trained
 PLACES = (HOME, "amunet")
+SPLIT = 0  # its validation part trained none of them
 NETWORKS = ("scgcnet", "danet", "convnext", "swin", "vmamba")  # those of Fig. 10
 
 
 def measure_sides(plan: Plan, sides: Sequence[int], file: Path | None = None) -> dict[str, Any]:
     """Scores the networks of Fig. 10 on the validation parts of `PLACES`, prints what comes, and stores it.
 
-    A network's first run of the comparison counts whose weights are at hand; without any it is left out, and said so.
+    A network's first run of the comparison counts whose weights are at hand, or else another on the same split, such as
+    that of the published weights, with the profile's own rate; without any it is left out, and said so.
 
     Args:
         plan: the study.
@@ -45,8 +47,19 @@ def measure_sides(plan: Plan, sides: Sequence[int], file: Path | None = None) ->
 
     if missing := [place for place in PLACES if not dataset_available(place)]:
         raise StoreError(f"the images of {missing[0]} are not at hand: see scgcnet data check {missing[0]}")
-    found = contestants(HOME, plan, load_all("real"), load_trials("real"), "cpu", NETWORKS)
-    chosen = {one.name: next(filter(weights_for, one.records), None) for one in found}
+    stored = load_all("real")
+    found = contestants(HOME, plan, stored, load_trials("real"), "cpu", NETWORKS)
+    same = {
+        run.run_id: run.model
+        for run in plan.select("cpu")
+        if (run.dataset, run.split) == (HOME, SPLIT) and at_home(run.config) and run.unaltered
+    }
+    chosen = {
+        one.name: next(
+            filter(weights_for, [*one.records, *(r for r in stored if same.get(r.run_id) == one.name)]), None
+        )
+        for one in found
+    }
     runs = {name: record for name, record in chosen.items() if record is not None}
     if absent := [name for name in NETWORKS if name not in runs]:
         print(f"no weights of {', '.join(absent)}: scgcnet study run ID --force makes those of one run")
@@ -54,7 +67,7 @@ def measure_sides(plan: Plan, sides: Sequence[int], file: Path | None = None) ->
         raise StoreError("no weights to try: make study PROFILE=cpu, or scgcnet study run ID --force, makes them")
     places = {}
     for place in PLACES:
-        images = open_dataset(place, 0, "val")
+        images = open_dataset(place, SPLIT, "val")
         iou: dict[str, dict[str, float]] = {name: {} for name in runs}
         for name, record in runs.items():
             for side, percent in iou_by_side(record, images, sides).items():
