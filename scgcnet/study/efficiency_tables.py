@@ -220,6 +220,24 @@ def profile_note(found: Mapping[str, Any] | None) -> Note:
     return Note("What the difference is made of", text)
 
 
+def sides_note(measured: Mapping[str, Any] | None, place: str, ours: str = "scgcnet") -> Note:
+    """In a sentence, how steeply the networks fall beside the size they were trained at, and where ours stands."""
+    found = curves(measured, place)
+    if measured is None or ours not in found or len(found) < 2:
+        return Note("Not run", f"`scgcnet bench sides --json {STORED}` tries the trained networks.", "warning")
+    home, largest = measured["trained_at"], max(found[ours])
+    kept = {name: by_side[largest] for name, by_side in found.items()}
+    order = sorted(kept, key=lambda name: -kept[name])
+    at_home = [by_side[home] for by_side in found.values()]
+    best_at_home = sum(max(by_side, key=lambda side: by_side[side]) == home for by_side in found.values())
+    return Note(
+        f"Trained at {home} px, fed {largest} px",
+        f"{best_at_home} of {len(found)} networks are best at the size they were trained at, with {min(at_home):.1f} "
+        f"to {max(at_home):.1f} % IoU. At {largest} px {order[0]} has {kept[order[0]]:.1f} %, {order[-1]} "
+        f"{kept[order[-1]]:.1f} %; {ours} is number {order.index(ours) + 1} of {len(order)} there. One training each.",
+    )
+
+
 def iou_table(measured: Mapping[str, Any] | None, place: str, where: str) -> Table | Note:
     """IoU by image size on one data set, with the side that is best for each network; a note where there is nothing.
 

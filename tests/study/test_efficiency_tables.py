@@ -108,6 +108,11 @@ def test_iou_by_size_stands_with_its_runs() -> None:
     (row,) = rows(table)
     assert (row["64 px"], row["96 px"], row["Best at"]) == ("60.0", "71.0", "96 px")
     assert row["Run"].href == "results/runs/a.json"
+    measured["places"]["bijie"]["iou"] = {"ours": {"128": 70.0, "256": 8.0}, "theirs": {"128": 68.0, "256": 68.5}}
+    told = efficiency_tables.sides_note(measured, "bijie", "ours")
+    assert told.title == "Trained at 128 px, fed 256 px" and "1 of 2 networks are best at the size" in told.text
+    assert "68.0 to 70.0 % IoU. At 256 px theirs has 68.5 %, ours 8.0 %; ours is number 2 of 2 there." in told.text
+    assert efficiency_tables.sides_note(None, "bijie").title == "Not run"
     note = efficiency_tables.iou_table(None, "bijie", "them")
     assert isinstance(note, Note) and note.title == "Not run: them" and "scgcnet bench sides" in note.text
 
