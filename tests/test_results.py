@@ -263,3 +263,15 @@ def test_the_readme_tells_what_a_large_scene_takes() -> None:
     readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
     assert f"({measured['peak_mb'] / 1e3:.2f} GB for {measured['side']:,} x {measured['side']:,} px)" in readme
     assert measured["the_same"] is True and len(measured["killed_at"]) == 2
+
+
+def test_the_readme_tells_what_another_size_does() -> None:
+    measured = json.loads((REPOSITORY / "results" / "bench" / "sides.json").read_text("utf-8"))
+    assert all((REPOSITORY / file).is_file() for file in measured["networks"].values())
+    ious = measured["places"]["bijie"]["iou"]
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    assert len(ious) == 5 and all(max(by_side, key=by_side.get) == "128" for by_side in ious.values())
+    assert min(ious, key=lambda name: ious[name]["256"]) == "scgcnet"
+    ours, danet = ious["scgcnet"], ious["danet"]
+    assert f"its validation IoU falls from {ours['128']:.1f} to {ours['256']:.1f} %" in readme
+    assert f"DANet's from {danet['128']:.1f} to {danet['256']:.1f} %" in readme
