@@ -1,4 +1,4 @@
-"""`scgcnet bench`: timings on this machine."""
+"""`scgcnet bench`: what is measured on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scgcnet.cli.values import Groups, numbers, reals
 
 def add(groups: Groups) -> None:
     """Add the group of commands to the command line."""
-    bench = groups.add_parser("bench", help="timings on this machine: scan and networks, or one of them")
+    bench = groups.add_parser("bench", help="what is measured on this machine: time, memory, maps, image sizes")
     timed = argparse.ArgumentParser(add_help=False)
     timed.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
     timed.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")

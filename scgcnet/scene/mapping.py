@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -138,7 +138,7 @@ def _mapped(
     scale = options.scale or working_scale(metres, sources)
     shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
     grid = Grid.of(shape, options.window, options.overlap)
-    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid, sources)]
+    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid)]
     if progress:
         for note in notes:
             print(f"note: {scene.path.name}: {note}", file=sys.stderr)
@@ -210,10 +210,10 @@ def _scale_note(metres: float | None, scale: float) -> list[str]:
     return [f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}"]
 
 
-def _window_note(grid: Grid, sources: Sequence[str]) -> list[str]:
-    """Weights of one source know its framing, see the chapter; those of several take windows of any size."""
+def _window_note(grid: Grid) -> list[str]:
+    """Weights do best in windows of the size of the images that they were trained on, see the chapter."""
     side = max(grid.rows.size, grid.columns.size)
-    if side < 2 * LEAST_SIDE or len(sources) != 1:
+    if side < 2 * LEAST_SIDE:
         return []
     return [
         f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once: try --window {LEAST_SIDE}"

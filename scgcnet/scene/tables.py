@@ -115,7 +115,7 @@ def large_table(measured: Mapping[str, Any] | None) -> pd.DataFrame:
                 "Window": f"{one['window']} px",
                 "Peak memory, MB": f"{one['peak_mb']:.0f}",
                 "Minutes": f"{one['seconds'] / 60:.0f}",
-                "Of one core": f"{one['processor_seconds'] / 60:.0f}",
+                "Minutes of one core": f"{one['processor_seconds'] / 60:.0f}",
                 "Megapixels a second": f"{one['megapixels_per_second']:.2f}",
                 "Killed at window": f"{', '.join(map(str, one['killed_at']))} of {one['windows']}",
                 "Gone on with": "the same files" if one["the_same"] else "DIFFERENT files",

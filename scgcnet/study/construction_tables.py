@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,18 +78,18 @@ def construction_note(plan: Plan, records: Sequence[Record], dataset: str) -> No
 def trials_note(plan: Plan, records: Sequence[Record], trials: Sequence[Trial], dataset: str) -> Note:
     """What single changes of `lean` did to the validation IoU, beside where one more seed of `lean` would fall.
 
-    Each change has one seed. It is told from `lean` where it lies outside the 95 % interval of a further run of it
-    (Student-t, from the seeds that `lean` has), without adjustment for how many changes are looked at.
+    Each change has one seed. It is told from `lean` where it lies outside the interval of a further run of it
+    (Student-t, from the seeds that `lean` has), at which those of all changes hold at once with 95 % (Bonferroni).
     """
     made = {trial.run_id: trial for trial in trials}
     planned = [trial for trial in plan.construction_trials if trial.dataset == dataset]
     tried = {_label(one, plan).removeprefix("as lean, but "): made[one.run_id] for one in planned if one.run_id in made}
     stored = {record.run_id: record for record in records}
-    of_lean = (runs for label, runs in _constructions(plan, dataset).items() if label.startswith("as lean"))
-    lean = [stored[run.run_id] for runs in of_lean for run in runs if run.run_id in stored]
+    runs = [run for runs in _constructions(plan, dataset).values() for run in runs if run.overrides == _lean(plan)]
+    lean = [stored[run.run_id] for run in runs if run.run_id in stored]
     if len(lean) < 2 or not tried:
         return Note("Not run", "Two seeds of `lean` are needed, and a trial of a change.", "warning")
-    low, high = further([100 * one.val_iou for one in lean])
+    low, high = further([100 * one.val_iou for one in lean], 1 - 0.05 / len(tried))
     groups: dict[str, list[str]] = {"above": [], "below": [], "within, and cheaper": [], "within, and no cheaper": []}
     for label, one in sorted(tried.items(), key=lambda item: -item[1].val_iou):
         iou, cost = 100 * one.val_iou, 100 * (one.gmac / lean[0].gmac - 1)
@@ -100,7 +100,7 @@ def trials_note(plan: Plan, records: Sequence[Record], trials: Sequence[Trial], 
     return Note(
         "What single changes of lean do",
         f"{len(tried)} of {len(planned)} changes were tried, one seed each. A further seed of lean itself would come "
-        f"to {low:.1f} to {high:.1f} % (95 %). {told[0].upper()}{told[1:]}.",
+        f"to {low:.1f} to {high:.1f} % (95 % for all at once). {told[0].upper()}{told[1:]}.",
     )
 
 
@@ -124,11 +124,16 @@ def _label(run: Run, plan: Plan) -> str:
     """How a run's network is built: as a preset, or as `lean` with something else."""
     if not run.overrides:
         return f"{run.size}, as it is"
-    lean = next((one.overrides for one in plan.runs if one.overrides.get("msle") == "depthwise"), {})
+    lean = _lean(plan)
     if run.overrides == lean or not lean.items() & run.overrides.items():
         return f"as {'lean' if run.overrides == lean else 'base'}{changes(run, plan)}"
     others = {key: value for key, value in run.overrides.items() if lean.get(key) != value}
     return f"as lean, but{changes(replace(run, overrides=others), plan).removeprefix(',')}"
+
+
+def _lean(plan: Plan) -> Mapping[str, Any]:
+    """What a planned run changes to be built as `lean`; empty where none is."""
+    return next((one.overrides for one in plan.runs if one.overrides.get("msle") == "depthwise"), {})
 
 
 def _validated(found: Sequence[Record | Trial]) -> dict[str, Any]:

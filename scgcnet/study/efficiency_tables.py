@@ -220,21 +220,22 @@ def profile_note(found: Mapping[str, Any] | None) -> Note:
     return Note("What the difference is made of", text)
 
 
-def sides_note(measured: Mapping[str, Any] | None, place: str, ours: str = "scgcnet") -> Note:
-    """In a sentence, how steeply the networks fall beside the size they were trained at, and where ours stands."""
+def sides_note(measured: Mapping[str, Any] | None, place: str) -> Note:
+    """In sentences, how the networks do at the smallest and the largest side, beside the one they were trained at."""
     found = curves(measured, place)
-    if measured is None or ours not in found or len(found) < 2:
+    if measured is None or not found:
         return Note("Not run", f"`scgcnet bench sides --json {STORED}` tries the trained networks.", "warning")
-    home, largest = measured["trained_at"], max(found[ours])
-    kept = {name: by_side[largest] for name, by_side in found.items()}
-    order = sorted(kept, key=lambda name: -kept[name])
-    at_home = [by_side[home] for by_side in found.values()]
-    best_at_home = sum(max(by_side, key=lambda side: by_side[side]) == home for by_side in found.values())
+    home, sides = measured["trained_at"], list(next(iter(found.values())))
+    best = sum(max(by_side, key=lambda side: by_side[side]) == home for by_side in found.values())
+    told = "; ".join(
+        f"at {side} px "
+        + ", ".join(f"{name} {found[name][side]:.1f}" for name in sorted(found, key=lambda name: -found[name][side]))
+        for side in dict.fromkeys((home, sides[0], sides[-1]))
+    )
     return Note(
-        f"Trained at {home} px, fed {largest} px",
-        f"{best_at_home} of {len(found)} networks are best at the size they were trained at, with {min(at_home):.1f} "
-        f"to {max(at_home):.1f} % IoU. At {largest} px {order[0]} has {kept[order[0]]:.1f} %, {order[-1]} "
-        f"{kept[order[-1]]:.1f} %; {ours} is number {order.index(ours) + 1} of {len(order)} there. One training each.",
+        f"Trained at {home} px, fed {sides[0]} to {sides[-1]} px: {place}",
+        f"{best} of {len(found)} networks are best at the size they were trained at. IoU in percent, the best first: "
+        f"{told}. One training each.",
     )
 
 
@@ -254,7 +255,7 @@ def iou_table(measured: Mapping[str, Any] | None, place: str, where: str) -> Tab
             "Network": label,
             **{f"{side} px": f"{iou:.1f}" for side, iou in by_side.items()},
             "Best at": f"{list(by_side)[int(np.argmax(list(by_side.values())))]} px",
-            "Run": Link("run file", measured["networks"][label]),
+            "Run": Link(f"seed {measured['networks'][label]['seed']}", measured["networks"][label]["file"]),
         }
         for label, by_side in found.items()
     ]

@@ -13,12 +13,13 @@ from typing import Any
 from scgcnet import files
 from scgcnet.study.comparison_tables import contestants
 from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import Plan, at_home, project_root
+from scgcnet.study.plan import Plan, project_root
 from scgcnet.study.runner import weights_for
 from scgcnet.study.store import Record, load_all, load_trials
 
 STORED = "results/bench/sides.json"
 HOME = "bijie"  # where they were trained
+PROFILE = "cpu"
 PLACES = (HOME, "amunet")
 SPLIT = 0  # its validation part trained none of them
 NETWORKS = ("scgcnet", "danet", "convnext", "swin", "vmamba")  # those of Fig. 10
@@ -27,16 +28,16 @@ NETWORKS = ("scgcnet", "danet", "convnext", "swin", "vmamba")  # those of Fig. 1
 def measure_sides(plan: Plan, sides: Sequence[int], file: Path | None = None) -> dict[str, Any]:
     """Scores the networks of Fig. 10 on the validation parts of `PLACES`, prints what comes, and stores it.
 
-    A network's first run of the comparison counts whose weights are at hand, or else another on the same split, such as
-    that of the published weights, with the profile's own rate; without any it is left out, and said so.
+    A network's first run of the comparison counts whose weights are at hand; without any it is left out, and said so.
 
     Args:
         plan: the study.
-        sides: of the square input, pixels.
+        sides: of the square input, pixels; the one they were trained at is added.
         file: where to write the numbers.
 
     Returns:
-        {trained_at: pixels, networks: {name: run file}, places: {data set: {images, iou: {name: {side: percent}}}}}
+        {trained_at: pixels, networks: {name: {file, seed, finished_utc}},
+        places: {data set: {images, iou: {name: {side: percent}}}}}
 
     Raises:
         StoreError: the images or all weights are missing.
@@ -47,19 +48,10 @@ def measure_sides(plan: Plan, sides: Sequence[int], file: Path | None = None) ->
 
     if missing := [place for place in PLACES if not dataset_available(place)]:
         raise StoreError(f"the images of {missing[0]} are not at hand: see scgcnet data check {missing[0]}")
-    stored = load_all("real")
-    found = contestants(HOME, plan, stored, load_trials("real"), "cpu", NETWORKS)
-    same = {
-        run.run_id: run.model
-        for run in plan.select("cpu")
-        if (run.dataset, run.split) == (HOME, SPLIT) and at_home(run.config) and run.unaltered
-    }
-    chosen = {
-        one.name: next(
-            filter(weights_for, [*one.records, *(r for r in stored if same.get(r.run_id) == one.name)]), None
-        )
-        for one in found
-    }
+    trained_at = int(plan.profile(PROFILE).settings["image_size"])
+    sides = sorted({*sides, trained_at})
+    found = contestants(HOME, plan, load_all("real"), load_trials("real"), PROFILE, NETWORKS)
+    chosen = {one.name: next(filter(weights_for, one.records), None) for one in found}
     runs = {name: record for name, record in chosen.items() if record is not None}
     if absent := [name for name in NETWORKS if name not in runs]:
         print(f"no weights of {', '.join(absent)}: scgcnet study run ID --force makes those of one run")
@@ -75,8 +67,11 @@ def measure_sides(plan: Plan, sides: Sequence[int], file: Path | None = None) ->
                 print(f"{place}, {len(images)} validation images: {name} at {side} px IoU {percent:.2f} %", flush=True)
         places[place] = {"images": len(images), "iou": iou}
     measured = {
-        "trained_at": plan.profile("cpu").settings["image_size"],
-        "networks": {name: record.file for name, record in runs.items()},
+        "trained_at": trained_at,
+        "networks": {
+            name: {"file": record.file, "seed": record.seed, "finished_utc": record.finished_utc}
+            for name, record in runs.items()
+        },
         "places": places,
     }
     if file is not None:

@@ -65,10 +65,10 @@ def further(values: Sequence[float], confidence: float = 0.95) -> tuple[float, f
     """
     if len(values) < 2:
         raise ValueError(f"two values are needed to tell where another falls: {list(values)}")
-    n, mean = len(values), math.fsum(values) / len(values)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd * math.sqrt(1 + 1 / n)
-    return mean - half, mean + half
+    found = summarize(values, confidence)
+    assert found.high is not None
+    half = (found.high - found.mean) * math.sqrt(found.n + 1)  # that of the mean has sd / sqrt(n), this sqrt(1 + 1 / n)
+    return found.mean - half, found.mean + half
 
 
 def judge(paper: float, measured: Summary | None, condition: Condition) -> Verdict | None:

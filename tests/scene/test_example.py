@@ -134,5 +134,5 @@ def test_large_table(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"scene": {**scene, "the_same": True}}))
     (row,) = tables.large_table(tables.read_measured(tmp_path / "a.json")).to_dict("records")
     assert row["Peak memory, MB"] == "1021" and row["Minutes"] == "10" and row["Megapixels a second"] == "0.67"
-    assert (row["Of one core"], row["Killed at window"]) == ("7", "3, 9 of 16")
+    assert (row["Minutes of one core"], row["Killed at window"]) == ("7", "3, 9 of 16")
     assert row["Gone on with"] == "the same files"

@@ -100,18 +100,20 @@ def test_without_timings_every_table_says_so() -> None:
 def test_iou_by_size_stands_with_its_runs() -> None:
     measured = {
         "trained_at": 128,
-        "networks": {"ours": "results/runs/a.json"},
+        "networks": {"ours": {"file": "results/runs/a.json", "seed": 2}},
         "places": {"bijie": {"images": 7, "iou": {"ours": {"64": 60.04, "96": 71.0}}}},
     }
     table = efficiency_tables.iou_table(measured, "bijie", "them")
     assert isinstance(table, Table) and "7 images of them; all were trained at 128 px" in table.caption
     (row,) = rows(table)
     assert (row["64 px"], row["96 px"], row["Best at"]) == ("60.0", "71.0", "96 px")
-    assert row["Run"].href == "results/runs/a.json"
-    measured["places"]["bijie"]["iou"] = {"ours": {"128": 70.0, "256": 8.0}, "theirs": {"128": 68.0, "256": 68.5}}
-    told = efficiency_tables.sides_note(measured, "bijie", "ours")
-    assert told.title == "Trained at 128 px, fed 256 px" and "1 of 2 networks are best at the size" in told.text
-    assert "68.0 to 70.0 % IoU. At 256 px theirs has 68.5 %, ours 8.0 %; ours is number 2 of 2 there." in told.text
+    assert (str(row["Run"]), row["Run"].href) == ("seed 2", "results/runs/a.json")
+    ious = {"ours": {"64": 31.0, "128": 70.0, "256": 8.0}, "theirs": {"64": 2.0, "128": 68.0, "256": 68.5}}
+    measured["places"]["bijie"]["iou"] = ious
+    told = efficiency_tables.sides_note(measured, "bijie")
+    assert told.title == "Trained at 128 px, fed 64 to 256 px: bijie"
+    assert told.text.startswith("1 of 2 networks are best at the size")
+    assert "at 128 px ours 70.0, theirs 68.0; at 64 px ours 31.0, theirs 2.0; at 256 px theirs 68.5, ours" in told.text
     assert efficiency_tables.sides_note(None, "bijie").title == "Not run"
     note = efficiency_tables.iou_table(None, "bijie", "them")
     assert isinstance(note, Note) and note.title == "Not run: them" and "scgcnet bench sides" in note.text

@@ -48,9 +48,11 @@ def test_one_network_fed_several_sizes(network, project, tmp_path, capsys) -> No
     total = Confusion()
     for probability, sample in zip(predict(network, images, range(len(images)), 64), images, strict=True):
         total += Confusion.of(probability > 0.5, sample.mask)
+    assert measured["trained_at"] == 128
+    assert measured["networks"]["scgcnet"]["file"].startswith("build/runs/synthetic-scgcnet")
     assert measured["places"]["synthetic"]["images"] == len(images)
     found = sides.curves(sides.read_sides(str(file)), "synthetic")
-    assert list(found) == ["scgcnet"] and list(found["scgcnet"]) == [32, 64]
+    assert list(found) == ["scgcnet"] and list(found["scgcnet"]) == [32, 64, 128]  # the size of training is added
     assert found["scgcnet"][64] == pytest.approx(100 * total.scores()["iou"], abs=1e-4)
     assert found["scgcnet"][64] != found["scgcnet"][32]
     assert f"scgcnet at 64 px IoU {found['scgcnet'][64]:.2f} %" in out
