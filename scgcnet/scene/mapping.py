@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from scgcnet import files, zoo
 from scgcnet.pretrained import pretrained_file
 from scgcnet.scene import cog, vectorize
+from scgcnet.scene.folding import folded
 from scgcnet.scene.options import MapOptions, SceneError
 from scgcnet.scene.predict import Stream
 from scgcnet.scene.resolution import working_scale
@@ -144,7 +145,7 @@ def _mapped(
             print(f"note: {scene.path.name}: {note}", file=sys.stderr)
     stream = Stream(work, grid)
     if stream.rows_done < grid.rows.length:
-        network = zoo.load_model(weights)
+        network = folded(zoo.load_model(weights))
         if network(torch.zeros(1, len(scene.bands), 64, 64)).shape[1] != 2:
             raise zoo.WeightsError(f"{weights}: a map needs a network of two classes")
         stream.run(network, lambda rows, columns: scene.read(rows, columns, shape), progress)
