@@ -27,12 +27,11 @@ from scgcnet.study.chapters import (
     write_not_executed,
 )
 from scgcnet.study.details import FOLDERS as DETAIL_FOLDERS
-from scgcnet.study.efficiency_tables import TIMINGS
 from scgcnet.study.forecast import runnable
 from scgcnet.study.plan import Plan, project_root
 from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.schema import read_yaml
-from scgcnet.study.store import FOLDERS, TRIAL_FOLDERS
+from scgcnet.study.store import BENCH_FOLDER, FOLDERS, TRIAL_FOLDERS
 
 PAGES = "book"
 SOURCE = "build/book-src"
@@ -77,7 +76,7 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     faults += render(root / SOURCE, root / OUTPUT)
     html = root / HTML
     # Tables link to the files in them.
-    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values(), str(Path(TIMINGS).parent)):
+    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values(), BENCH_FOLDER):
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
     copy_explorers(html, root)

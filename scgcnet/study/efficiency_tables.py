@@ -14,6 +14,7 @@ from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 from scgcnet.study.sides import STORED, curves
+from scgcnet.study.store import BENCH_FOLDER
 from scgcnet.study.tables import NOT_RUN
 
 OURS = "SCGC-Net, base"
@@ -26,7 +27,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "UPerNet, Swin-B": {"name": "swin", "size": "paper"},
     "DANet, ResNet-50": {"name": "danet", "size": "paper"},
 }
-TIMINGS = "results/bench/cpu.json"
+TIMINGS = f"{BENCH_FOLDER}/cpu.json"
 DIRECTIONS = 4  # of the scan
 
 

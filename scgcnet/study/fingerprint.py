@@ -48,7 +48,17 @@ def code_sha256(model: str, datasets: Collection[str], package: Path | None = No
     Returns:
         SHA-256 in hexadecimal, over the files' names and trees.
     """
-    package = package or PACKAGE
+    if package is None:  # what it was when this process began does not change: tables ask for every run
+        return _own_sha256(model, frozenset(datasets), views)
+    return _sha256(model, datasets, package, views)
+
+
+@cache
+def _own_sha256(model: str, datasets: frozenset[str], views: bool) -> str:
+    return _sha256(model, datasets, PACKAGE, views)
+
+
+def _sha256(model: str, datasets: Collection[str], package: Path, views: bool) -> str:
     digest = hashlib.sha256()
     for file in sorted({*deciding_files(model, datasets, package), *([_VIEWS] if views else [])}):
         shape, _ = _parsed(_source(package, file), file in _REGISTRIES)

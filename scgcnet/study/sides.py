@@ -15,9 +15,9 @@ from scgcnet.study.comparison_tables import contestants
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import Plan, project_root
 from scgcnet.study.runner import weights_for
-from scgcnet.study.store import Record, load_all, load_trials
+from scgcnet.study.store import BENCH_FOLDER, Record, load_all, load_trials
 
-STORED = "results/bench/sides.json"
+STORED = f"{BENCH_FOLDER}/sides.json"
 HOME = "bijie"  # where they were trained
 PROFILE = "cpu"
 PLACES = (HOME, "amunet")

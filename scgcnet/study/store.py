@@ -28,6 +28,7 @@ from scgcnet.study.schema import closed, first_fault
 Kind = Literal["real", "synthetic"]
 FOLDERS: Mapping[Kind, str] = {"real": "results/runs", "synthetic": "build/runs"}
 TRIAL_FOLDERS: Mapping[Kind, str] = {"real": "results/trials", "synthetic": "build/trials"}
+BENCH_FOLDER = "results/bench"  # what `scgcnet bench` has measured
 SCORES = ("precision", "recall", "f1", "iou", "oa")
 SEAL = "content_sha256"  # of everything else in a run file
 LARGEST = 2**24  # bytes; a run file has some ten thousand, and one that claims to be huge is not worth reading
