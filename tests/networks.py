@@ -77,7 +77,8 @@ class NetworkTests:
         with torch.no_grad():
             first = model(image)
             assert torch.equal(first, model(image))
-            torch.testing.assert_close(first[:1], model(image[:1]), rtol=1e-4, atol=1e-5)
+            # One image takes other kernels than two: the sums are rounded otherwise.
+            torch.testing.assert_close(first[:1], model(image[:1]), rtol=1e-4, atol=1e-4)
 
     def test_save_and_load_give_equal_outputs(self, tmp_path: Path) -> None:
         model = self.build().eval()
