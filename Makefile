@@ -49,7 +49,7 @@ lint: $(READY)  ## ruff and mypy
 	@echo "ruff, mypy ..."
 	@$(BIN)ruff check . && $(BIN)ruff format --check . && $(BIN)mypy
 
-bench: $(READY)  ## time scan and networks on this machine, about ten minutes, beside the stored run
+bench: $(READY)  ## time scan and networks on this machine, ten to twenty minutes, beside the stored run
 	@mkdir -p build && $(BIN)scgcnet bench all --json build/bench.json --against results/bench/cpu.json \
 	  && echo "Timings: build/bench.json"
 
