@@ -74,7 +74,11 @@ def first_fault(instance: object, schema: Mapping[str, Any]) -> str | None:
     """
     if _fits(instance, schema):
         return None
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(instance))
+    validator = jsonschema.Draft202012Validator(schema)
+    try:
+        error = jsonschema.exceptions.best_match(validator.iter_errors(instance))
+    except TypeError:  # it cannot rank faults under keys of which one is a text and another a number
+        error = next(validator.iter_errors(instance))
     if error is None:
         return None
     path = ".".join(str(key) for key in error.absolute_path) or "top level"

@@ -117,6 +117,11 @@ def test_names_the_fault(changes: dict[str, Any], fault: str) -> None:
     assert re.fullmatch(fault, str(first_fault({**GOOD, **changes}, SCHEMA)))
 
 
+def test_faults_that_cannot_be_ranked() -> None:
+    fault = first_fault({**GOOD, "more": {1: {"n": 0}, "x": {"n": 0}}}, SCHEMA)
+    assert fault is not None and re.fullmatch("more.(1|x).n: 0 is not of type 'boolean'", fault)
+
+
 def test_a_schema_in_the_place_of_another_is_not_taken_for_it() -> None:
     for kind, value in (("string", "a"), ("integer", 1)) * 50:  # each may get the memory of the one before
         assert first_fault(value, {"type": kind}) is None
