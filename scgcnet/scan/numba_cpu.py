@@ -18,9 +18,8 @@ half the time of one that does not (`scgcnet bench scan` has one of each). In tr
 walked as fast as rows, and neither large pages nor leaving out the sums over channels in the backward pass changed it.
 
 Not taken, since it moves the last digits of gradients and so begins every training again: all vectors of a step before
-the next step, which reads what lies together in memory. On a processor with AVX2 and one thread (29 November 2026, in
-turns in one run, N = 1) it took 0.55 to 0.9 of the time forward, with the same bits, and 0.7 to 0.95 backward; on two
-threads, which were two halves of one core, 0.8 to 1.3 and 0.9 to 1.1.
+the next step, which reads what lies together in memory. In trials by hand (AVX2, one thread, one state) it took 0.55 to
+0.9 of the time forward, with the same bits, and 0.7 to 0.95 backward; on two threads that share a core, no clear gain.
 
 Each task writes its own numbers, and partial sums are added in an order that follows from the shapes and the number of
 threads alone, so a run repeats bit for bit.

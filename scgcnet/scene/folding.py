@@ -14,8 +14,8 @@ def folded(network: nn.Module) -> nn.Module:
     """A copy without the batch normalisations that directly follow a convolution in an `nn.Sequential`.
 
     In evaluation mode each is a fixed scale and shift of every channel, which the convolution's weights can hold: a
-    pass over the map less, for the same logits but for rounding. Timed in turns in one run (processor, one and two
-    threads, tiny), an image of 512 px or 1024 px takes 1.11 to 1.13 times less, one of 128 px the same.
+    pass over the map less, for the same logits but for rounding. On a processor windows from 512 px on gain a tenth of
+    their time by it, those of 128 px nothing (timed by hand, no stored run).
 
     Args:
         network: in evaluation mode. It is left as it is.
