@@ -54,7 +54,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    from scgcnet.data.audit import audit, report
+    from scgcnet.data.overlap import audit, report
 
     print(report(audit(options.name, options.split, options.dir)))
 

@@ -1,4 +1,4 @@
-"""Splits: CSV files with the columns `name,part`, and 5:3:2 ones drawn over samples or over groups of them."""
+"""Splits: CSV files with the columns `name,part`; 5:3:2 ones drawn over samples, groups or blocks; increments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from scgcnet.data.sample import PARTS, UNUSED, DatasetError, Part, Split, Subset
 
 BIJIE_COUNT = 770  # landslide images in the official download (Ji et al. 2020)
 SHARES = (5, 3, 2)  # train : val : test (paper, Sec. IV-A-1)
+POOL = 20  # percent of a new domain's patches that increments are drawn from (paper, Sec. IV-D)
+PERCENTS = (0, 1, 5, 10, 20)  # the paper's increments
+
+By = Literal["patch", "site"]
 
 
 def committed_split(dataset: str, split: int | str) -> Path:
@@ -101,6 +105,15 @@ def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part,
     return {wanted: [i for i, part in enumerate(parts) if part == wanted] for wanted in PARTS}
 
 
+def split_faults(names: Sequence[str], path: Path, source: str) -> list[str]:
+    """Return why a split file does not fit the sorted names of a data set, as a message; empty if it does."""
+    try:
+        split_indices(names, read_split(path), source)
+    except DatasetError as error:
+        return [str(error)]
+    return []
+
+
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} names ({shown})" if names else "0 names"
@@ -147,6 +160,12 @@ def random_split(names: Sequence[str], seed: int) -> Split:
         for rank, index in enumerate(order)
     }
     return {name: parts[i] for i, name in enumerate(names)}
+
+
+def deal(n: int, seed: int) -> dict[Part, list[int]]:
+    """Deal the numbers from 0 to n - 1 out to the parts, about 5:3:2."""
+    split = random_split([str(index) for index in range(n)], seed)
+    return {part: [int(index) for index, chosen in split.items() if chosen == part] for part in PARTS}
 
 
 def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int, parts: Sequence[Part] = PARTS) -> Split:
@@ -234,6 +253,60 @@ def blocked_split(
     if empty := [part for part in parts if part not in drawn.values()]:
         raise DatasetError(f"Blocks of {block} px leave no tile for {', '.join(empty)}; take smaller ones.")
     return drawn
+
+
+def increment_split(whole: WholeDataset, percent: float, seed: int, by: By = "patch") -> Split:
+    """Draw an increment of a new domain: "train", with "test" outside the pool and "unused" for the rest of the pool.
+
+    The paper draws 20 % of the patches with and 20 % of those without landslides as the pool, adds 0 to 20 % of the
+    patches to the training set, and tests on "the remaining" data. Here increments are nested, and the test part is
+    what never was in the pool, the same for all increments, so that their scores compare.
+
+    Args:
+        whole: the new data set, whatever its own parts are. By "patch", its masks are decoded.
+        percent: share of the samples that is trained on, 0 to `POOL`, as percent.
+        seed: of the pool and its order, the same for all increments.
+        by: "patch" draws samples, with and without landslides alike; "site" takes whole sites into the pool until it
+            holds `POOL` percent of the samples, and draws increments from these.
+
+    Raises:
+        DatasetError: the percentage is out of range, there are fewer than two sites, or nothing is left to test.
+    """
+    if not 0 <= percent <= POOL:
+        raise DatasetError(f"An increment of {percent} % cannot be drawn from a pool of {POOL} %: take 0 to {POOL}.")
+    rng = np.random.default_rng([seed, POOL])
+    pools = _pools_by_site(whole, rng) if by == "site" else _pools_by_patch(whole, rng)
+    parts: dict[str, Part | Literal["unused"]] = dict.fromkeys(whole.names, "test")
+    for pool in pools:
+        taken = min(len(pool), round(len(pool) * percent / POOL if by == "patch" else len(whole) * percent / 100))
+        for rank, index in enumerate(pool):
+            parts[whole.names[index]] = "train" if rank < taken else "unused"
+    if "test" not in parts.values():
+        raise DatasetError(f"{whole.dataset}: the pool takes all {len(whole)} samples; nothing is left to test.")
+    return parts
+
+
+def _pools_by_patch(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
+    """Indices of the pool, in its order: of samples with landslides, and of those without."""
+    slides = np.array([bool((sample.mask == 1).any()) for sample in whole])
+    pools = []
+    for kind in (True, False):
+        found = rng.permutation(np.flatnonzero(slides == kind))
+        pools.append([int(index) for index in found[: round(len(found) * POOL / 100)]])
+    return pools
+
+
+def _pools_by_site(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
+    """Indices of the pool, in its order, from the first sites of a random order that hold enough samples."""
+    sites = sorted(set(whole.sites))
+    if len(sites) < 2 or set(sites) <= set(PARTS):
+        raise DatasetError(f"{whole.dataset} has no sites to choose among; draw the increments by patch.")
+    pool: list[int] = []
+    for number in rng.permutation(len(sites)):
+        if len(pool) >= len(whole) * POOL / 100:
+            break
+        pool += [index for index, site in enumerate(whole.sites) if site == sites[number]]
+    return [[int(index) for index in rng.permutation(pool)]]
 
 
 def write_split(path: Path, split: Split) -> None:

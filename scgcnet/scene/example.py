@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scgcnet import files
 from scgcnet.checkout import find_checkout
-from scgcnet.data.synthetic import generator_id
+from scgcnet.data.synthetic import VERSION
 from scgcnet.scene import cog, vectorize
 from scgcnet.scene.made_up import write_made_up_scene
 from scgcnet.scene.mapping import POLYGONS, MapResult, code_sha256, map_scene
@@ -72,7 +72,7 @@ def example_scene(scene: str, real: bool) -> ExampleScene:
     if scene == "auto":
         scene = "A" if real and mosaics else "synthetic"
     if scene == "synthetic":
-        path = build / f"made-up-{generator_id()}.tif"
+        path = build / f"made-up-v{VERSION}.tif"
         if not path.is_file():
             write_made_up_scene(path, MADE_UP)
         return ExampleScene(path, f"a made-up scene of {MADE_UP[1]} x {MADE_UP[0]} px with a made-up place", real=False)

@@ -18,8 +18,8 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
-from scgcnet.data.amunet import FOLDER, SCENES
-from scgcnet.data.images import read_image, read_mask
+from scgcnet.data.amunet import SCENES, Amunet
+from scgcnet.data.rasters import read_image, read_mask
 from scgcnet.data.sample import data_root
 from scgcnet.scene.predict import landslide_probability
 from scgcnet.scene.source import FILL
@@ -92,7 +92,7 @@ def read_mosaics(root: Path | None = None) -> list[Mosaic]:
     Raises:
         DatasetError: a file is missing or damaged.
     """
-    folder = (data_root() if root is None else root) / FOLDER
+    folder = (data_root() if root is None else root) / Amunet.home
     found = []
     for name in SCENES if folder.is_dir() else ():
         image = read_image(folder / f"{name}_image.png")

@@ -62,7 +62,7 @@ def parts_table() -> Table:
 def seen_table(dataset: str, splits: list[str]) -> Table:
     """How many pixels of the test part were in training or validation, by split; counted if the data are at hand."""
     from scgcnet.data import dataset_available
-    from scgcnet.data.audit import audit
+    from scgcnet.data.overlap import audit
 
     rows: list[dict[str, object]] = []
     for split in splits if dataset_available(dataset) else []:
