@@ -9,9 +9,8 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +33,13 @@ from scgcnet.data.sample import PARTS, UNUSED, Kind, Part, Sample, Subset, Whole
 
 Place = Part | Literal["unused"]
 SAME = 0.5  # share of the common pixels that are equal. True shifts have 1.0, chance stays below 0.2 (Bijie)
-AT_HAND = 256  # decoded samples that are kept while pairs are compared
+IN_MEMORY = 256  # decoded samples that are kept while pairs are compared
+SHOWN = 10  # pairs of a kind that a report lists
 BEFORE: tuple[tuple[Part, Part], ...] = (("test", "train"), ("test", "val"), ("val", "train"))
 
 
-@dataclass(frozen=True)
-class PartCount:
-    """One part of the split.
-
-    Attributes:
-        part: "unused" stands for the images in none of the parts.
-        images: how many.
-        pixels: how many, in all.
-        landslide: share of landslide among the pixels where that is known.
-    """
+class PartCount(NamedTuple):
+    """One part of the split: images, pixels, and the share of landslide among the known pixels."""
 
     part: Place
     images: int
@@ -55,46 +47,24 @@ class PartCount:
     landslide: float
 
 
-@dataclass(frozen=True)
-class Copies:
-    """Images of the same pixels.
-
-    Attributes:
-        names: of the samples.
-        parts: of each.
-        differing: share of the pixels on which not all of their masks agree.
-    """
+class Copies(NamedTuple):
+    """Images of the same pixels, the part of each, and the share of pixels on which not all of their masks agree."""
 
     names: tuple[str, ...]
     parts: tuple[Place, ...]
     differing: float
 
 
-@dataclass(frozen=True)
-class Near:
-    """Two images that look alike, without a pixel in common that is known of.
-
-    Attributes:
-        names: of the two.
-        parts: of each.
-        correlation: of their thumbnails.
-    """
+class Near(NamedTuple):
+    """Two images that look alike without a known common pixel, their parts, the correlation of their thumbnails."""
 
     names: tuple[str, str]
     parts: tuple[Place, Place]
     correlation: float
 
 
-@dataclass(frozen=True)
-class Ground:
-    """Two images that show some of the same ground, pixel by pixel.
-
-    Attributes:
-        names: of the two.
-        parts: of each.
-        pixels: how many both have.
-        differing: on how many of these their masks disagree.
-    """
+class Ground(NamedTuple):
+    """Two images that show some of the same ground: how many pixels, and on how many of these their masks differ."""
 
     names: tuple[str, str]
     parts: tuple[Place, Place]
@@ -107,18 +77,8 @@ class Ground:
         return len(set(self.parts)) == 2 and UNUSED not in self.parts
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What of one part was seen in another that comes before it.
-
-    Attributes:
-        part: the later one.
-        before: the earlier one.
-        images: of `part`.
-        touched: images of which a pixel was seen.
-        mostly: images of which more than half was seen.
-        share: of all pixels of `part`.
-    """
+class Seen(NamedTuple):
+    """How much of `part` was seen in `before`: images of which a pixel or more than half was, and share of pixels."""
 
     part: Part
     before: Part
@@ -128,8 +88,7 @@ class Seen:
     share: float
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(NamedTuple):
     """What was found.
 
     Attributes:
@@ -159,8 +118,7 @@ class Audit:
     seen: tuple[Seen, ...]
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(NamedTuple):
     """What is kept of a sample after one look at it."""
 
     digest: str
@@ -268,7 +226,7 @@ def _compare(
     names: Sequence[str], read: Callable[[int], Sample], parts: Sequence[Place], shifts: Collection[Shift]
 ) -> tuple[list[Ground], dict[tuple[int, Place], int]]:
     """The pairs that share pixels, and of each image how many of its pixels are in an image of each other part."""
-    read = functools.lru_cache(maxsize=AT_HAND)(read)
+    read = functools.lru_cache(maxsize=IN_MEMORY)(read)
     partners: dict[int, list[Shift]] = defaultdict(list)
     for shift in shifts:
         partners[shift.first].append(shift)
@@ -341,12 +299,9 @@ def _joined(names: Sequence[str], ground: Sequence[Ground]) -> list[str]:
     return [first(name) for name in names]
 
 
-SHOWN = 10  # pairs of a kind that a report lists
-
-
 def report(found: Audit) -> str:
     """An audit as text."""
-    images = "generated images" if found.kind == "synthetic" else "images"
+    images = "synthetic images" if found.kind == "synthetic" else "images"
     lines = [f"{found.dataset}, split {found.split}: {sum(part.images for part in found.parts)} {images}", ""]
     lines.append(f"{'part':<8}{'images':>8}{'megapixels':>12}{'landslide':>11}")
     for part in found.parts:
