@@ -10,7 +10,6 @@ from PIL import Image
 from scgcnet.data.bijie import Bijie
 
 
-
 def picture(index: int, height: int = 9, width: int = 7) -> tuple[np.ndarray, np.ndarray]:
     """An image of noise, and a mask with a short bar in its first row."""
     rng = np.random.default_rng(index)

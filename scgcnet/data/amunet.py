@@ -96,13 +96,13 @@ class Amunet(FileDataset):
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write two scenes of at least n tiles and 3 x 3 blocks each; a strip of the first is not covered."""
-        rows = max(11, -(-n // 11))
+        """Write two scenes of at least n tiles and 2 x 2 blocks each; a strip of the second is not covered."""
         for number, name in enumerate(SCENES):
-            height, width = STRIDE * (rows + 1), 3 * BLOCK
+            width = 2 * BLOCK
+            height = max(width, STRIDE * (n // 7 + 2))  # 7 tiles a row
             image, mask = (a.repeat(8, 0).repeat(8, 1) for a in render(seed, number, (height // 8, width // 8)))
             valid = np.ones_like(mask)
-            valid[:, : 8 * number] = 0
+            valid[:, : 64 * number] = 0
             for kind, pixels in (("image", image), ("mask", mask * np.uint8(255)), ("valid", valid * np.uint8(255))):
                 Image.fromarray(pixels).save(folder / f"{name}_{kind}.png", compress_level=1)
 

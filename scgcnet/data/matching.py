@@ -18,7 +18,6 @@ import itertools
 import json
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,12 +83,11 @@ def shared_quadrants(tiles: Sequence[Quadrants]) -> list[list[tuple[int, int]]]:
     return [seen for seen in places.values() if len({tile for tile, _ in seen}) > 1]
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(NamedTuple):
     """Which tiles of a data set overlap, and how they lie to one another.
 
     Attributes:
-        groups: of each tile, counted from 0: tiles of one group hang together, directly or over others.
+        groups: of each tile, counted from 0: tiles of one group are connected, directly or over others.
         boxes: the pixels that each tile covers, from the top left of its group, which is the scene; None in a group
             that contradicts itself: its quadrants put a tile in two places, as a repeated pattern does.
         conflicts: of each such group, by its number, two tiles that share a quadrant and do not lie so.
@@ -279,14 +277,6 @@ def shifts_of_boxes(boxes: Sequence[Box]) -> list[Shift]:
     ]
 
 
-class NearPair(NamedTuple):
-    """Two images that look alike: their indices, the lower first, and the correlation of their thumbnails."""
-
-    first: int
-    second: int
-    correlation: float
-
-
 def thumbnail(sample: Sample) -> NDArray[np.float32]:
     """A grey thumbnail, (64, 64), of mean 0 and length 1; all 0 where there is next to nothing to see."""
     grey = np.asarray(Image.fromarray(sample.image[..., :3]).convert("L"), dtype=np.float32).copy()
@@ -305,8 +295,11 @@ def _unit(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(centred / np.where(length > 1e-6, length, np.inf), dtype=np.float32)
 
 
-def near_pairs(thumbnails: Sequence[NDArray[np.float32]]) -> list[NearPair]:
-    """All pairs that look alike under one of the eight flips and turns, the most alike first."""
+def near_pairs(thumbnails: Sequence[NDArray[np.float32]]) -> list[tuple[int, int, float]]:
+    """Return all pairs that look alike under one of the eight flips and turns, the most alike first.
+
+    Each is the indices of two images, the lower first, and the correlation of their thumbnails.
+    """
     fine = np.stack(thumbnails)
     step = THUMBNAIL // COARSE
     coarse = _unit(fine.reshape(-1, COARSE, step, COARSE, step).mean(axis=(2, 4)))
@@ -320,8 +313,8 @@ def near_pairs(thumbnails: Sequence[NDArray[np.float32]]) -> list[NearPair]:
                 if first < second:
                     correlation = float((fine[first] * turned[second]).sum())
                     best[first, second] = max(correlation, best.get((first, second), -1.0))
-    found = [NearPair(*pair, correlation) for pair, correlation in best.items() if correlation >= ALIKE]
-    return sorted(found, key=lambda pair: -pair.correlation)
+    found = [(*pair, correlation) for pair, correlation in best.items() if correlation >= ALIKE]
+    return sorted(found, key=lambda pair: -pair[2])
 
 
 def _turns(pictures: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -172,6 +172,8 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         shifts = list({*find_shifts([look.windows for look in looks]), *_shifts_of_copies(copies, parts)})
     ground, seen = _compare(whole.names, whole.read, parts, shifts)
     known = {pair.names for pair in ground}
+    pairs = near_pairs([look.thumbnail for look in looks])
+    near = [Near((whole.names[i], whole.names[j]), (parts[i], parts[j]), likeness) for i, j, likeness in pairs]
     quads = [{parts[tile] for tile, _ in places} for places in shared_quadrants([look.quadrants for look in looks])]
     return Audit(
         dataset=name,
@@ -179,7 +181,7 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         split=str(split),
         parts=_count(parts, looks),
         copies=tuple(_copies(whole, parts, group) for group in copies),
-        near=tuple(near for near in _near(whole, parts, looks) if near.names not in known),
+        near=tuple(pair for pair in near if pair.names not in known),
         quadrants=len(quads),
         quadrants_across=sum(len(places - {UNUSED}) > 1 for places in quads),
         ground=tuple(sorted(ground, key=lambda pair: (-pair.pixels, pair.names))),
@@ -202,14 +204,6 @@ def _copies(whole: WholeDataset, parts: Sequence[Place], group: Sequence[int]) -
     masks = np.stack([whole.read(index).mask for index in group])
     differing = float((masks != masks[0]).any(axis=0).mean())
     return Copies(tuple(whole.names[i] for i in group), tuple(parts[i] for i in group), differing)
-
-
-def _near(whole: WholeDataset, parts: Sequence[Place], looks: Sequence[_Look]) -> list[Near]:
-    found = []
-    for pair in near_pairs([look.thumbnail for look in looks]):
-        i, j = pair.first, pair.second
-        found.append(Near((whole.names[i], whole.names[j]), (parts[i], parts[j]), pair.correlation))
-    return found
 
 
 def _shifts_of_copies(copies: Sequence[Sequence[int]], parts: Sequence[Place]) -> Iterator[Shift]:

@@ -62,7 +62,9 @@ def test_windows_make_up_the_sites(tmp_path: Path, layout: str, scale: int) -> N
     rows = [f"a_luoi/{row:02d}_{column:02d}" for row in range(2) for column in range(3)]
     assert data.names == (*rows, "big_sur/00_00", "kaikoura/00_00", "kaikoura/00_01")
     assert data.sites == ("a_luoi",) * 6 + ("big_sur",) + ("kaikoura",) * 2
-    whole = {key: (np.full((1024, 1536, 3), 7, np.uint8), np.full((1024, 1536), 7, np.uint8)) for key in set(data.sites)}
+    whole = {
+        key: (np.full((1024, 1536, 3), 7, np.uint8), np.full((1024, 1536), 7, np.uint8)) for key in set(data.sites)
+    }
     for sample, key in zip(data, data.sites, strict=True):
         assert sample.image.shape == (512, 512, 3) and sample.mask.shape == (512, 512) and sample.resolution == 0.59
         row, column = (512 * int(number) for number in sample.name.split("/")[1].split("_"))

@@ -110,7 +110,11 @@ def test_files_are_not_held_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("trainX", np.zeros((3, 128, 128, 3), np.float32), "the shape must be (N, 128, 128, 4), found (3, 128, 128, 3)"),
+        (
+            "trainX",
+            np.zeros((3, 128, 128, 3), np.float32),
+            "the shape must be (N, 128, 128, 4), found (3, 128, 128, 3)",
+        ),
         ("trainY", np.zeros((3, 128, 128), np.float32), "the shape must be (N, 128, 128, 1)"),
         ("valX", np.zeros((2, 128, 128, 4), np.uint16), "there must be floating-point numbers"),
         ("valY", np.zeros((2, 128, 128, 1), "U3"), "there must be numbers or truth values"),

@@ -158,7 +158,11 @@ def test_faults_of_files(root: Path) -> None:
         shutil.copy(file_of(root, "image", 1), file_of(root, "image", 1).with_name(name))
     file_of(root, "image", 2).write_bytes(b"<html>404</html>")
     faults = check_dataset("landslide4sense_h5", root)
-    expected = ["image_3.h5 has no partner mask/mask_3.h5", "mask_7.h5 has no partner img/image_7.h5", "image_01.h5: the"]
+    expected = [
+        "image_3.h5 has no partner mask/mask_3.h5",
+        "mask_7.h5 has no partner img/image_7.h5",
+        "image_01.h5: the",
+    ]
     expected += ["img/mask_1.h5: the name must be image_1.h5", "image_²1.h5: the name", "image_2.h5 cannot be decoded"]
     for words in expected:
         assert sum(words in fault for fault in faults) == 1, words

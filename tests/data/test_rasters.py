@@ -288,7 +288,9 @@ def test_masks_of_other_types(tmp_path: Path, kind: str) -> None:
 def test_no_data_of_a_mask(tmp_path: Path) -> None:
     expected = np.where(hole(), bar(), 255)
     np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "a.tif", bar(), valid=hole())).pixels, expected)
-    np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "b.tif", expected, nodata=255)).pixels, expected)
+    np.testing.assert_array_equal(
+        read_any_mask(write_raster(tmp_path / "b.tif", expected, nodata=255)).pixels, expected
+    )
     # Many programs call 0 no data; in a mask it is "no landslide".
     np.testing.assert_array_equal(read_any_mask(write_raster(tmp_path / "c.tif", bar(), nodata=0)).pixels, bar())
     # What the file says counts, as in every GIS, even where it may be a slip: `check_folder` tells of it.

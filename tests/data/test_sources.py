@@ -62,6 +62,8 @@ def fake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     found = Fake(request.param, tmp_path_factory.mktemp(request.param))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scgcnet.data.bijie.DEFAULT_COUNT", found.count)
+        for name, pixels in (("TILE", 64), ("STRIDE", 32), ("ENLARGED", 1)):
+            patch.setattr(f"scgcnet.data.cld.{name}", pixels)
         if found.name in LAYOUTS:
             write_fake(found.name, found.root, found.count, seed=3)
         open_whole(found.name, found.root)
