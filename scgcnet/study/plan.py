@@ -156,6 +156,12 @@ def config_id(config: Mapping[str, Any]) -> str:
     return f"{prefix}-s{config['seed']}-{digest}"
 
 
+def configuration(config: Mapping[str, Any]) -> str:
+    """What runs that differ in split and seed alone have in common, as canonical text."""
+    common = {key: value for key, value in config.items() if key not in ("split", "seed")}
+    return json.dumps(_floats(common), sort_keys=True)
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One page of the book: `template` (relative to the project root) run with `parameters`.
