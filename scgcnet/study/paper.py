@@ -18,6 +18,37 @@ from scgcnet.study.plan import CLAIMS_FILE, project_root
 
 FOLDER = "results/paper"
 SCORES = ("P", "R", "F1", "IoU", "OA")
+#: Our names of data sets and networks, and those in the paper's Table I.
+PAPER_DATASETS = {"cld": "CLD", "hrgldd": "GLDD", "bijie": "Bijie"}
+#: Images of a test part that is 20 % of the paper's data set.
+PAPER_TEST_IMAGES = {"cld": 4173, "hrgldd": 352, "bijie": 154}
+PAPER_METHODS = {
+    "scgcnet": "Ours",
+    "fcn": "FCN",
+    "unet": "U-Net",
+    "resunet": "ResUNet",
+    "pspnet": "PSP-Net",
+    "deeplabv3plus": "DeepLabv3+",
+    "hrnet": "HRNet",
+    "icnet": "ICNet",
+    "ccnet": "CCNet",
+    "danet": "DANet",
+    "gcnet": "GCNet",
+    "pidnet": "PIDNet",
+    "segformer": "SegFormer",
+    "swin": "SwinTrans",
+    "convnext": "ConvNeXt",
+    "stunet": "ST-UNet",
+    "vmamba": "VMamba",
+}  # SegNeXt is announced in Sec. IV-B and missing in Table I
+#: Our name of a score: its name in print and its column in the paper's tables.
+SCORE_NAMES = {
+    "precision": ("Precision", "P"),
+    "recall": ("Recall", "R"),
+    "f1": ("F1", "F1"),
+    "iou": ("IoU", "IoU"),
+    "oa": ("Overall accuracy", "OA"),
+}
 _REMEDY = f"; `git checkout -- {FOLDER}` restores what the repository has"
 T = TypeVar("T")
 
@@ -247,3 +278,11 @@ def _unique(items: Iterable[tuple[str, T]], where: str) -> dict[str, T]:
             raise PaperError(f"{where}: {key} is listed twice{_REMEDY}")
         found[key] = item
     return found
+
+
+def paper_scores(dataset: str, model: str) -> dict[str, float] | None:
+    """Table I's five scores in percent for our names of data set and network; None without such a row."""
+    if dataset not in PAPER_DATASETS or model not in PAPER_METHODS:
+        return None
+    row = read_paper().row(f"{PAPER_METHODS[model]}/{PAPER_DATASETS[dataset]}")
+    return {score: float(row.printed[column]) for score, (_, column) in SCORE_NAMES.items()}

@@ -12,7 +12,7 @@ import torch
 
 from scgcnet import zoo
 from scgcnet.data import bijie, open_dataset, write_fake
-from scgcnet.data.synthetic import open_synthetic
+from scgcnet.data.bijie import Synthetic
 from scgcnet.study import subject as subjects
 from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import PlanError
@@ -30,7 +30,7 @@ SIZE = 32
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The synthetic images, drawn once."""
     folder = tmp_path_factory.mktemp("drawn")
-    open_synthetic(folder)
+    Synthetic.open(folder)
     return folder
 
 
@@ -70,8 +70,9 @@ def fake_bijie(folder: Path, monkeypatch: pytest.MonkeyPatch | None = None) -> N
     """Made-up images in Bijie's place; given a `monkeypatch`, they pass for real ones."""
     write_fake("bijie", folder, n=20)
     if monkeypatch:
-        own = {which: bijie._split_path(bijie.require_folder(folder), which) for which in ("0", "1", "2")}
-        monkeypatch.setattr(bijie, "kind_of", lambda _: "real")
+        own = {which: bijie._split_path(bijie.Bijie.locate(folder), which) for which in ("0", "1", "2")}
+        for module in ("bijie", "pairs"):
+            monkeypatch.setattr(f"scgcnet.data.{module}.kind_of", lambda _: "real")
         monkeypatch.setattr(bijie, "committed_split", lambda _, which: own[which])
 
 

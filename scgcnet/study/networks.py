@@ -1,0 +1,262 @@
+"""Networks to compare: each by its stored trainings with different seeds, as frames of runs and of test images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scgcnet.study import results, stats
+from scgcnet.study.paper import PAPER_DATASETS, PAPER_TEST_IMAGES
+from scgcnet.study.plan import Plan, Run, at_home, configuration
+from scgcnet.study.show import NONE, Link, Links
+
+NOT_RUN = "not run"
+FULL_SIZES = {"scgcnet": "base"}  # the size that the paper has; the comparison methods' is `paper`
+JOINT = "95 % over all seeds, jointly"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network and its stored trainings with different seeds on one split.
+
+    Attributes:
+        name: as tables call it.
+        run: one of its planned runs.
+        runs: frame of its stored runs (`results.frame`), a row per seed; empty if none is stored.
+    """
+
+    name: str
+    run: Run
+    runs: pd.DataFrame
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """Its per-image counts (`results.images`); empty if none were taken."""
+        return results.images(self.runs)
+
+    @cached_property
+    def free(self) -> pd.DataFrame:
+        """Its counts on landslide-free images (`results.free_images`)."""
+        return results.free_images(self.runs)
+
+    @property
+    def counted(self) -> list[int]:
+        """The seeds that have per-image counts."""
+        return [] if self.images.empty else list(dict.fromkeys(self.images.seed))
+
+    @property
+    def groups(self) -> list[str]:
+        """Of each test image, the label shared by images that show some of the same ground."""
+        return list(self.images[self.images.run_id == self.images.run_id.iloc[0]].group)
+
+    def scores(self, score: str = "iou", way: str = "resized") -> list[float]:
+        """A score of each seed, percent."""
+        return [float(value) for value in self.runs.get(f"{way}_{score}", [])]
+
+    def mean(self, score: str = "iou", way: str = "resized") -> float:
+        """Mean over seeds, percent; NaN if not run."""
+        return float(np.mean(self.scores(score, way))) if len(self.runs) else float("nan")
+
+    def summary(self, score: str = "iou", way: str = "resized") -> stats.Summary | None:
+        """Mean and interval over seeds, percent; None if not run."""
+        return stats.summarize(self.scores(score, way), (0, 100)) if len(self.runs) else None
+
+    def counts(self, way: str = "resized", seeds: Sequence[int] | None = None) -> stats.Array:
+        """tp, fp, fn, tn by seed and test image, (seeds, n, 4), at the input size or at "native" size."""
+        names = [f"{'native_' * (way == 'native')}{key}" for key in ("tp", "fp", "fn", "tn")]
+        chosen = self.images if seeds is None else self.images[self.images.seed.isin(seeds)]
+        found: stats.Array = chosen[names].to_numpy(np.int64).reshape(chosen.run_id.nunique(), -1, 4)
+        return found
+
+    def image_interval(self, score: str = "iou") -> stats.Interval | None:
+        """A score with its interval over test images; None without counts, or if all images share one ground."""
+        return stats.bootstrap(self.counts(), score, self.groups) if self.counted else None
+
+
+def gather(planned: Mapping[str, Run], stored: pd.DataFrame) -> list[Network]:
+    """The stored trainings of each planned run that differ from it in the seed alone.
+
+    Args:
+        planned: run by the network's name.
+        stored: from `results.runs`.
+
+    Raises:
+        ValueError: two networks were scored on different test images.
+    """
+    found = []
+    for name, run in planned.items():
+        alike = stored[(stored.configuration == configuration(run.config)) & (stored.split == str(run.split))]
+        found.append(Network(name, run, next(iter(repeats(alike).values()), alike)))
+    tested = {tuple(image.image) for one in found for _, image in one.images.groupby("run_id")} if found else set()
+    if len(tested) > 1:
+        raise ValueError("these networks were scored on different test images: they cannot be compared by image")
+    return found
+
+
+def repeats(stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Repeats of one configuration that may be averaged: the seeds of one split; one seed over the splits.
+
+    Runs of another protocol or on other images are no repeats: the newest protocol counts, then the largest group.
+
+    Returns:
+        Frames by a label such as "3 seeds on split 0, 154 images".
+    """
+    if stored.empty:
+        return {}
+    alike = [group for _, group in stored.groupby(["protocol", "data_sha256"])]
+    chosen = max(alike, key=lambda group: (group.protocol.iloc[0], len(group))).sort_values(["split", "seed"])
+    split, seeds = max(chosen.groupby("split"), key=lambda item: len(item[1]))  # the first of equals
+    images = int(seeds.n_test.iloc[0])
+    groups = {f"{many(len(seeds), 'seed')} on split {split}, {images} images": seeds}
+    seed, splits = max(chosen.groupby("seed"), key=lambda item: len(item[1]))
+    if len(splits) > 1:
+        groups[f"{many(len(splits), 'split')}, seed {seed}, {images} images each"] = splits
+    return groups
+
+
+def by_configuration(stored: pd.DataFrame) -> list[pd.DataFrame]:
+    """Runs that differ in split and seed alone, together; splits of another kind are another configuration."""
+    kind = stored.split.str.rpartition("-")[0]
+    return [group for _, group in stored.groupby([stored.configuration, kind], sort=False)]
+
+
+def condition(config: Mapping[str, Any], plan: Plan, images: float | None = None) -> stats.Condition:
+    """How a run compares with the paper's: its data, its network at full size, its protocol.
+
+    Args:
+        config: of a planned or a stored run.
+        plan: the study.
+        images: of its test part, if known: on far fewer than the paper's it is other data.
+    """
+    dataset = config["dataset"]
+    if dataset not in PAPER_DATASETS or not at_home(config):
+        return "other data"
+    if images is not None and images < PAPER_TEST_IMAGES[dataset] / 2:
+        return "other data"  # such as the one of CLD's sixteen sub-sets that is easily had
+    full = config["size"] == FULL_SIZES.get(config["model"], "paper") and not config["overrides"]
+    return "same" if full and config["settings"] == plan.profile("paper").settings else "scaled down"
+
+
+def refuse_synthetic(stored: pd.DataFrame) -> None:
+    """Raise ValueError for a run on synthetic data: it cannot stand beside the paper's numbers."""
+    if (stored.data_kind == "synthetic").any():
+        run = stored.run_id[stored.data_kind == "synthetic"].iloc[0]
+        raise ValueError(f"{run} ran on synthetic data: it cannot stand beside the paper's numbers")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One network against a reference.
+
+    Attributes:
+        difference: of their IoU in points, with the interval over test images and the p value.
+        p: the p value adjusted for the number of comparisons (Holm).
+        seeds: interval of the difference over all training seeds, so wide that those of all comparisons hold at once
+            with 95 % (Bonferroni); None if either has a single seed.
+        outcome: better, worse or unresolved.
+        counted: the seeds behind `difference`, of the network and of the reference: the same if they share any.
+    """
+
+    difference: stats.Difference
+    p: float
+    seeds: tuple[float, float] | None
+    outcome: stats.Outcome
+    counted: tuple[list[int], list[int]]
+
+    @property
+    def text(self) -> str:
+        """The outcome, and what leaves it open."""
+        if self.outcome != "unresolved":
+            return self.outcome
+        if self.seeds is None:
+            return "unresolved: a single seed"
+        return f"unresolved: {'seeds' if self.seeds[0] <= 0 <= self.seeds[1] else 'test images'}"
+
+
+def compare_networks(networks: Sequence[Network], reference: str) -> dict[str, Comparison]:
+    """IoU of each network with per-image counts against the reference's, by name; empty if the reference has none."""
+    able = {one.name: one for one in networks if one.counted}
+    if reference not in able:
+        return {}
+    base = able.pop(reference)
+    level = joint_level(base, list(able.values()))
+    found = {}
+    for name, one in able.items():
+        common = sorted(set(one.counted) & set(base.counted))
+        counted = (common, common) if common else (one.counted, base.counted)
+        difference = stats.compare(one.counts(seeds=counted[0]), base.counts(seeds=counted[1]), base.groups)
+        seeds = stats.seed_interval(one.scores(), base.scores(), level)
+        found[name] = Comparison(difference, difference.p, seeds, "unresolved", counted)
+    adjusted = dict(zip(found, stats.holm([one.difference.p for one in found.values()]), strict=True))
+    return {
+        name: replace(one, p=adjusted[name], outcome=stats.resolve(one.difference, adjusted[name], one.seeds))
+        for name, one in found.items()
+    }
+
+
+def joint_level(base: Network, others: Sequence[Network]) -> float:
+    """Level of each interval over seeds at which those of all others hold at once with 95 % (Bonferroni)."""
+    repeated = sum(min(len(one.runs), len(base.runs)) > 1 for one in others)
+    return 1 - 0.05 / max(repeated, 1)
+
+
+def rank_networks(networks: Sequence[Network]) -> stats.Ranking | None:
+    """Ranks by the IoU of each image, averaged over seeds and over images that share ground; of three or more."""
+    able = [one for one in networks if one.counted]
+    if len(able) < 3:
+        return None
+    groups = np.unique(able[0].groups, return_inverse=True)[1]
+    ious = {one.name: stats.score(one.counts()).mean(axis=0) for one in able}
+    return stats.rank_networks({name: np.bincount(groups, iou) / np.bincount(groups) for name, iou in ious.items()})
+
+
+def changes(run: Run, plan: Plan) -> str:
+    """The settings and overrides in which a run differs from its profile and network, as ", key value" each."""
+    usual = plan.profile(run.profile).settings
+    changed = {key: value for key, value in run.settings.items() if value != usual.get(key)}
+    if "augment" in changed:
+        changed |= {key: value for key, value in changed.pop("augment").items() if value != usual["augment"].get(key)}
+    if run.prediction is not None:
+        changed["views"] = run.prediction["views"]
+    return "".join(f", {key} {in_words(value)}" for key, value in (changed | dict(run.overrides)).items())
+
+
+def in_words(value: object) -> str:
+    """A setting as text."""
+    if isinstance(value, list) and any(isinstance(stage, list) for stage in value):  # dilation rates by stage and unit
+        return "; ".join(" ".join("/".join(map(str, unit)) for unit in stage) for stage in value)
+    if isinstance(value, list):
+        return " to ".join(map(in_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def cost(stored: pd.DataFrame) -> str:
+    """Parameters and multiply-accumulates per image of repeats of one configuration."""
+    if stored.empty:
+        return NONE
+    return f"{stored.params.iloc[0] / 1e6:.2f} M, {stored.gmac.iloc[0]:.2f} GMAC"
+
+
+def run_links(stored: pd.DataFrame) -> Links:
+    """Links to run files, named by what differs: network, split or seed."""
+    varying = [key for key in ("model", "split", "seed") if stored.empty or stored[key].nunique() > 1] or ["seed"]
+
+    def name(row: Any) -> str:
+        words = {"model": row.model, "split": f"split {row.split}", "seed": f"seed {row.seed}"}
+        return " ".join(words[key] for key in varying)
+
+    rows = list(stored.itertuples())
+    counts = Counter(map(name, rows))  # runs that differ in settings alone: by the last characters of their ids
+    texts = [name(row) + f" {row.run_id.rpartition('-')[2]}" * (counts[name(row)] > 1) for row in rows]
+    return Links(tuple(Link(text, row.file) for text, row in zip(texts, rows, strict=True)))
+
+
+def many(n: int, what: str) -> str:
+    """The number with its noun: 1 seed, 3 seeds."""
+    return f"{n} {what}" + ("s" if n != 1 else "")
