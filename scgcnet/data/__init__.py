@@ -72,20 +72,22 @@ __all__ = [
     "write_fake",
 ]
 
-_CLASSES: tuple[type[FileDataset], ...] = (
-    Bijie,
-    BijieNegatives,
-    Cld,
-    Gvlm,
-    HrGldd,
-    Landslide4Sense,
-    Landslide4SenseH5,
-    Amunet,
-    Folder,
-    Synthetic,
-    SyntheticElsewhere,
-)
-SOURCES = {source.dataset: source for source in _CLASSES}
+SOURCES: dict[str, type[FileDataset]] = {
+    source.dataset: source
+    for source in (
+        Bijie,
+        BijieNegatives,
+        Cld,
+        Gvlm,
+        HrGldd,
+        Landslide4Sense,
+        Landslide4SenseH5,
+        Amunet,
+        Folder,
+        Synthetic,
+        SyntheticElsewhere,
+    )
+}
 
 
 def _source(name: str) -> type[FileDataset]:
@@ -122,11 +124,7 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
 
 
 def dataset_available(name: str, root: Path | None = None) -> bool:
-    """Tell whether the data set is there (or can be made); its files are not decoded.
-
-    Raises:
-        DatasetError: there is no data set of that name, or the one found does not fit the layout.
-    """
+    """Tell whether the data set is there (or can be made); raises DatasetError where it does not fit the layout."""
     try:
         open_whole(name, root)
     except DatasetNotFoundError:
@@ -135,38 +133,22 @@ def dataset_available(name: str, root: Path | None = None) -> bool:
 
 
 def data_sha256(name: str, root: Path | None = None) -> str:
-    """Return the SHA-256 of all decoded images and masks, the same for PNG and lossless WebP copies.
-
-    Raises:
-        DatasetError: the data set is missing or damaged.
-    """
+    """Return the SHA-256 of all decoded images and masks, the same for PNG and lossless WebP copies."""
     return open_whole(name, root).sha256
 
 
 def split_sha256(name: str, split: int | str, root: Path | None = None) -> str:
-    """Return the SHA-256 of a split's content, in the order of the names.
-
-    Raises:
-        DatasetError: there is no such split, or it cannot be read.
-    """
+    """Return the SHA-256 of a split's content, in the order of the names."""
     return split_hash(_split(open_whole(name, root), split))
 
 
 def check_dataset(name: str, root: Path | None = None) -> list[str]:
-    """Return all faults of a data set, as messages that name the file and the remedy; empty if all is well.
-
-    Raises:
-        DatasetError: there is no data set of that name.
-    """
+    """Return all faults of a data set, as messages that name the file and the remedy; empty if all is well."""
     return _source(name).check(root)
 
 
 def dataset_notes(name: str, root: Path | None = None) -> list[str]:
-    """Return what should be known of a data set and is no fault, such as missing sub-sets.
-
-    Raises:
-        DatasetError: there is no data set of that name.
-    """
+    """Return what should be known of a data set and is no fault, such as missing sub-sets."""
     source = _source(name)
     with contextlib.suppress(DatasetNotFoundError):  # a fault, which `check_dataset` reports
         return source.notes(root)

@@ -54,12 +54,10 @@ class Amunet(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """Name the files of both scenes."""
         return [Pair(s, folder / f"{s}_image.png", folder / f"{s}_mask.png", s) for s in SCENES], []
 
     @classmethod
     def files_of(cls, pair: Pair) -> tuple[Path, ...]:
-        """Return the three files of a scene."""
         return (*super().files_of(pair), _valid_file(pair))
 
     @classmethod
@@ -70,7 +68,6 @@ class Amunet(FileDataset):
         return Raster(np.where(valid == 1, mask, np.uint8(255)))
 
     def read(self, index: int) -> Sample:
-        """Cut one tile."""
         box = self.boxes[index]
         scene, window = self.scenes[box.scene], np.s_[box.top : box.bottom, box.left : box.right]
         return Sample(self.names[index], scene.image[window].copy(), scene.mask[window].copy())

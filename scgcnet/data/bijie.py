@@ -33,12 +33,10 @@ class Bijie(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the pairs."""
         return match_folders(folder / "landslide" / "image", folder / "landslide" / "mask", resolution=RESOLUTION)
 
     @classmethod
     def common_faults(cls, folder: Path, pairs: Sequence[Pair]) -> list[str]:
-        """Return what keeps the main split from fitting."""
         return split_faults([pair.name for pair in pairs], _split_path(folder, "0"), "bijie split 0") if pairs else []
 
     def split(self, which: str) -> Split:
@@ -51,7 +49,6 @@ class Bijie(FileDataset):
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write pairs, and splits beside them."""
         names = [f"ls_{index:04d}" for index in range(n)]
         for index, name in enumerate(names):
             write_pair(folder / "landslide" / "image", folder / "landslide" / "mask", name, *render(seed, index))
@@ -67,7 +64,6 @@ class BijieNegatives(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the images."""
         files, faults = list_files(folder / "non-landslide" / "image")
         return [Pair(stem, file, None, resolution=RESOLUTION) for stem, file in files.items()], faults
 
@@ -77,7 +73,6 @@ class BijieNegatives(FileDataset):
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write images whose landslides are not told."""
         for index in range(n):
             write_pair(folder / "non-landslide" / "image", None, f"n_{index:04d}", *render(seed, index))
 
@@ -93,7 +88,6 @@ class Synthetic(Bijie):
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
-        """Return the folder, written where it is missing."""
         place = build_folder() / "data" if root is None else Path(root)
         return super().write_fake(place / f"{cls.dataset.replace('_', '-')}-v{VERSION}", DEFAULT_COUNT, cls.seed)
 

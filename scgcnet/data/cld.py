@@ -109,7 +109,6 @@ class Cld(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the pairs of all sub-sets."""
         places, faults = find_subsets(folder)
         pairs: list[Pair] = []
         for subset, place in places.items():
@@ -134,7 +133,6 @@ class Cld(FileDataset):
 
     @classmethod
     def notes(cls, root: Path | None = None) -> list[str]:
-        """Name the sub-sets that are missing or not complete."""
         folder = cls.locate(root)
         counts = Counter(pair.site for pair in cls.find(folder)[0])
         away = [subset.archive for subset in SUBSETS if not counts[subset.key]]

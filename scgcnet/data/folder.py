@@ -34,12 +34,10 @@ class Folder(FileDataset):
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
-        """Return `root`, by default `folder` in the data root."""
         return super().locate(data_root() / "folder" if root is None else root)
 
     @classmethod
     def not_found(cls, folder: Path) -> DatasetNotFoundError:
-        """Say what the folder should hold."""
         return DatasetNotFoundError(
             f"There is no folder {folder}. Make it, with your images in {folder / IMAGE_FOLDERS[0]} and their masks of "
             f"the same names in {folder / MASK_FOLDERS[0]}, or name another one."
@@ -47,7 +45,6 @@ class Folder(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the pairs."""
         chosen: list[Path] = []
         faults: list[str] = []
         for names in (IMAGE_FOLDERS, MASK_FOLDERS):
@@ -64,7 +61,6 @@ class Folder(FileDataset):
 
     @classmethod
     def common_faults(cls, folder: Path, pairs: Sequence[Pair]) -> list[str]:
-        """Return the faults of `split.csv`."""
         file = folder / SPLIT_FILE
         return split_faults([p.name for p in pairs], file, str(file)) if pairs and os.path.lexists(file) else []
 
@@ -86,12 +82,10 @@ class Folder(FileDataset):
 
     @classmethod
     def read_image(cls, pair: Pair) -> Raster:
-        """Decode an image of any make."""
         return read_any_image(pair.image)
 
     @classmethod
     def read_mask(cls, pair: Pair) -> Raster:
-        """Decode a mask of any make."""
         assert pair.mask
         return read_any_mask(pair.mask)
 
@@ -103,7 +97,6 @@ class Folder(FileDataset):
 
     @classmethod
     def write_fake(cls, root: Path, n: int, seed: int) -> Path:
-        """Write pairs into the folder `root` itself."""
         with contextlib.suppress(OSError):
             if n >= cls.fewest:
                 Path(root).rmdir()  # only if it is empty
@@ -111,6 +104,5 @@ class Folder(FileDataset):
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write the pairs."""
         for index in range(n):
             write_pair(folder / IMAGE_FOLDERS[0], folder / MASK_FOLDERS[0], f"tile_{index:04d}", *render(seed, index))

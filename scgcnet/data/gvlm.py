@@ -129,7 +129,6 @@ class Gvlm(FileDataset):
 
     @classmethod
     def notes(cls, root: Path | None = None) -> list[str]:
-        """Name the sites that are missing, where any is there."""
         there = {pair.site for pair in cls.find(cls.locate(root))[0]}
         missing = [folder for key, folder in SITES.items() if key not in there]
         if not missing or not there:

@@ -88,7 +88,6 @@ class HrGldd(FileDataset):
 
     @classmethod
     def notes(cls, root: Path | None = None) -> list[str]:
-        """Name parts with more or fewer tiles than were published."""
         sites = [pair.site for pair in cls.find(cls.locate(root))[0]]
         return [
             f"HR-GLDD: the part {part} has {sites.count(part)} tiles; {COUNTS[part]} were published."
@@ -98,7 +97,6 @@ class HrGldd(FileDataset):
 
     @classmethod
     def read_image(cls, pair: Pair, bands: Sequence[int] = RGB) -> Raster:
-        """Read an image in 8 bits, (128, 128, C)."""
         values, name = _tile(pair, pair.image)
         if not 0 <= np.nan_to_num(np.median(values)) <= 1:
             raise DatasetError(
@@ -108,18 +106,15 @@ class HrGldd(FileDataset):
 
     @classmethod
     def read_mask(cls, pair: Pair) -> Raster:
-        """Read a mask."""
         assert pair.mask
         values, name = _tile(pair, pair.mask)
         return Raster(binary_mask(values[..., 0], name))
 
     def read(self, index: int) -> Sample:
-        """Read one tile; the image has the bands that were asked for, in that order."""
         pair = self.pairs[index]
         return self.join(pair, self.read_image(pair, self.bands), self.read_mask(pair))
 
     def split(self, which: str) -> Split:
-        """Return the split that the tiles came in, "0"; there is no other."""
         return self.own_parts(which)
 
     @classmethod

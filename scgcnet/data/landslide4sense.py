@@ -56,7 +56,6 @@ class Landslide4Sense(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the pairs of all parts."""
         pairs: list[Pair] = []
         faults: list[str] = []
         for part in PARTS:
@@ -76,7 +75,6 @@ class Landslide4Sense(FileDataset):
 
     @classmethod
     def check(cls, root: Path | None = None) -> list[str]:
-        """Return every fault of what `open` opens."""
         return Landslide4SenseH5.check(root) if _only_official(root) else super().check(root)
 
     @classmethod
@@ -92,12 +90,10 @@ class Landslide4Sense(FileDataset):
         return []
 
     def split(self, which: str) -> Split:
-        """Return the split that the tiles came in, "0"; there is no other."""
         return self.own_parts(which)
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write tiles, about 5:3:2 in the parts."""
         for part, indices in deal(n, seed).items():
             for index in indices:
                 drawn = render(seed, index, (SIZE, SIZE))
@@ -134,7 +130,6 @@ class Landslide4SenseH5(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the images and masks of equal number."""
         pairs: list[Pair] = []
         faults: list[str] = []
         for part, name in FOLDERS.items():
@@ -154,7 +149,6 @@ class Landslide4SenseH5(FileDataset):
 
     @classmethod
     def check(cls, root: Path | None = None) -> list[str]:
-        """Return every fault, or that h5py is missing."""
         try:
             require_h5py()
         except DatasetError as error:
@@ -163,7 +157,6 @@ class Landslide4SenseH5(FileDataset):
 
     @classmethod
     def notes(cls, root: Path | None = None) -> list[str]:
-        """Name parts with more or fewer tiles than were published, or no masks."""
         pairs, _ = cls.find(cls.locate(root))
         counts = {part: sum(pair.site == part for pair in pairs) for part in PARTS}
         return [
@@ -174,17 +167,14 @@ class Landslide4SenseH5(FileDataset):
 
     @classmethod
     def read_image(cls, pair: Pair, bands: Sequence[int] = RGB) -> Raster:
-        """Read an image in 8 bits, (128, 128, C)."""
         return Raster(to_8_bits(_read(pair.image, "img", (SIZE, SIZE, BANDS), "f"), WHITE, bands, str(pair.image)))
 
     @classmethod
     def read_mask(cls, pair: Pair) -> Raster:
-        """Read a mask."""
         assert pair.mask
         return Raster(binary_mask(_read(pair.mask, "mask", (SIZE, SIZE), "fbui"), pair.mask))
 
     def read(self, index: int) -> Sample:
-        """Read one tile; the image has the bands that were asked for, in that order."""
         pair = self.pairs[index]
         return self.join(pair, self.read_image(pair, self.bands), self.read_mask(pair))
 

@@ -89,32 +89,18 @@ class Seen(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """What was found.
-
-    Attributes:
-        dataset: name.
-        kind: whether the images are real.
-        split: name, number or file.
-        parts: counts of each.
-        copies: groups of images with the same pixels.
-        near: pairs that look alike, the most alike first.
-        quadrants: number of quadrants that several tiles have.
-        quadrants_across: how many of these lie in several parts.
-        ground: pairs that share pixels, the largest area first.
-        known_places: whether these are by the tiles' known places, not by what was recognised.
-        seen: for each part and one before it.
-    """
+    """The overlap found in one split of a data set."""
 
     dataset: str
     kind: Kind
     split: str
     parts: tuple[PartCount, ...]
     copies: tuple[Copies, ...]
-    near: tuple[Near, ...]
-    quadrants: int
-    quadrants_across: int
-    ground: tuple[Ground, ...]
-    known_places: bool
+    near: tuple[Near, ...]  # the most alike first
+    quadrants: int  # quadrants that several tiles have
+    quadrants_across: int  # those of them that lie in several parts
+    ground: tuple[Ground, ...]  # the largest area first
+    known_places: bool  # whether ground is by the tiles' known places, not by what was recognised
     seen: tuple[Seen, ...]
 
 
