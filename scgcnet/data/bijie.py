@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scgcnet.data.pairs import FileDataset, Found, Pair, list_files, match_folders
 from scgcnet.data.sample import DatasetError, Split, build_folder, kind_of
-from scgcnet.data.splits import committed_split, random_split, read_split, seeded, split_faults, write_split
+from scgcnet.data.splits import committed_split, random_split, read_split, split_faults, write_split
 from scgcnet.data.synthetic import DEFAULT_COUNT, VERSION, render, write_pair
 
 RESOLUTION = 0.8  # metres per pixel
@@ -66,10 +66,6 @@ class BijieNegatives(FileDataset):
     def find(cls, folder: Path) -> Found:
         files, faults = list_files(folder / "non-landslide" / "image")
         return [Pair(stem, file, None, resolution=RESOLUTION) for stem, file in files.items()], faults
-
-    def split(self, which: str) -> Split:
-        """Draw a split 5:3:2, "random-SEED"; "0" means "random-0"."""
-        return random_split(self.names, seeded(which, ("random",), self.dataset)[1])
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:

@@ -173,7 +173,7 @@ class Cld(FileDataset):
         if kind == "random":
             homes: Sequence[str] = self.sites
         else:
-            # A group belongs to the sub-set of its first tile, in case somebody has copies of tiles in two of them.
+            # A group belongs to the sub-set of its first tile, in case copies of tiles are in two of them.
             groups = self.overlap.groups
             first = dict(zip(reversed(groups), reversed(self.sites), strict=True))
             homes = [first[group] for group in groups]
@@ -204,8 +204,8 @@ class Cld(FileDataset):
             if cut and box is None:
                 one, other = (self.names[tile] for tile in self.overlap.conflicts[group])
                 raise DatasetError(
-                    f"{sizes[group]} tiles hang together, and what they share puts some in two places: {one} and "
-                    f"{other} have a quadrant in common that cannot be one place. Remove one of the two."
+                    f"{sizes[group]} tiles are connected and contradict each other: {one} and {other} share a quadrant "
+                    "that would put one of them in two places. Remove one of the two."
                 )
             boxes.append(box if cut and box else Box(f"group {group}", 0, 0, TILE, TILE))
         block = STRIDE * max(2, round(math.sqrt(BLOCK * len(indices))))
@@ -254,7 +254,7 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
                 without.setdefault(subset, place)
         elif place == folder:
             faults.append(
-                f"{place / 'img'}: an archive was unpacked right here, so nobody can tell which; move img, label and "
+                f"{place / 'img'}: an archive was unpacked right here, so its name is unknown; move img, label and "
                 f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
             )
         elif subset is None:

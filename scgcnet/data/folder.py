@@ -18,7 +18,7 @@ from pathlib import Path
 from scgcnet.data.pairs import FileDataset, Found, Pair, match_folders
 from scgcnet.data.rasters import SUFFIXES, Raster, read_any_image, read_any_mask
 from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Split, data_root
-from scgcnet.data.splits import random_split, read_split, seeded, split_faults
+from scgcnet.data.splits import read_split, split_faults
 from scgcnet.data.synthetic import render, write_pair
 
 IMAGE_FOLDERS = ("images", "image", "img")
@@ -93,7 +93,7 @@ class Folder(FileDataset):
         """Read `split.csv` as "0"; else, and without that file, draw one 5:3:2, "random-SEED" or "SEED"."""
         if which == "0" and os.path.lexists(self.folder / SPLIT_FILE):
             return read_split(self.folder / SPLIT_FILE)
-        return random_split(self.names, seeded(which, ("random",), self.dataset)[1])
+        return super().split(which)
 
     @classmethod
     def write_fake(cls, root: Path, n: int, seed: int) -> Path:

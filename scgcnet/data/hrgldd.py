@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from scgcnet.data.pairs import FileDataset, Found, Pair
-from scgcnet.data.rasters import AGAIN, Raster, binary_mask, require_bands, require_file, to_8_bits
-from scgcnet.data.sample import PARTS, DatasetError, Sample, Split
+from scgcnet.data.pairs import BandDataset, Found, Pair
+from scgcnet.data.rasters import AGAIN, Raster, binary_mask, require_file, to_8_bits
+from scgcnet.data.sample import PARTS, DatasetError, Split
 from scgcnet.data.splits import deal
 from scgcnet.data.synthetic import near_infrared, render
 
@@ -37,7 +37,7 @@ WHITE = (0.5, 0.5, 0.5, 1.0)
 Mapped = np.memmap[Any, np.dtype[Any]]
 
 
-class HrGldd(FileDataset):
+class HrGldd(BandDataset):
     """All tiles; `sites` holds the part that each came in."""
 
     dataset = "hrgldd"
@@ -48,21 +48,7 @@ class HrGldd(FileDataset):
         "1758 tiles of 128 x 128 px and 4 bands, six .npy files",
         "see the record; cite Meena et al. 2023",
     )
-
-    def __init__(self, folder: Path, pairs: Sequence[Pair], bands: tuple[int, ...] = RGB) -> None:
-        super().__init__(folder, pairs)
-        self.bands = bands
-
-    @classmethod
-    def open(cls, root: Path | None = None, bands: Sequence[int] = RGB) -> Self:
-        """Open the tiles; no pixel is read yet. It raises as `FileDataset.open` does.
-
-        Args:
-            root: the folder that holds `HR-GLDD`.
-            bands: those of the images, by their index: red, green and blue, and any others after these, such as
-                (2, 1, 0, 3); which of 0 and 2 is red is not settled.
-        """
-        return super()._open(root, bands=require_bands(bands, BANDS, "HR-GLDD"))
+    band_count, rgb = BANDS, RGB
 
     @classmethod
     def find(cls, folder: Path) -> Found:
@@ -96,7 +82,7 @@ class HrGldd(FileDataset):
         ]
 
     @classmethod
-    def read_image(cls, pair: Pair, bands: Sequence[int] = RGB) -> Raster:
+    def read_bands(cls, pair: Pair, bands: Sequence[int]) -> Raster:
         values, name = _tile(pair, pair.image)
         if not 0 <= np.nan_to_num(np.median(values)) <= 1:
             raise DatasetError(
@@ -109,10 +95,6 @@ class HrGldd(FileDataset):
         assert pair.mask
         values, name = _tile(pair, pair.mask)
         return Raster(binary_mask(values[..., 0], name))
-
-    def read(self, index: int) -> Sample:
-        pair = self.pairs[index]
-        return self.join(pair, self.read_image(pair, self.bands), self.read_mask(pair))
 
     def split(self, which: str) -> Split:
         return self.own_parts(which)

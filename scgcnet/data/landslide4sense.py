@@ -23,9 +23,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scgcnet.data.pairs import FileDataset, Found, Pair, list_files, match_folders
-from scgcnet.data.rasters import AGAIN, Raster, binary_mask, decoding, require_bands, to_8_bits
-from scgcnet.data.sample import PARTS, UNUSED, DatasetError, Part, Sample, Split, data_root
+from scgcnet.data.pairs import BandDataset, FileDataset, Found, Pair, list_files, match_folders
+from scgcnet.data.rasters import AGAIN, Raster, binary_mask, decoding, to_8_bits
+from scgcnet.data.sample import PARTS, UNUSED, DatasetError, Part, Split, data_root
 from scgcnet.data.splits import deal, random_split, seeded
 from scgcnet.data.synthetic import near_infrared, render, write_pair
 
@@ -100,7 +100,7 @@ class Landslide4Sense(FileDataset):
                 write_pair(folder / part / "image", folder / part / "mask", f"image_{index}", *drawn)
 
 
-class Landslide4SenseH5(FileDataset):
+class Landslide4SenseH5(BandDataset):
     """All official tiles that have a mask; `sites` holds the part that each came in."""
 
     dataset = "landslide4sense_h5"
@@ -111,22 +111,17 @@ class Landslide4SenseH5(FileDataset):
         "4844 tiles of 128 x 128 px and 14 bands",
         "see the record; cite Ghorbanzadeh et al. 2022",
     )
-
-    def __init__(self, folder: Path, pairs: Sequence[Pair], bands: tuple[int, ...] = RGB) -> None:
-        super().__init__(folder, pairs)
-        self.bands = bands
+    band_count, rgb = BANDS, RGB
 
     @classmethod
-    def open(cls, root: Path | None = None, bands: Sequence[int] = RGB) -> Self:
-        """Open the tiles; it raises as `FileDataset.open` does, and DatasetError without h5py.
+    def open(cls, root: Path | None = None, bands: Sequence[int] | None = None) -> Self:
+        """Open the tiles; bands such as (3, 2, 1, 7, 12, 13) add near infrared, slope and elevation.
 
-        Args:
-            root: the folder that holds `Landslide4Sense`.
-            bands: those of the images, by their index: red, green and blue, and any others after these, such as
-                (3, 2, 1, 7, 12, 13) with near infrared, slope and elevation.
+        Raises:
+            DatasetError: as `FileDataset.open`, or h5py is missing.
         """
         require_h5py()
-        return super()._open(root, bands=require_bands(bands, BANDS, "Landslide4Sense"))
+        return super().open(root, bands)
 
     @classmethod
     def find(cls, folder: Path) -> Found:
@@ -166,17 +161,13 @@ class Landslide4SenseH5(FileDataset):
         ]
 
     @classmethod
-    def read_image(cls, pair: Pair, bands: Sequence[int] = RGB) -> Raster:
+    def read_bands(cls, pair: Pair, bands: Sequence[int]) -> Raster:
         return Raster(to_8_bits(_read(pair.image, "img", (SIZE, SIZE, BANDS), "f"), WHITE, bands, str(pair.image)))
 
     @classmethod
     def read_mask(cls, pair: Pair) -> Raster:
         assert pair.mask
         return Raster(binary_mask(_read(pair.mask, "mask", (SIZE, SIZE), "fbui"), pair.mask))
-
-    def read(self, index: int) -> Sample:
-        pair = self.pairs[index]
-        return self.join(pair, self.read_image(pair, self.bands), self.read_mask(pair))
 
     def split(self, which: str) -> Split:
         """Draw a split 5:3:2 of the training tiles, "random-SEED"; "0" means "random-0".

@@ -32,14 +32,14 @@ from scgcnet.data.sample import Sample, cache_folder
 from scgcnet.data.splits import Box
 from scgcnet.files import WriteError, write_text
 
-LEAST_COLOURS = 16  # of a quadrant; one with fewer, such as the black of no data, does not tell where it is
+LEAST_COLOURS = 16  # of a quadrant; one with fewer, such as the black of no data, says nothing about its place
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # where the quadrants begin, row and column in half sides
 
 SIDE = 16  # pixels of a window, a power of 2
 KEPT, KEPT_OF_LARGE = 64, 256  # one window of so many; as powers of 2, the second choice is among the first
 LARGE = 512 * 512  # pixels; 20,000 tiles of this size still fit into memory
-RANGE = 8  # levels between a window's lowest and highest green; with less it is too plain to tell where it is
-REPEATS = 16  # a window that is met more often is a pattern, which does not tell where it is
+RANGE = 8  # levels between a window's lowest and highest green; with less it is too plain to be placed
+REPEATS = 16  # a window that is met more often is a pattern, which says nothing about its place
 _MIX = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)  # the finaliser of MurmurHash3 (A. Appleby, public domain)
 _FACTORS = (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93)  # any two odd numbers, one for each axis
 
@@ -131,7 +131,7 @@ def find_overlap(tiles: Sequence[Quadrants]) -> Overlap:
 
 
 def _walk(start: int, links: Sequence[Sequence[tuple[int, Step]]]) -> tuple[dict[int, Step], tuple[int, int] | None]:
-    """All tiles that hang together with one, where they lie from it, and two whose link does not agree to that."""
+    """All tiles connected with one, where they lie from it, and two whose link contradicts that."""
     places = {start: (0, 0)}
     conflict = None
     waiting = deque([start])

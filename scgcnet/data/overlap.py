@@ -151,7 +151,9 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         groups[look.digest].append(index)
     copies = [group for group in groups.values() if len(group) > 1]
     boxes = getattr(whole, "boxes", None)
-    if boxes:  # they tell all but whether a picture was put in two places; a plain one, such as no data, was not
+    if (
+        boxes
+    ):  # they show all ground but pictures that were put in two places; plain ones, such as no data, are no such copies
         copied = [group for group in copies if any(looks[group[0]].quadrants.digests)]
         shifts = list({*shifts_of_boxes(boxes), *_shifts_of_copies(copied, parts)})
     else:
@@ -195,7 +197,7 @@ def _copies(whole: WholeDataset, parts: Sequence[Place], group: Sequence[int]) -
 def _shifts_of_copies(copies: Sequence[Sequence[int]], parts: Sequence[Place]) -> Iterator[Shift]:
     """Copies of plain images have no windows by which they could be recognised, and there may be very many of them.
 
-    So each is paired with the first of every part, which is enough to tell where it was seen.
+    So each is paired with the first of every part, which is enough to know where it was seen.
     """
     for group in copies:
         firsts = {parts[index]: index for index in reversed(group)}.values()

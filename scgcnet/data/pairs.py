@@ -1,8 +1,8 @@
 """Data sets of files below one folder: found, checked, opened, and written as fakes.
 
 A new data set is a subclass of `FileDataset` in a file of its own, and one line in `scgcnet/data/__init__.py`. It says
-where its folder lies (`home`), what is in it (`find`) and how it is split (`split`); and, where that differs from RGB
-pictures and masks, how an image and a mask are read.
+where its folder lies (`home`), what is in it (`find`) and how a fake is written (`fill`); and, where that differs from
+the defaults, how an image and a mask are read and how it is split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from scgcnet.data.rasters import AGAIN, SUFFIXES, Raster, read_image, read_mask
+from scgcnet.data.rasters import AGAIN, SUFFIXES, Raster, read_image, read_mask, require_bands
 from scgcnet.data.sample import (
     PARTS,
     DatasetError,
@@ -29,6 +29,7 @@ from scgcnet.data.sample import (
     data_root,
     kind_of,
 )
+from scgcnet.data.splits import random_split, seeded
 from scgcnet.data.synthetic import VERSION, write_folder
 
 
@@ -236,6 +237,10 @@ class FileDataset(WholeDataset):
         pair = self.pairs[index]
         return self.join(pair, self.read_image(pair), self.read_mask(pair) if pair.mask else None)
 
+    def split(self, which: str) -> Split:
+        """Draw a split 5:3:2, "random-SEED"; "0" means "random-0". Data sets with splits of their own override it."""
+        return random_split(self.names, seeded(which, ("random",), self.dataset)[1])
+
     def own_parts(self, which: str) -> Split:
         """Return the split of a data set that comes split, "0"; its sites are the parts.
 
@@ -246,6 +251,45 @@ class FileDataset(WholeDataset):
             raise DatasetError(f"{self.dataset} comes split: only split 0, not {which!r}, or a CSV file of your own.")
         parts: dict[str, Part] = {part: part for part in PARTS}
         return {name: parts[site] for name, site in zip(self.names, self.sites, strict=True)}
+
+
+class BandDataset(FileDataset):
+    """A data set of images with more bands than red, green and blue.
+
+    Attributes:
+        band_count: of the files.
+        rgb: the bands for red, green and blue, by their index from 0.
+    """
+
+    band_count: int
+    rgb: tuple[int, ...]
+
+    def __init__(self, folder: Path, pairs: Sequence[Pair], bands: tuple[int, ...]) -> None:
+        super().__init__(folder, pairs)
+        self.bands = bands
+
+    @classmethod
+    def open(cls, root: Path | None = None, bands: Sequence[int] | None = None) -> Self:
+        """Open the data set as `FileDataset.open` does, with some bands of the images.
+
+        Args:
+            root: the folder that holds the data set's own.
+            bands: by their index, such as (*cls.rgb, 3); by default red, green and blue.
+        """
+        return cls._open(root, bands=require_bands(cls.rgb if bands is None else bands, cls.band_count, cls.home))
+
+    @classmethod
+    @abstractmethod
+    def read_bands(cls, pair: Pair, bands: Sequence[int]) -> Raster:
+        """Decode some bands of the image of a pair, in this order."""
+
+    @classmethod
+    def read_image(cls, pair: Pair) -> Raster:
+        return cls.read_bands(pair, cls.rgb)
+
+    def read(self, index: int) -> Sample:
+        pair = self.pairs[index]
+        return self.join(pair, self.read_bands(pair, self.bands), self.read_mask(pair))
 
 
 @functools.lru_cache(maxsize=16)

@@ -45,8 +45,7 @@ def read_split(path: Path) -> Split:
     """Read a split: the part of every name, in the order of the file; "unused" stands for none of the parts.
 
     Raises:
-        DatasetError: the file is missing, has other columns or parts, names an image twice, or leaves a part
-            empty.
+        DatasetError: the file is missing, has other columns or parts, names an image twice, or leaves a part empty.
     """
     if not path.is_file():
         raise DatasetError(f"{path}: no such split file; it is a CSV file with the columns name,part.")
@@ -78,16 +77,11 @@ def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part,
     were made on had lost the official names (`df003`, `hz001`, ...): entry i is the i-th of the sorted
     official names, so a complete download of other names is matched by rank.
 
-    Args:
-        names: the data set's names, sorted.
-        split: the part of each name, from `read_split`.
-        source: the split's file or name, for the message.
-
     Returns:
         For each part the indices into `names`, ascending.
 
     Raises:
-        DatasetError: the names differ and the rank does not settle it.
+        DatasetError: the names differ and the rank does not settle it; `source` names the split.
     """
     if set(names) == set(split):
         parts = [split[name] for name in names]
@@ -173,12 +167,6 @@ def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int, parts:
 
     Groups are taken in random order; each goes to the part that lacks most of its share.
 
-    Args:
-        names: of the samples.
-        groups: of each sample.
-        seed: of the order.
-        parts: those to draw.
-
     Raises:
         DatasetError: fewer groups than parts.
     """
@@ -235,7 +223,7 @@ def blocked_split(
         boxes: of each tile.
         seed: of the draw over blocks.
         block: side of a block, pixels.
-        buffer: whether to take out the overlapping tiles, which become "unused".
+        buffer: whether overlapping tiles become "unused".
         parts: those to draw.
 
     Raises:

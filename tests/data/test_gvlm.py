@@ -127,12 +127,6 @@ def test_faults_of_folders(tmp_path: Path) -> None:
     assert len(faults) == 5
 
 
-def test_missing_sites_are_a_note(tmp_path: Path) -> None:
-    (note,) = Gvlm.notes(write(tmp_path))
-    assert note.startswith("gvlm: 14 of 17 sites are not there: Asakura_Japan, Askja_Iceland, ")
-    assert "Kaikoura" not in note
-
-
 IMAGE, MASK = "A Luoi_Vietnam/im.png", "A Luoi_Vietnam/ref.png"
 
 

@@ -167,16 +167,6 @@ def test_what_looks_alike_but_has_other_pixels(tmp_path: Path) -> None:
     assert "a (train), b (test): correlation 0.99" in report(found) or "correlation 1.000" in report(found)
 
 
-def test_a_window_in_common_is_not_yet_ground_in_common(tmp_path: Path) -> None:
-    """A patch that was copied from one image into another, as in retouched pictures."""
-    first, second = picture(0, 160, 160), picture(1, 160, 160)
-    second[20:60, 20:60] = first[70:110, 70:110]
-    images = {"a": ("train", first), "b": ("test", second), "c": ("val", picture(2))}
-    found = audited(tmp_path, {name: (part, image, empty(image)) for name, (part, image) in images.items()})
-    assert found.ground == ()
-    assert found.seen[0].share == 0
-
-
 def write_scenes(root: Path, side: int = 768) -> Path:
     """Two scenes in AMU-Net's layout, with a plain half and an empty corner."""
     (root / Amunet.home).mkdir()
@@ -259,24 +249,6 @@ def test_images_of_one_part_that_share_ground_are_one_group(tmp_path: Path) -> N
     assert test.names == ("a", "b", "c", "z")
     assert shared_ground(test) == ["a", "a", "a", "z"]
     assert shared_ground(open_dataset("bijie", split, "val", tmp_path)) == ["d"]
-
-
-def test_ground_of_tiles_with_known_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles at half overlap hang together within a scene, though plain ones of the other have the same pixels."""
-    monkeypatch.setattr(amunet_module, "BLOCK", 256)
-    root = write_scenes(tmp_path)
-    test = open_dataset("amunet", "random-0", "test", root)
-    assert isinstance(test.whole, Amunet)
-    boxes = [test.whole.boxes[index] for index in test.indices]
-    groups = shared_ground(test)
-    for one, box in enumerate(boxes):
-        for other in range(one):
-            if box.overlaps(boxes[other]):
-                assert groups[one] == groups[other]
-            if box.scene != boxes[other].scene:
-                assert groups[one] != groups[other]
-    alone = [one for one, box in enumerate(boxes) if sum(box.overlaps(other) for other in boxes) == 1]
-    assert alone and all(groups[one] == test.names[one] and groups.count(groups[one]) == 1 for one in alone)
 
 
 def test_groups_join_what_is_joined_by_others(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from scgcnet.data.rasters import (
     read_any_mask,
     read_image,
     read_mask,
-    require_bands,
     to_8_bits,
 )
 
@@ -72,15 +71,6 @@ def test_eight_bits_are_taken_as_they_are(tmp_path: Path, name: str) -> None:
     assert valid.all() and valid.dtype == bool and place is None
 
 
-def test_the_content_counts_not_the_suffix(tmp_path: Path) -> None:
-    Image.fromarray(noise()).save(tmp_path / "a.jpg")
-    (tmp_path / "a.jpg").rename(tmp_path / "a.png")
-    assert read_any_image(tmp_path / "a.png").pixels.shape == (H, W, 3)
-    assert "the content is JPEG" in mask_error(tmp_path / "a.png")
-    write_raster(tmp_path / "b.tif", noise()).rename(tmp_path / "b.jpg")
-    np.testing.assert_array_equal(read_any_image(tmp_path / "b.jpg").pixels, noise())
-
-
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 @pytest.mark.parametrize("kind", ["L", "1", "P"])
 def test_grey_and_palette(tmp_path: Path, suffix: str, kind: str) -> None:
@@ -125,14 +115,6 @@ def test_other_types_follow_the_same_rule(tmp_path: Path, kind: str) -> None:
     if kind.startswith("float"):
         pixels /= 1000  # reflectances
     np.testing.assert_array_equal(read_any_image(write_raster(tmp_path / "a.tif", pixels)).pixels, stretched(pixels))
-
-
-def test_a_flat_image_and_one_with_few_other_values(tmp_path: Path) -> None:
-    flat = np.full((H, W, 3), 700, np.uint16)
-    assert not read_any_image(write_raster(tmp_path / "a.tif", flat)).pixels.any()
-    flat[4, 5] = 800
-    image = read_any_image(write_raster(tmp_path / "a.tif", flat)).pixels
-    assert (image[4, 5] == 255).all() and image.sum() == 3 * 255
 
 
 def test_which_bands_are_red_green_and_blue(tmp_path: Path) -> None:
@@ -189,12 +171,6 @@ def test_no_data(tmp_path: Path, how: str) -> None:
     np.testing.assert_array_equal(found.pixels, expected)
 
 
-def test_an_image_without_a_valid_pixel(tmp_path: Path) -> None:
-    nowhere = np.full((H, W, 3), np.nan, np.float32)
-    assert "no valid pixel" in image_error(write_raster(tmp_path / "a.tif", nowhere))
-    assert "no valid pixel" in image_error(write_raster(tmp_path / "b.tif", np.zeros((H, W), np.uint8), nodata=0))
-
-
 def test_images_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "small.png")
     assert "has 1x1 px" in image_error(tmp_path / "small.png")
@@ -225,20 +201,6 @@ def test_images_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert f"claims more than {H * W - 1} pixels" in image_error(path)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "deep.png", "a mask.tif"])
-def test_a_truncated_file(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    if name == "deep.png":
-        write_raster(path, noise(3, 4096, "uint16"), driver="PNG")
-    elif path.suffix == ".tif":
-        write_raster(path, bar() if "mask" in name else noise())
-    else:
-        Image.fromarray(noise()).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    error = mask_error(path) if "mask" in name else image_error(path)
-    assert "cannot be decoded, it is truncated or damaged" in error
-
-
 def test_without_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_raster(tmp_path / "a.tif", noise())
     write_raster(tmp_path / "deep.png", noise(3, 4096, "uint16"), driver="PNG")
@@ -261,7 +223,7 @@ def test_masks(tmp_path: Path, suffix: str, scale: int) -> None:
 
 
 def test_masks_of_one_bit_and_where_0_is_white(tmp_path: Path) -> None:
-    """Shown, the second would be the inverse of its values: which of the two is meant, nobody can tell."""
+    """Shown, the second would be the inverse of its values: which of the two is meant is unknown."""
     for name in ("a.png", "a.tif"):
         Image.fromarray(bar() > 0).save(tmp_path / name)
         np.testing.assert_array_equal(read_any_mask(tmp_path / name).pixels, bar())
@@ -377,14 +339,6 @@ def test_a_mask_of_one_channel_thrice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "a.webp"), bar())
 
 
-@pytest.mark.parametrize("limit", [H * W - 1, H * W // 2 - 1])  # Pillow warns above it and raises above twice that
-def test_strict_readers_refuse_large_files(tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.fromarray(noise()).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(DatasetError, match=f"claims more than {limit} pixels"):
-        read_image(tmp_path / "a.png")
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of what it can read all the same
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP", "JPEG", "GTiff", "deep PNG"])
 @given(data=st.data())
@@ -441,10 +395,3 @@ def test_scaling_to_8_bits() -> None:
     values[0, :3, 0] = np.nan, np.inf, -np.inf
     with pytest.raises(DatasetError, match=r"^here: 3 of 12 values are NaN or infinite\."):
         to_8_bits(values, (1, 1), (1,), "here")  # whatever bands are asked for
-
-
-def test_bands_are_there() -> None:
-    assert require_bands([3, 0, 3], 4, "X") == (3, 0, 3)
-    for wrong in ((), (4,), (0, -1)):
-        with pytest.raises(DatasetError, match=r"^X has the bands 0 to 3: name one or more of them, not \("):
-            require_bands(wrong, 4, "X")
