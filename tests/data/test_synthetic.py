@@ -20,7 +20,7 @@ SETTINGS = {"n": 3, "seed": 7}
 
 @pytest.fixture(scope="module")
 def pictures() -> list[tuple[np.ndarray, np.ndarray]]:
-    return [render(0, index) for index in range(40)]
+    return [render(0, index) for index in range(24)]
 
 
 def test_pictures_are_a_function_of_seed_and_index(pictures: list[tuple[np.ndarray, np.ndarray]]) -> None:
