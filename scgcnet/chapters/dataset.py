@@ -16,6 +16,7 @@ from scgcnet.study.networks import (
     condition,
     cost,
     gather,
+    kind_of_split,
     many,
     refuse_synthetic,
     repeats,
@@ -145,11 +146,11 @@ def comparison(dataset: str, model: str, plan: Plan, stored: pd.DataFrame) -> li
         ValueError: a run is synthetic.
     """
     refuse_synthetic(stored)
-    kinds = stored.split.str.rpartition("-")[0]  # such as over groups: another protocol
-    configurations = {(_kind(run), configuration(run.config)): run for run in reversed(_unaltered(plan, dataset, model))}
+    planned = reversed(_unaltered(plan, dataset, model))
+    configurations = {(kind_of_split(run.split), configuration(run.config)): run for run in planned}
     tables, missing = [], []
     for (kind, common), run in reversed(configurations.items()):
-        alike = stored[(stored.configuration == common) & (kinds == kind)]
+        alike = stored[(stored.configuration == common) & (stored.split.map(kind_of_split) == kind)]
         what = f"{model} {run.size}, profile {run.profile}{changes(run, plan)}"
         what += f", split over groups ({kind})" if kind else ""
         how = condition(run.config, plan, None if alike.empty else alike.n_test.iloc[0])
@@ -166,10 +167,6 @@ def comparison(dataset: str, model: str, plan: Plan, stored: pd.DataFrame) -> li
     if missing:
         tables.append(Table(pd.DataFrame(missing), f"Planned for {model} on {dataset}, not run"))
     return tables
-
-
-def _kind(run: Run) -> str:
-    return str(run.split).rpartition("-")[0]
 
 
 def _comparison_row(

@@ -111,14 +111,14 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from scgcnet.study.claims import ledger
-    from scgcnet.study.overview import exhibit_table, profile_table
+    from scgcnet.chapters.claims import ledger
+    from scgcnet.chapters.report import exhibit_table, profile_table
+    from scgcnet.study import results
     from scgcnet.study.plan_reader import load_plan
-    from scgcnet.study.store import load_all
 
-    plan = load_plan()
-    real = load_all("real")
-    for table in (exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")])):
+    plan, real = load_plan(), results.runs()
+    every = results.frame((*results.records("real"), *results.records("synthetic")))
+    for table in (exhibit_table(plan, ledger(plan), real), profile_table(plan, every)):
         print(table.fitted(), end="\n\n")
 
 

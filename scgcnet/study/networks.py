@@ -122,8 +122,13 @@ def repeats(stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def by_configuration(stored: pd.DataFrame) -> list[pd.DataFrame]:
     """Runs that differ in split and seed alone, together; splits of another kind are another configuration."""
-    kind = stored.split.str.rpartition("-")[0]
+    kind = stored.split.map(kind_of_split)
     return [group for _, group in stored.groupby([stored.configuration, kind], sort=False)]
+
+
+def kind_of_split(split: int | str) -> str:
+    """What a split keeps apart, such as "grouped" of grouped-0; "" of a number."""
+    return str(split).rpartition("-")[0]
 
 
 def condition(config: Mapping[str, Any], plan: Plan, images: float | None = None) -> stats.Condition:
