@@ -37,8 +37,6 @@ WAYS = {
 }
 #: Images that Sec. IV-A-1 says there are; GVLM's are 17 sites, of which it gives no number of tiles.
 PAPER_COUNTS = {"cld": 20_865, "hrgldd": 1_758, "bijie": 770}
-#: Images of the merged parts of Sec. IV-A-1, and the share that 5:3:2 gives each.
-PAPER_PARTS = {"train": (11_691, 0.5), "val": (6_949, 0.3), "test": (4_749, 0.2)}
 
 
 def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
@@ -81,7 +79,9 @@ def headline_note(dataset: str, plan: Plan, stored: pd.DataFrame) -> Note:
     how = condition(first.config, plan, first.n_test)
     text = f"SCGC-Net {first['size']} at {first.image_size} px: test IoU {_summary(group)} % ({label})."
     if len(views):
-        reached = ", ".join(f"{one.model} {one.resized_iou:.2f} %" for one in views.sort_values("resized_iou").itertuples())
+        reached = ", ".join(
+            f"{one.model} {one.resized_iou:.2f} %" for one in views.sort_values("resized_iou").itertuples()
+        )
         text += f" One training each over {views.views.iloc[0]} views, at the threshold best on validation: {reached}."
     if paper := _comparable(dataset, "scgcnet", how):
         text += f" The paper prints {paper['iou']:.2f} % for the whole network at 512 px without mention of views; "
@@ -194,30 +194,31 @@ def tta_table(plan: Plan, stored: pd.DataFrame, dataset: str) -> Table:
         ValueError: a run is synthetic.
     """
     refuse_synthetic(stored)
-    rows: list[dict[str, object]] = []
+    rows = []
     for run in plan.runs:
         if run.dataset != dataset or run.prediction is None:
             continue
         found = stored[stored.run_id == run.run_id]
-        one = None if found.empty else found.iloc[0]
-        how = condition(run.config, plan, None if one is None else one.n_test)
+        how = condition(run.config, plan, None if found.empty else found.n_test.iloc[0])
         paper = _comparable(dataset, "scgcnet", how)
         row: dict[str, object] = {
             "Network": f"{run.model} {run.size}, {run.settings['image_size']} px, seed {run.seed}",
             "Views": run.prediction["views"],
-            "Threshold": NOT_RUN if one is None else f"{one.prediction['threshold']:g}",
-            "Validation IoU so": NOT_RUN if one is None else f"{100 * one.prediction['val_iou']:.2f}",
-            "Test IoU": NOT_RUN if one is None else f"{one.resized_iou:.2f}",
+            **dict.fromkeys(("Threshold", "Validation IoU so", "Test IoU"), NOT_RUN),
             "SCGC-Net, paper": f"{paper['iou']:.2f}" if paper else NONE,
-            "Difference": NONE if one is None or paper is None else f"{one.resized_iou - paper['iou']:+.2f}",
+            "Difference": NONE,
             "Condition": how,
             "Cost": cost(found),
-            "Looks at test": NONE if one is None else one.test_looks,
+            "Looks at test": NONE,
             "Run": run_links(found),
         }
+        for one in found.itertuples():
+            row |= {"Threshold": f"{one.prediction['threshold']:g}", "Looks at test": one.test_looks}
+            row |= {"Validation IoU so": f"{100 * one.prediction['val_iou']:.2f}", "Test IoU": f"{one.resized_iou:.2f}"}
+            row |= {"Difference": f"{one.resized_iou - paper['iou']:+.2f}"} if paper else {}
         rows.append(row)
-    rows = rows or [{"Network": f"no such runs are planned on {dataset}"}]
-    return Table(pd.DataFrame(rows), "Over several views, at the threshold that is best on validation (%)")
+    frame = pd.DataFrame(rows or [{"Network": f"no such runs are planned on {dataset}"}])
+    return Table(frame, "Over several views, at the threshold that is best on validation (%)")
 
 
 def counting_note(dataset: str, stored: pd.DataFrame) -> Note | None:
@@ -227,7 +228,10 @@ def counting_note(dataset: str, stored: pd.DataFrame) -> Note | None:
         None on other data sets, of which no whole test part is available, and before SCGC-Net was run.
     """
     whole = stored[
-        (stored.dataset == dataset) & (stored.model == "scgcnet") & (stored.split == "0") & (stored.trained_on == dataset)
+        (stored.dataset == dataset)
+        & (stored.model == "scgcnet")
+        & (stored.split == "0")
+        & (stored.trained_on == dataset)
     ]
     paper = paper_scores(dataset, "scgcnet")
     if dataset != "bijie" or paper is None or whole.empty:
@@ -312,14 +316,15 @@ def page_networks(
         f"{run.model} {run.size}": run
         for model in dict.fromkeys(run.model for run in runs)
         for run in reversed(_unaltered(plan, dataset, model))
-        if (run.profile, run.split) == (PROFILE, 0)
-        and run.settings == plan.settings(dataset, model, run.size, PROFILE)
+        if (run.profile, run.split) == (PROFILE, 0) and run.settings == plan.settings(dataset, model, run.size, PROFILE)
     }
     found = gather(planned, stored)
     if any(one.counted for one in found):
         text = f"These are stored runs on real images, profile {PROFILE}, not what this page trained itself."
         return found, Note("Real images", text)
-    text = f"No run on real images of {dataset} was counted image by image. These counts on synthetic images mean nothing."
+    text = (
+        f"No run on real images of {dataset} was counted image by image. These counts on synthetic images mean nothing."
+    )
     return own, Note("Synthetic images", text, "warning")
 
 
@@ -344,16 +349,6 @@ def count_table() -> Table:
     return Table(pd.DataFrame(rows), "Data sets")
 
 
-def parts_table() -> Table:
-    """The paper's merged parts beside 5:3:2 of its own counts."""
-    total = sum(PAPER_COUNTS.values())
-    rows = [(part, count, round(total * share)) for part, (count, share) in PAPER_PARTS.items()]
-    rows.append(("all", sum(count for count, _ in PAPER_PARTS.values()), total))
-    frame = pd.DataFrame(rows, columns=["Part", "Paper", "5:3:2 of the paper's counts"])
-    frame["Difference"] = [f"{count - exact:+d}" for _, count, exact in rows]
-    return Table(frame, "The merged training set of Sec. IV-A-1, images")
-
-
 def seen_table(dataset: str, splits: Sequence[str]) -> Table:
     """Pixels of the later parts that were in earlier ones, by split, in percent; counted if the data are available."""
     from scgcnet.data import dataset_available
@@ -368,15 +363,3 @@ def seen_table(dataset: str, splits: Sequence[str]) -> Table:
         rows.append(row)
     frame = pd.DataFrame(rows or [{"Split": f"{dataset} is not available"}]).fillna(NONE)
     return Table(frame, f"Pixels that parts of {dataset} share, by split")
-
-
-def shown_note(dataset: str, shown: str) -> Note:
-    """For the top of a page: the data set, or the synthetic images that replace it."""
-    if dataset == shown:
-        return Note("Real data", f"The images of this page are those of {dataset}.")
-    return Note(
-        "Synthetic data",
-        f"{dataset} is not available: synthetic images replace it, and what this page counts on them means nothing. The "
-        "tables of stored runs and of the paper's numbers are of real images.",
-        "warning",
-    )

@@ -134,11 +134,13 @@ def plan_table(plan: Plan, stored: pd.DataFrame) -> Table:
         }
         for run_id, (run, priority) in runs.items()
     )
-    rows = []
-    for _, group in every.groupby(["Network", "Data", "Profile", "Changes", "planned"], sort=False):
-        row = group.iloc[0].drop(["planned", "run_id"]).to_dict() | {"Priority": group.Priority.min()}
-        done = stored.loc[[run_id for run_id in group.run_id if run_id in stored.index]]
-        rows.append(row | {"Stored": len(done), "Not run": len(group) - len(done), "Runs": run_links(done)})
+    found = stored[["run_id", "model", "split", "seed", "file"]]
+    keys = ["Network", "Data", "Profile", "Changes"]
+    rows: list[dict[str, Any]] = []
+    for (*cells, _), group in every.groupby([*keys, "planned"], sort=False):
+        done = found.loc[[run_id for run_id in group.run_id if run_id in found.index]]
+        counts = {"Priority": group.Priority.min(), "Stored": len(done), "Not run": len(group) - len(done)}
+        rows.append({**dict(zip(keys, cells, strict=True)), **counts, "Runs": run_links(done)})
     rows.sort(key=lambda row: (row["Priority"], row["Profile"] != "smoke"))
     return Table(pd.DataFrame(rows).replace({"Priority": {99: BEYOND}}), "Runs of the study")
 
@@ -226,6 +228,7 @@ def verdict_table(claims: pd.DataFrame) -> Table:
     frame = pd.crosstab(claims.kind, claims.verdict).reindex(
         index=claims.kind.unique(), columns=list(get_args(Verdict)), fill_value=0
     )
+    frame.columns.name = None
     frame.insert(0, "Kind", frame.index)
     return Table(frame, "Claims by kind and verdict")
 

@@ -256,7 +256,7 @@ def run_links(stored: pd.DataFrame) -> Links:
         words = {"model": row.model, "split": f"split {row.split}", "seed": f"seed {row.seed}"}
         return " ".join(words[key] for key in varying)
 
-    rows = list(stored.itertuples())
+    rows = list(stored[["model", "split", "seed", "run_id", "file"]].itertuples())  # few of its 50 columns: faster
     counts = Counter(map(name, rows))  # runs that differ in settings alone: by the last characters of their ids
     texts = [name(row) + f" {row.run_id.rpartition('-')[2]}" * (counts[name(row)] > 1) for row in rows]
     return Links(tuple(Link(text, row.file) for text, row in zip(texts, rows, strict=True)))
