@@ -1,7 +1,7 @@
 """The start page and the replication report: progress of the study, verdicts on the claims, deviations.
 
 `claims` is the frame of `chapters.claims.ledger`, a row per claim: id, kind, dataset, value, unit, location, quote,
-verdict, condition ("" or None before anything was measured), finding, runs (list of run ids), need. `stored` is from
+verdict, condition ("" if not run), finding, runs (list of run ids), need. `stored` is from
 `results.runs`.
 """
 
@@ -19,7 +19,7 @@ from scgcnet.study.paper import FOLDER, PaperError
 from scgcnet.study.plan import Increment, Plan, Run, project_root
 from scgcnet.study.results import ResultError
 from scgcnet.study.show import NONE, Links, Note, Sentences, Table
-from scgcnet.study.stats import Condition, Verdict
+from scgcnet.study.stats import Verdict
 
 #: The claims whose findings sum up the rest, in the order of the paper.
 LEADING = (
@@ -91,7 +91,7 @@ def exhibit_table(plan: Plan, claims: pd.DataFrame, stored: pd.DataFrame) -> Tab
     rows = []
     for exhibit in plan.exhibits:
         found = claims[claims.id.isin(exhibit.claims)]
-        done = found[found.condition.isin(get_args(Condition))]
+        done = found[found.condition != ""]
         rows.append(
             {
                 "In the paper": exhibit.title,
@@ -245,7 +245,7 @@ def claim_table(claims: pd.DataFrame, kind: str, stored: pd.DataFrame) -> Table:
             "On": claim.dataset or NONE,
             "Runs": run_links(stored.loc[claim.runs]),
         }
-        for claim in claims[claims.kind == kind].fillna("").itertuples()
+        for claim in claims[claims.kind == kind].itertuples()
     ]
     return Table(pd.DataFrame(rows or [{"Claim": f"none of the kind {kind}"}]), f"Claims of the kind {kind}")
 

@@ -18,10 +18,10 @@ def claims(stored):
     seeds = list(stored.run_id[:3])
     rows = [
         claim("bijie_iou", "result", "unresolved", "scaled down", seeds, "IoU 62.00 %"),
-        claim("bijie_f1", "result", "not run", None, need="a training"),
+        claim("bijie_f1", "result", "not run", need="a training"),
         claim("fig10_gflops_2048", "fitted", "unresolved", "fitted", finding="3066 GMAC"),
         claim("lr", "protocol", "contradicted", "same", seeds[:1], "0.002", quote="", dataset=""),
-        claim("epochs", "protocol", "not run", None),
+        claim("epochs", "protocol", "not run"),
     ]
     return pd.DataFrame(rows)
 
