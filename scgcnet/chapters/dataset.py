@@ -1,4 +1,7 @@
-"""The page of one data set, its headline on the start page, and the chapter "The data"."""
+"""The page of one data set, its headline on the start page, and the chapter "The data".
+
+`dataset` and `model` are our names, `stored` is a frame from `results.runs`, `made` one of the runs that a page asked for.
+"""
 
 from __future__ import annotations
 
@@ -42,16 +45,12 @@ PAPER_COUNTS = {"cld": 20_865, "hrgldd": 1_758, "bijie": 770}
 def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
     """One row: test IoU of SCGC-Net with the profile's own recipe, over seeds, over splits and over several views.
 
-    Args:
-        dataset: our name of the data set.
-        plan: the study.
-        stored: from `results.runs`.
-
     Raises:
         ValueError: a run is synthetic.
     """
     refuse_synthetic(stored)
-    groups, best = _own_runs(dataset, plan, stored), _over_views(dataset, plan, stored, "scgcnet")
+    groups, best = _own_runs(dataset, plan, stored), _over_views(dataset, plan, stored)
+    best = best[best.model == "scgcnet"]
     first = next(iter(groups.values())).iloc[0] if groups else None
     how = None if first is None else condition(first.config, plan, first.n_test)
     paper = _comparable(dataset, "scgcnet", how)
@@ -111,13 +110,9 @@ def _unaltered(plan: Plan, dataset: str, model: str) -> list[Run]:
     ]
 
 
-def _over_views(dataset: str, plan: Plan, stored: pd.DataFrame, model: str | None = None) -> pd.DataFrame:
+def _over_views(dataset: str, plan: Plan, stored: pd.DataFrame) -> pd.DataFrame:
     """The stored runs that predict over several views."""
-    planned = [
-        run.run_id
-        for run in plan.runs
-        if run.dataset == dataset and run.prediction is not None and model in (None, run.model)
-    ]
+    planned = [run.run_id for run in plan.runs if run.dataset == dataset and run.prediction is not None]
     return stored[stored.run_id.isin(planned)]
 
 
@@ -134,13 +129,7 @@ def comparison(dataset: str, model: str, plan: Plan, stored: pd.DataFrame) -> li
     """A network on a data set beside the paper's Table I: a table for each configuration, then those not run.
 
     Seeds on one split and the spread over splits have rows of their own. Networks with overrides or several views are
-    left out, because Table I is of the whole network.
-
-    Args:
-        dataset: our name of the data set.
-        model: name for `create_model`.
-        plan: its runs say which configurations there are.
-        stored: from `results.runs`.
+    left out, because Table I is of the whole network. The runs of the plan say which configurations there are.
 
     Raises:
         ValueError: a run is synthetic.
@@ -258,9 +247,6 @@ def implied_share(scores: Mapping[str, float]) -> float:
 def score_table(made: pd.DataFrame) -> Table:
     """The scores of repeats of one configuration in all three ways of counting, without the paper's.
 
-    Args:
-        made: runs that differ in seed or split alone; real or synthetic.
-
     Raises:
         ValueError: there is no run, or their configurations differ.
     """
@@ -300,14 +286,7 @@ def page_networks(
 ) -> tuple[list[Network], Note]:
     """The networks of a page whose test images are counted one by one, and which images these are.
 
-    If the page ran on synthetic images, the stored runs on real ones are taken instead, if any were counted.
-
-    Args:
-        runs: what the page is run with.
-        made: their records.
-        dataset: our name of the data set of the page.
-        plan: the study.
-        stored: from `results.runs`.
+    If the page ran `runs` on synthetic images, stored runs on real ones are taken instead, if any were counted.
     """
     own = gather({f"{run.model} {run.size}": run for run in runs}, made)
     if (made.data_kind == "real").all():

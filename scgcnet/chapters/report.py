@@ -1,8 +1,7 @@
 """The start page and the replication report: progress of the study, verdicts on the claims, deviations.
 
 `claims` is the frame of `chapters.claims.ledger`, a row per claim: id, kind, dataset, value, unit, location, quote,
-verdict, condition ("" if not run), finding, runs (list of run ids), need. `stored` is from
-`results.runs`.
+verdict, condition ("" if not run), finding, runs (list of run ids), need. `stored` is from `results.runs`.
 """
 
 from __future__ import annotations
