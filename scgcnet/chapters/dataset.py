@@ -1,6 +1,6 @@
 """The page of one data set, its headline on the start page, and the chapter "The data".
 
-`dataset` and `model` are our names, `stored` is a frame from `results.runs`, `made` one of the runs that a page asked for.
+`dataset` and `model` are our names, `stored` is a frame from `results.runs`, `made` one of the page's own runs.
 """
 
 from __future__ import annotations

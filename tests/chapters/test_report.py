@@ -54,11 +54,12 @@ def test_exhibits_count_the_claims_measured(plan, claims, stored):
     assert [link.href for link in table.Runs["table1"].items] == list(stored.file[:3])
 
 
-class TestPlanTable:
-    @pytest.fixture(scope="class")
-    def table(self, plan, stored):
-        return report.plan_table(plan, stored).frame
+@pytest.fixture(scope="module")
+def table(plan, stored):
+    return report.plan_table(plan, stored).frame
 
+
+class TestPlanTable:
     def test_counts_add_up(self, plan, table):
         assert table[["Stored", "Not run"]].sum().tolist() == [8, len(plan.runs) - 8]
         assert not table.duplicated(["Network", "Data", "Profile", "Changes"]).any()
