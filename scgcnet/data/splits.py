@@ -20,7 +20,6 @@ from scgcnet.data.sample import PARTS, UNUSED, DatasetError, Part, Split, Subset
 BIJIE_COUNT = 770  # landslide images in the official download (Ji et al. 2020)
 SHARES = (5, 3, 2)  # train : val : test (paper, Sec. IV-A-1)
 POOL = 20  # percent of a new domain's patches that increments are drawn from (paper, Sec. IV-D)
-PERCENTS = (0, 1, 5, 10, 20)  # the paper's increments
 
 By = Literal["patch", "site"]
 
