@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from scgcnet import zoo
+from scgcnet.chapters.competitors import networks
 from scgcnet.data.splits import committed_split, read_split, split_hash
-from scgcnet.peers.catalogue import ENTRIES
 from scgcnet.study import store
 from scgcnet.study.comparison_tables import contestants
 from scgcnet.study.construction_tables import trials_note
@@ -86,7 +86,7 @@ def test_the_readme_tells_who_leads_the_comparison() -> None:
     ious = {name: statistics.fmean(one.scores("iou")) for name, one in found.items()}
     readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
     leader = max(ious, key=lambda name: ious[name])
-    assert f"{ENTRIES[leader].title} leads with {ious[leader]:.1f} %." in readme
+    assert f"{networks().title[leader]} leads with {ious[leader]:.1f} %." in readme
     assert sum(len(one.records) == 3 for one in found.values()) == 6
     assert "SCGC-Net, and the five that did best on the test part with one seed, have three" in readme
     native = {name: statistics.fmean(r.metrics["pooled"]["iou"] for r in one.records) for name, one in found.items()}

@@ -1,4 +1,4 @@
-"""`scgcnet peers`: every network beside somebody else's count of it."""
+"""`scgcnet peers`: every network beside a published count of it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def add(groups: Groups) -> None:
 
 
 def _peers(options: argparse.Namespace) -> int:
-    from scgcnet.peers.catalogue import ENTRIES
-    from scgcnet.study.competitors import check, check_all, reference_table
+    from scgcnet.chapters.competitors import AGREES, check_counts, counts_table, published_counts
 
-    checks = check_all() if options.all else [check(name, entry.references[0]) for name, entry in ENTRIES.items()]
-    print(reference_table(checks))
-    wrong = sum(bool(c.faults) for c in checks)
-    print(f"{len(checks)} counts, {wrong or 'none'} out of tolerance", file=sys.stderr)
+    published = published_counts()
+    checked = check_counts(published if options.all else published.drop_duplicates("network"))
+    print(counts_table(checked))
+    wrong = int((checked.check != AGREES).sum())
+    print(f"{len(checked)} counts, {wrong or 'none'} out of tolerance", file=sys.stderr)
     return int(wrong > 0)

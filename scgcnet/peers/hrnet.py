@@ -53,15 +53,11 @@ class HRNetConfig(PeerConfig):
     block_depth: int = 4  # residual blocks on each branch of a module
     head_width: int = 720  # of the mixed map: the branches' 15 C in the published sizes
 
-    def __post_init__(self) -> None:
-        """Refuses another number of stages."""
-        super().__post_init__()
-        if len(self.module_depths) != 3:
-            raise ValueError(f"module_depths={self.module_depths!r}: an HRNet has three stages of modules")
-
 
 class HRNet(Peer):
     """Stem and four stages, then the head of HRNetV2."""
+
+    Config = HRNetConfig
 
     def __init__(self, config: HRNetConfig) -> None:
         super().__init__(config)
@@ -102,8 +98,3 @@ def _timm_stages(config: HRNetConfig) -> dict[str, Any]:
             "fuse_method": "SUM",
         }
     return stages
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return HRNet(HRNetConfig.from_dict(values))

@@ -1,0 +1,1 @@
+"""The book's chapters, one file each: frames in, tables and figures out."""
