@@ -145,10 +145,12 @@ class NetworkTests:
 class PeerTests(NetworkTests):
     """The contract of a comparison method: published counts, the cost of our `tiny`, its heads and its options.
 
-    `auxiliary` has weight and target of each head that only training uses.
+    `auxiliary` has weight and target of each head that only training uses; `refused` has options that do not fit each
+    other, with a part of the message.
     """
 
     auxiliary: ClassVar[tuple[tuple[float, str], ...]] = ()
+    refused: ClassVar[tuple[tuple[dict[str, Any], str], ...]] = ()
 
     def test_published_counts(self) -> None:
         published = published_counts().query("network == @self.name")
@@ -168,6 +170,9 @@ class PeerTests(NetworkTests):
     def test_options_out_of_range_are_named(self, model: nn.Module) -> None:
         with pytest.raises(ValueError, match=f"unknown option 'colour': {self.name} has .*in_channels"):
             self.build(colour=1)
+        for options, message in self.refused:
+            with pytest.raises(ValueError, match=message):
+                self.build(**options)
         for field in dataclasses.fields(model.config):  # type: ignore[arg-type]
             if isinstance(field.default, tuple):
                 for wrong in (field.default[1:], (0, *field.default[1:])):

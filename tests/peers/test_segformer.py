@@ -16,6 +16,10 @@ from scgcnet.peers.segformer import SegFormer
 class TestSegFormer(PeerTests):
     name = "segformer"
     options: ClassVar[dict[str, Any]] = {"drop_path": 0.0}  # a block that both images skip would not learn
+    refused = (
+        ({"heads": (1, 2, 3, 8)}, "heads=.*must divide"),
+        ({"reductions": (8, 8, 2, 1)}, "reductions=.*stage 2 must divide 4"),
+    )
 
 
 @pytest.fixture(scope="module")

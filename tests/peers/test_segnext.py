@@ -14,6 +14,10 @@ from scgcnet.peers.segnext import ChannelNorm, Factorisation, MultiScaleAttentio
 class TestSegNeXt(PeerTests):
     name = "segnext"
     options: ClassVar[dict[str, Any]] = {"drop_path": 0.0}  # a block that both images skip would not learn
+    refused = (
+        ({"widths": (25, 48, 96, 144)}, "must be even"),
+        ({"groups": 7}, "must divide decoder_width=96"),
+    )
 
     def test_evaluation_leaves_the_random_state(self, model: nn.Module) -> None:
         state = torch.get_rng_state()

@@ -17,6 +17,7 @@ NAMES = {
 class TestSwin(PeerTests):
     name = "swin"
     auxiliary = ((0.4, "classes"),)
+    refused = (({"heads": (5, 2, 4, 8)}, "heads=.*divisor"),)
 
     @pytest.mark.parametrize("image_size", [(256, 256), (256, 320)])
     def test_equals_the_library_made_for_that_size(self, image_size: tuple[int, int]) -> None:
