@@ -124,6 +124,7 @@ print(float(selective_scan_2d(*v, backend="numba").sum()))
 """
 
 
+@pytest.mark.slow
 def test_without_a_folder_for_the_cache(tmp_path: Path) -> None:
     """An installation that the user cannot write to, and no home: compiled anew in each process, and no error."""
     source = Path(numba_cpu.__file__).parent.parent
