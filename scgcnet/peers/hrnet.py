@@ -79,22 +79,19 @@ class HRNet(Peer):
 
 def _timm_stages(config: HRNetConfig) -> dict[str, Any]:
     """The configuration in timm's words."""
-    stages: dict[str, Any] = {"stem_width": config.stem_width}
-    stages["stage1"] = {
-        "num_modules": 1,
-        "num_branches": 1,
-        "block_type": "BOTTLENECK",
-        "num_blocks": (config.bottleneck_depth,),
-        "num_channels": (config.bottleneck_width,),
-        "fuse_method": "SUM",
-    }
-    for branches, modules in zip((2, 3, 4), config.module_depths, strict=True):
-        stages[f"stage{branches}"] = {
+    c = config
+    stages = [("BOTTLENECK", 1, c.bottleneck_depth, (c.bottleneck_width,))]
+    for branches, modules in zip((2, 3, 4), c.module_depths, strict=True):
+        stages.append(("BASIC", modules, c.block_depth, tuple(c.width * 2**r for r in range(branches))))
+    words = {
+        f"stage{number}": {
             "num_modules": modules,
-            "num_branches": branches,
-            "block_type": "BASIC",
-            "num_blocks": (config.block_depth,) * branches,
-            "num_channels": tuple(config.width * 2**r for r in range(branches)),
+            "num_branches": len(widths),
+            "block_type": block,
+            "num_blocks": (depth,) * len(widths),
+            "num_channels": widths,
             "fuse_method": "SUM",
         }
-    return stages
+        for number, (block, modules, depth, widths) in enumerate(stages, start=1)
+    }
+    return {"stem_width": c.stem_width, **words}

@@ -1,4 +1,4 @@
-"""ST-UNet: a CNN U-Net whose encoder is told the global context by a Swin transformer that runs beside it.
+"""ST-UNet: a CNN U-Net whose encoder takes global context from a Swin transformer that runs beside it.
 
 X. He, Y. Zhou, J. Zhao, D. Zhang, R. Yao, Y. Xue, "Swin Transformer Embedding UNet for Remote Sensing Image Semantic
 Segmentation", IEEE TGRS 60, 2022, doi:10.1109/TGRS.2022.3144165.

@@ -10,9 +10,8 @@ mmsegmentation's reads the normalised one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
 from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
@@ -47,11 +46,11 @@ class UPerNet(Peer):
             of its stages, of `config.widths` channels at strides 4, 8, 16 and 32, not normalised.
     """
 
-    Encoder: ClassVar[Callable[[Any], nn.Module]]
+    Encoder: ClassVar[type[nn.Module]]
 
     def __init__(self, config: UPerNetConfig) -> None:
         super().__init__(config)
-        self.encoder = type(self).Encoder(config)
+        self.encoder = self.Encoder(config)
         # The decoder's list of channels begins with strides 1 and 2, which it does not use.
         self.decoder = UPerNetDecoder((0, 0, *config.widths), decoder_channels=config.decoder_width)
         self.head = classifier(config.decoder_width, config.num_classes)

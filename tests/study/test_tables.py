@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from table_rows import rows
 
-from scgcnet.peers import NAMES
+from scgcnet.peers import NETWORKS
 from scgcnet.study.plan import at_home
 from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.show import Link, Links, Note, Sentences, Table
@@ -96,7 +96,7 @@ def test_names_of_the_paper_are_rows_of_its_table():
         found = paper_scores("bijie", model)
         assert found is not None and 50 < found["iou"] < 74
     assert paper_scores("bijie", "segnext") is None
-    assert set(PAPER_METHODS) <= {*NAMES, "scgcnet"} - {"segnext"}
+    assert set(PAPER_METHODS) <= {*NETWORKS, "scgcnet"} - {"segnext"}
 
 
 def test_the_full_size_of_a_peer_is_the_papers(plan):
