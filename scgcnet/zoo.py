@@ -55,9 +55,10 @@ def _own() -> Network:
 def _peer(name: str) -> Network:
     """A module of `peers`, imported when it is asked for: some take seconds, and packages that not everyone has."""
     module = import_module(f"scgcnet.peers.{name}")
+    peer = getattr(module, peers.NETWORKS[name])
 
     def build(values: dict[str, Any]) -> nn.Module:
-        model: nn.Module = module.build(values)
+        model: nn.Module = peer.from_dict(values)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     return Network(module.PRESETS, build)
@@ -66,7 +67,7 @@ def _peer(name: str) -> Network:
 #: A new network is one line here; what it builds has a `config` (see `Config`).
 NETWORKS: dict[str, Callable[[], Network]] = {
     "scgcnet": _own,
-    **{name: partial(_peer, name) for name in peers.NAMES},
+    **{name: partial(_peer, name) for name in peers.NETWORKS},
 }
 
 
@@ -174,9 +175,18 @@ def load_model(path: Path | str) -> nn.Module:
     path = Path(path)
     metadata = read_metadata(path)
     try:
-        network, config = _network(metadata["model"]), json.loads(metadata["config"])
+        network = _network(metadata["model"])
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        weights = sum(tensor.numel() for tensor in tensors.values())
+
+        def size(digits: str) -> int:
+            """A whole number of the configuration; a network has more weights than any of its widths or depths."""
+            if int(digits) > weights:
+                raise ValueError(f"its configuration has {digits}, but it holds only {weights} numbers")
+            return int(digits)
+
+        config = json.loads(metadata["config"], parse_int=size)
         with torch.device("meta"):  # without memory: a file may describe a network larger than the machine
             _check_tensors(network.build(config), tensors)
         model = network.build(config)

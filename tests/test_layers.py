@@ -15,8 +15,7 @@ ROOMS = {
     "torchvision_ops": set(),
     "measures": set(),
     "views": set(),
-    "cpu": set(),
-    "scan": {"cpu"},
+    "scan": set(),
     "model": {"scan"},
     "peers": {"scan", "model", "torchvision_ops"},
     "zoo": {"model", "peers"},
@@ -29,7 +28,8 @@ ROOMS = {
     "explain": {"zoo", "data", "train", "model", "efficiency", "measures", "study", "plots", "pretrained"},
     "scene": {"zoo", "data", "pretrained"},
     "bench": {"scan", "zoo", "peers", "data", "train", "efficiency", "scene"},
-    "cli": {"data", "study", "peers", "bench", "pretrained", "scene"},
+    "chapters": {"zoo", "peers", "efficiency", "study", "plots"},
+    "cli": {"data", "study", "peers", "bench", "pretrained", "scene", "chapters"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

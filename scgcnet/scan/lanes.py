@@ -1,4 +1,4 @@
-"""Vectors of float32 for functions that numba compiles: loops over channels written out as whole vectors.
+"""Vectors of float32 and threads for functions that numba compiles: loops over channels written as whole vectors.
 
 The compiler makes vector instructions of most plain loops, but not of one that carries a state from step to step in
 registers, and it tests at run time whether arrays overlap. A `Lanes` value is a vector of `LANES` numbers, which LLVM
@@ -6,9 +6,14 @@ maps to whatever registers the processor has. It is loaded from and stored to ar
 counts in numbers, not in vectors, and knows + and * with another vector, or with a single float32 on the right.
 """
 
+import contextlib
+import functools
 import hashlib
 import operator
-from collections.abc import Callable
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -196,3 +201,29 @@ def exp2(context: Any, vector: Any) -> Any:
         return builder.bitcast(builder.add(builder.bitcast(p, _INTEGERS), exponent), _VECTOR)
 
     return _lanes(_lanes), emit
+
+
+@functools.cache
+def _pool(process: int, workers: int) -> ThreadPoolExecutor:
+    """One pool per number of threads; keyed by process too, since threads do not survive a fork."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="scan")
+
+
+def run_tasks(task: Callable[..., None], arguments: Sequence[tuple[int, ...]], threads: int) -> None:
+    """Calls the task, which releases the GIL, with each of the arguments, on this thread and `threads - 1` others.
+
+    The threads are Python's: numba's own layers either must not be called from two threads (workqueue) or bring a
+    second OpenMP pool beside torch's.
+    """
+    queue: deque[tuple[int, ...]] = deque(arguments)
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):  # deque.popleft is atomic
+            while True:
+                task(*queue.popleft())
+
+    helpers = min(threads, len(arguments)) - 1
+    futures = [_pool(os.getpid(), threads - 1).submit(work) for _ in range(helpers)]
+    work()
+    for future in futures:
+        future.result()
