@@ -30,7 +30,7 @@ from scgcnet.study.trials import choices
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDS = {path.stem: store.load(path) for path in sorted((REPOSITORY / FOLDERS["real"]).glob("*.json"))}
 TRIALS = store.load_trials("real", REPOSITORY)
-WEIGHTS = sorted((REPOSITORY / "results" / "weights").glob("*.safetensors"))
+WEIGHTS = sorted((REPOSITORY / "scgcnet" / "weights").glob("*.safetensors"))
 LOOKS = Counter(look.run_id for look in read_looks("real", REPOSITORY))
 MADE_AGAIN = Counter(line.run_id for line in read_replaced(REPOSITORY))
 

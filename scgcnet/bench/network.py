@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from scgcnet import zoo
 from scgcnet.bench.machine import Limits, in_fresh_process, median_ms, median_ms_each, peak_extra_mb
-from scgcnet.efficiency import count_cost
+from scgcnet.cost import count_cost
 from scgcnet.peers.base import Auxiliary
 from scgcnet.train import composite_loss
 

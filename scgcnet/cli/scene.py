@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from scgcnet.cli.values import Groups, count, number_or_auto, numbers, pair
@@ -15,7 +16,7 @@ def add(groups: Groups) -> None:
     )
     mapper.add_argument("scene", nargs="+", type=Path, help="rasters, such as GeoTIFFs, or folders of such")
     mapper.add_argument("--out", type=Path, required=True, help="folder to write; of several scenes, with one for each")
-    mapper.add_argument("--model", default=None, help="weights of results/weights by name, or a file of weights "
+    mapper.add_argument("--model", default=None, help="published weights by name, or a file of weights "
                         "(default: tiny-multisource)")  # fmt: skip
     mapper.add_argument("--window", type=int, default=1024, help="side of what the network sees at once, pixels of the "
                         "working grid (default: %(default)s)")  # fmt: skip
@@ -38,15 +39,22 @@ def add(groups: Groups) -> None:
 
 
 def _map(options: argparse.Namespace) -> int:
-    from scgcnet.pretrained import DEFAULT
     from scgcnet.scene import MapOptions, map_scene
     from scgcnet.scene.many import find_scenes, map_scenes
+    from scgcnet.zoo import DEFAULT
 
     how = MapOptions(**{name: getattr(options, name) for name in MapOptions.__dataclass_fields__})
     model = options.model or DEFAULT
     scenes = find_scenes(options.scene)
-    if len(options.scene) > 1 or options.scene[0].is_dir():
-        return map_scenes(scenes, options.out, model, how, options.jobs)
-    done = map_scene(scenes[0], options.out, model, how, progress=not options.quiet)
-    print(done.summary if done.fresh else f"{done.summary} (it was there already)")
-    return 0
+    if len(options.scene) == 1 and not options.scene[0].is_dir():
+        done = map_scene(scenes[0], options.out, model, how, progress=not options.quiet)
+        print(done.summary if done.fresh else f"{done.summary} (it was there already)")
+        return 0
+    failed = 0
+    for one in map_scenes(scenes, options.out, model, how, options.jobs):
+        failed += isinstance(one, str)
+        print(one if isinstance(one, str) else one.summary, flush=True)
+        for note in [] if isinstance(one, str) else one.report["scene"]["notes"]:
+            print(f"  note: {note}")
+    print(f"{len(scenes)} scene{'s' * (len(scenes) != 1)}, {failed or 'none'} failed", file=sys.stderr)
+    return int(failed > 0)

@@ -54,7 +54,7 @@ def add(groups: Groups) -> None:
     replay.add_argument("--epochs", type=int, default=1, help="how many to compare (default: %(default)s)")
     replay.add_argument("--rounding", action="store_true", help="compare training losses, to within 0.1 %%")
     replay.set_defaults(command=_replay)
-    publish = study.add_parser("publish", help="put a run's weights into results/weights, with a model card")
+    publish = study.add_parser("publish", help="put a run's weights into scgcnet/weights, with a model card")
     publish.add_argument("run_id", help="id of a stored run whose weights are at hand")
     publish.add_argument("name", help="what the weights are called: by what they saw, such as tiny-bijie")
     publish.set_defaults(command=_publish)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from scgcnet import zoo
-from scgcnet.efficiency import count_cost, count_params
+from scgcnet.cost import count_cost, count_params
 from scgcnet.peers.catalogue import ENTRIES, GMAC_TOLERANCE, PARAMS_TOLERANCE, Entry, Reference, allowed
 from scgcnet.study.show import NONE, Table
 from scgcnet.study.tables import FULL_SIZES

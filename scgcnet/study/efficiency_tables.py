@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgcnet.efficiency import cost_table
+from scgcnet.cost import cost_table
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root
 from scgcnet.study.show import NONE, Link, Note, Table

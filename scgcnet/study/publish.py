@@ -32,7 +32,7 @@ THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
 
 
 def publish(run_id: str, name: str) -> Path:
-    """Write a stored run's weights and their card to `results/weights`.
+    """Write a stored run's weights and their card to `scgcnet/weights`.
 
     The threshold is that of `best_threshold`. No test part is opened.
 
@@ -109,14 +109,14 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
     return f"""# {name}
 
 {record.model}, size `{record.size}` ({cost}).
-`scgcnet.zoo.load_model("{PUBLISHED_FOLDER}/{name}.safetensors")` gives it back; the configuration is in the file.
+`scgcnet.load_pretrained("{name}")` gives it back; the configuration is in the file.
 
 - **For:** showing what the study's networks learn, a first map of a scene, a start for fine-tuning. Not for decisions
   about hazard: it has seen {where}.
 - **Trained on** the training parts (split {record.split}) of
 {sources}
 - **Licence:** as these; so use the weights for non-commercial research alone.
-- **Training:** run [`{record.run_id}`](../runs/{record.run_id}.json), profile `{record.profile}` of `study.yml`,
+- **Training:** run [`{record.run_id}`](../../results/runs/{record.run_id}.json), profile `{record.profile}` of `study.yml`,
   seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on images resized to

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from scgcnet.train import TrainConfig
 
 WEIGHTS_FOLDER = "build/weights"  # of every run computed here, not committed
-PUBLISHED_FOLDER = "results/weights"  # of the few that are
+PUBLISHED_FOLDER = "scgcnet/weights"  # of the few that are
 TRAINING_FOLDER = "build/training"  # checkpoints of unfinished runs
 
 
@@ -245,7 +245,7 @@ class _Trained:
 
 def _train(spec: Run, material: Material, *, progress: bool) -> _Trained:
     """Trains a run's network on its training part and picks the epoch on its validation part."""
-    from scgcnet.efficiency import count_cost
+    from scgcnet.cost import count_cost
     from scgcnet.train import fit
 
     limit_threads()

@@ -106,7 +106,7 @@ class TestPublished:
 
     def stand_for(self, monkeypatch: pytest.MonkeyPatch, checkout: Path) -> str:
         """Say that these are the images that the run was scored on; its id."""
-        run_id = zoo.read_metadata(checkout / "results" / "weights" / "tiny-bijie.safetensors")["run_id"]
+        run_id = zoo.read_metadata(checkout / "scgcnet" / "weights" / "tiny-bijie.safetensors")["run_id"]
         record = find(run_id, "real", checkout)
         monkeypatch.setattr("scgcnet.data.data_sha256", lambda name: record.data_sha256)
         return run_id

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from scgcnet import plots
 from scgcnet.data import Sample
-from scgcnet.scene.example import MapView
+from scgcnet.chapters.mapping import MapView
 from scgcnet.study.audit import check_shares
 from scgcnet.study.cases import Case, NetworkCase
 from scgcnet.study.paper import read_paper

@@ -29,7 +29,7 @@ def test_weights_are_published_with_their_threshold_and_card(project, tmp_path, 
         publish(spec.run_id, "tiny-two")  # a run on generated images is none on real ones
     monkeypatch.setattr(module, "find", lambda run_id, kind, root: find(run_id, "synthetic", root))
     path = publish(spec.run_id, "tiny-two")
-    assert path == project / "results" / "weights" / "tiny-two.safetensors"
+    assert path == project / "scgcnet" / "weights" / "tiny-two.safetensors"
     metadata = zoo.read_metadata(path)
     assert (metadata["run_id"], metadata["finished_utc"]) == (record.run_id, record.finished_utc)
     assert metadata["sources"] == "bijie, landslide4sense"

@@ -1,0 +1,1 @@
+"""One file per chapter: frames in, tables and figures out; no training."""
