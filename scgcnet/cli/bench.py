@@ -30,11 +30,10 @@ def add(groups: Groups) -> None:
         "dir", nargs="?", type=Path, help="folder with the data sets' own folders (default: SCGCNET_DATA or data)"
     )
     images.set_defaults(command=_data)
-    scene = what.add_parser("scene", help="a made-up scene: memory, speed, and the same map after a kill")
+    scene = what.add_parser("scene", help="a synthetic scene: memory and speed")
     scene.add_argument("--side", type=int, default=20_000, help="pixels of each side (default: %(default)s)")
     scene.add_argument("--window", type=int, default=1024, help="as for map (default: %(default)s)")
     scene.add_argument("--model", default="tiny-bijie", help="as for map (default: %(default)s)")
-    scene.add_argument("--kills", type=int, default=2, help="how often the second run is killed (default: %(default)s)")
     scene.add_argument("--json", type=Path, help="file to write the numbers to")
     scene.set_defaults(command=_scene)
     seams = what.add_parser("seams", help="real mosaics cut in several ways: seams, IoU and time by window size")
@@ -50,32 +49,30 @@ def add(groups: Groups) -> None:
 
 
 def _all_or_part(options: argparse.Namespace) -> None:
-    from scgcnet.bench.report import bench
+    from scgcnet.bench import bench
 
     bench(options.parts, options.device, options.quick, options.json, options.against)
 
 
 def _data(options: argparse.Namespace) -> None:
-    from scgcnet.bench.data import bench_data
+    from scgcnet.bench_images import bench_data
 
     bench_data(options.name, options.dir)
 
 
-def _scene(options: argparse.Namespace) -> int:
-    from scgcnet.bench.scene import bench_scene
+def _scene(options: argparse.Namespace) -> None:
+    from scgcnet.bench_images import bench_scene
 
-    done = bench_scene(options.side, options.model, options.window, kills=options.kills, json_file=options.json)
-    return int(not done.the_same)
+    bench_scene(options.side, options.model, options.window, options.json)
 
 
 def _seams(options: argparse.Namespace) -> None:
-    from scgcnet.bench.scene import bench_seams
+    from scgcnet.bench_images import bench_seams
 
     bench_seams(options.model, options.windows, options.scales, options.json)
 
 
 def _sides(options: argparse.Namespace) -> None:
-    from scgcnet.study import load_plan
-    from scgcnet.study.sides import measure_sides
+    from scgcnet.bench_images import bench_sides
 
-    measure_sides(load_plan(), options.sides, options.json)
+    bench_sides(options.sides, options.json)
