@@ -154,40 +154,43 @@ def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str
         BenchError: The images or all weights are missing.
         DatasetError: The images are damaged.
     """
-    from scgcnet import study
     from scgcnet.data import dataset_available, open_dataset
-    from scgcnet.study.comparison_tables import contestants
-    from scgcnet.study.store import load_all, load_trials
 
     if missing := [place for place in PLACES if not dataset_available(place)]:
         raise BenchError(f"the images of {missing[0]} are missing: see scgcnet data check {missing[0]}")
-    plan = study.load_plan()
-    trained_at = int(plan.profile(PROFILE).settings["image_size"])
-    found = contestants(PLACES[0], plan, load_all("real"), load_trials("real"), PROFILE, FIG10)
-    runs = {one.name: next(filter(study.weights_for, one.records), None) for one in found}
-    runs = {name: record for name, record in runs.items() if record is not None}
-    if absent := [name for name in FIG10 if name not in runs]:
+    trained_at, weights, runs = trained_networks()
+    if absent := [name for name in FIG10 if name not in weights]:
         print(f"no weights of {', '.join(absent)}: scgcnet study run ID --force makes those of one run")
-    if not runs:
+    if not weights:
         raise BenchError("no weights to try: make study PROFILE=cpu, or scgcnet study run ID --force, makes them")
-    measured: dict[str, Any] = {
-        "trained_at": trained_at,
-        "networks": {
-            name: {"file": record.file, "seed": record.seed, "finished_utc": record.finished_utc}
-            for name, record in runs.items()
-        },
-        "places": {},
-    }
+    measured: dict[str, Any] = {"trained_at": trained_at, "networks": runs, "places": {}}
     for place in PLACES:
         images = open_dataset(place, 0, "val")
-        iou: dict[str, dict[str, float]] = {name: {} for name in runs}
-        for (name, record), side in itertools.product(runs.items(), sorted({*sides, trained_at})):
-            percent = iou_at(zoo.load_model(study.weights_for(record)), images, side)
+        iou: dict[str, dict[str, float]] = {name: {} for name in weights}
+        for (name, file), side in itertools.product(weights.items(), sorted({*sides, trained_at})):
+            percent = iou_at(zoo.load_model(file), images, side)
             iou[name][str(side)] = round(percent, 4)
             print(f"{place}, {len(images)} validation images: {name} at {side} px IoU {percent:.2f} %", flush=True)
         measured["places"][place] = {"images": len(images), "iou": iou}
     write_json(json_path, measured)
     return measured
+
+
+def trained_networks() -> tuple[int, dict[str, Path], dict[str, dict[str, Any]]]:
+    """The image size of the training, and by network the weights and the run that they are of."""
+    from scgcnet.study import load_plan, weights_for
+    from scgcnet.study.comparison_tables import contestants
+    from scgcnet.study.store import load_all, load_trials
+
+    plan = load_plan()
+    found = contestants(PLACES[0], plan, load_all("real"), load_trials("real"), PROFILE, FIG10)
+    weights, runs = {}, {}
+    for network in found:
+        for record in network.records:
+            if network.name not in runs and (file := weights_for(record)) is not None:
+                weights[network.name] = file
+                runs[network.name] = {key: getattr(record, key) for key in ("file", "seed", "finished_utc")}
+    return int(plan.profile(PROFILE).settings["image_size"]), weights, runs
 
 
 def iou_at(network: torch.nn.Module, images: Any, side: int) -> float:
