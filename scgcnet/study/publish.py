@@ -116,8 +116,8 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
 - **Trained on** the training parts (split {record.split}) of
 {sources}
 - **Licence:** as these; so use the weights for non-commercial research alone.
-- **Training:** run [`{record.run_id}`](../../results/runs/{record.run_id}.json), profile `{record.profile}` of `study.yml`,
-  seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
+- **Training:** run [`{record.run_id}`](../../results/runs/{record.run_id}.json),
+  profile `{record.profile}` of `study.yml`, seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on images resized to
   {size} x {size}.
