@@ -103,6 +103,7 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
         val_iou: the validation IoU with that threshold, as a fraction of 1.
     """
     size = record.config["settings"]["image_size"]
+    took = f"{len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device})"
     cost = f"{record.params / 1e6:.2f} M parameters, {record.gmac:.2f} GMAC for an image of {size} x {size}"
     sources = "\n".join(f"  - {SOURCES.get(source, source)}" for source in record.train_datasets)
     where = "one district and one sensor" if len(record.train_datasets) == 1 else "few places and sensors"
@@ -117,7 +118,7 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
 {sources}
 - **Licence:** as these; so use the weights for non-commercial research alone.
 - **Training:** run [`{record.run_id}`](../../results/runs/{record.run_id}.json),
-  profile `{record.profile}` of `study.yml`, seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
+  profile `{record.profile}` of `study.yml`, seed {record.seed}, {took}.
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on images resized to
   {size} x {size}.
