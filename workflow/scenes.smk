@@ -1,6 +1,6 @@
 """Many scenes mapped on a cluster, a job each; on one machine `scgcnet map FOLDER --out MAPS` does the same.
 
-    snakemake -s workflow/scenes.smk --profile workflow/slurm --config scenes=FOLDER out=MAPS options="--window 128"
+    snakemake -s workflow/scenes.smk --profile workflow/profiles/slurm --config scenes=FOLDER out=MAPS options="--window 128"
 
 Started again, it resumes the maps that were killed.
 """
