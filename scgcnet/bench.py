@@ -75,9 +75,6 @@ class BenchError(ValueError):
     """A measurement cannot be made: no such device, no data or weights, or an unreadable stored run."""
 
 
-# --- Time and memory of a function ---
-
-
 def median_ms(
     functions: Mapping[str, Callable[[], object]], repeats: int, budget: float, device: str = "cpu"
 ) -> dict[str, float]:
@@ -132,9 +129,6 @@ def in_fresh_process(function: Callable[..., float | None], *arguments: object) 
         return process.submit(function, *arguments).result()
 
 
-# --- The machine ---
-
-
 def describe(device: str) -> dict[str, object]:
     """The machine in words, for a file of timings; `load_before` shows whether it was busy."""
     cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
@@ -166,9 +160,6 @@ def measure_limits(device: str, quick: bool) -> dict[str, float]:
         "multiply_accumulates": (side**3, lambda: torch.mm(a, a, out=product)),
     }
     return {what: 1e3 * n / median_ms({"": run}, 15, 4, device)[""] for what, (n, run) in work.items()}
-
-
-# --- The scan ---
 
 
 def make_inputs(size: Size, device: str = "cpu") -> tuple[Tensor, ...]:
@@ -272,9 +263,6 @@ def measure_scan(size: Size, limits: Mapping[str, float], device: str, repeats: 
     ]
 
 
-# --- The networks ---
-
-
 def training_step(network: Network, images: Tensor, masks: Tensor) -> Callable[[], None]:
     """A function that trains fresh weights by one step of the study: the composite loss on every head, AdamW.
 
@@ -375,9 +363,6 @@ def measure_profile(network: Network, side: int, batch: int, rounds: int = 5) ->
         kind = next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), OTHER)
         spent[kind] += event.self_cpu_time_total / 1e3 / rounds
     return {kind: spent[kind] for kind in (*KINDS, OTHER)}
-
-
-# --- `scgcnet bench all | scan | network` ---
 
 
 def bench(

@@ -140,18 +140,14 @@ class Scene:
             self.bands = self._choose(channels, bands)
             self.value_range = value_range or self._percentiles()
         except SceneError:
-            self.close()
+            self._file.close()
             raise
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
 
     def __enter__(self) -> Scene:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._file.close()
 
     @property
     def crs(self) -> Any:

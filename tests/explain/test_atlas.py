@@ -99,6 +99,7 @@ class TestPublished:
     def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(REPOSITORY / "study.yml", tmp_path)
         shutil.copytree(REPOSITORY / "results", tmp_path / "results")
+        shutil.copytree(REPOSITORY / "scgcnet" / "weights", tmp_path / "scgcnet" / "weights")
         write_fake("bijie", tmp_path / "data", n=20)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "data"))

@@ -143,7 +143,7 @@ class TestSeveral:
         assert captured.err == "3 scenes, 1 failed\n"
         lines = captured.out.splitlines()
         assert lines[0].startswith(f"{out / 'a'}: ") and lines[1].startswith(f"{out / 'b b'}: ")
-        assert re.match(rf"{re.escape(str(out / 'bad'))}: FAILED: scgcnet: .*bad\.tif cannot be read", lines[2])
+        assert re.match(rf"{re.escape(str(out / 'bad'))}: FAILED: .*bad\.tif cannot be read", lines[2])
         assert names(out) == ["a", "b b"] and names(out / "b b") == OUTPUTS
 
 
