@@ -19,6 +19,9 @@ from scgcnet import files, peers
 from scgcnet.model import PRESETS, SCGCNet, SCGCNetConfig
 
 FORMAT = "scgcnet-weights-1"
+WEIGHTS = Path(__file__).parent / "weights"  # published with the package; a model card lies beside each file
+#: Published weights that were trained on all sources: the choice for images from elsewhere.
+DEFAULT = "tiny-multisource"
 
 
 class WeightsError(ValueError):
@@ -205,3 +208,47 @@ def _check_tensors(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
             raise ValueError(f"tensor {key!r} is not part of it")
         if tensors[key].shape != expected[key].shape:
             raise ValueError(f"tensor {key!r} has shape {tuple(tensors[key].shape)}, not {tuple(expected[key].shape)}")
+
+
+def pretrained_names() -> list[str]:
+    """Names of the published weights, the default first."""
+    found = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    return sorted(found, key=lambda name: name != DEFAULT)
+
+
+def pretrained_file(name: str = DEFAULT) -> Path:
+    """The file of published weights.
+
+    Raises:
+        WeightsError: The name is unknown; the message lists the known ones.
+    """
+    if name not in pretrained_names():
+        raise WeightsError(f"no published weights are called {name!r}; the names are {', '.join(pretrained_names())}")
+    return WEIGHTS / f"{name}.safetensors"
+
+
+def load_pretrained(name: str = DEFAULT) -> nn.Module:
+    """A trained network in evaluation mode, for images as `scgcnet.data.EvalTransform` makes them.
+
+    Its threshold, its sources and its run are in the file: `read_metadata(pretrained_file(name))`.
+
+    Raises:
+        WeightsError: There are no weights of that name, or the file is damaged.
+    """
+    return load_model(pretrained_file(name))
+
+
+def find_weights(model: str) -> Path:
+    """The file of published weights, by name, or a weights file itself.
+
+    Raises:
+        WeightsError: There is neither.
+    """
+    path = Path(model)
+    if not path.suffix and not path.exists():
+        return pretrained_file(model)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path} is not there, or is no file: name a weights file, or one of {', '.join(pretrained_names())}"
+        )
+    return path

@@ -56,7 +56,7 @@ ELSEWHERE = {
     "scgcnet study replay": ("tests/study/test_replays.py", r"main\(\[\"study\", \"replay\"\]\)"),
     "jupyter lab book/attribution.ipynb": ("tests/explain/test_live.py", r"\"lab\", \"book/attribution\.ipynb\""),
     "make bench": ("Makefile", r"scgcnet bench all"),
-    "scgcnet bench all --device cuda": ("tests/bench/test_report.py", r"bench\(device=\"cuda\"\)"),
+    "scgcnet bench all --device cuda": ("tests/test_bench.py", r"bench\(device=\"cuda\"\)"),
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),
     "scgcnet peers --all": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\", \"--all\"\]\) == 1"),
     "pip install -e '.[peers]'": ("pyproject.toml", r"^peers = \["),
@@ -68,7 +68,7 @@ ELSEWHERE = {
         "tests/scene/test_command.py",
         r"\"map\", str\(scenes\), \"--out\", str\(out\)",
     ),
-    "scgcnet bench scene --side 2000": ("tests/bench/test_scene.py", r"main\(\[\"bench\", \"scene\""),
+    "scgcnet bench scene --side 2000": ("tests/test_bench.py", r"main\(\[\"bench\", \"scene\""),
     "scgcnet map --help": ("tests/scene/test_command.py", r"main\(\[\"map\", \"--help\"\]\)"),
     "pip install -e '.[map]'": ("pyproject.toml", r"^map = \["),
     # Experimental, says the README: it needs a compiler for CUDA.

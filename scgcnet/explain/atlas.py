@@ -160,8 +160,7 @@ def pick_runs(plan: Plan, shown: str = "auto", compare: str = "auto", profile: s
 def _published(plan: Plan) -> Run | None:
     """The run behind the published weights; None where it, its weights or its images are not at hand."""
     from scgcnet.data import data_sha256, dataset_available
-    from scgcnet.pretrained import pretrained_file, pretrained_names
-    from scgcnet.zoo import read_metadata
+    from scgcnet.zoo import pretrained_file, pretrained_names, read_metadata
 
     if SHOWN not in pretrained_names():
         return None

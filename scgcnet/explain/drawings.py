@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import nn
 
+from scgcnet.cost import Cost, count_cost
 from scgcnet.data import IGNORE_INDEX
-from scgcnet.efficiency import Cost, count_cost
 from scgcnet.explain.features import capture, energy, layer_shapes
 from scgcnet.explain.receptive_field import field_side
 from scgcnet.model import SCGCNet, SCGCNetConfig

@@ -12,7 +12,7 @@ from scgcnet import zoo
 from scgcnet.checkout import find_checkout
 from scgcnet.data import Sample, dataset_available, open_dataset
 
-WEIGHTS = "results/weights/tiny-bijie.safetensors"
+WEIGHTS = "scgcnet/weights/tiny-bijie.safetensors"
 
 
 def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:

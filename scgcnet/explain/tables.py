@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from scgcnet.efficiency import count_cost
+from scgcnet.cost import count_cost
 from scgcnet.explain.drawings import LAYERS, part_costs
 from scgcnet.explain.features import layer_shapes
 from scgcnet.model import CHOICES, SCGCNet, SCGCNetConfig

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scgcnet.plots.style import DPI, VERMILION, WIDTH, finished
 
 if TYPE_CHECKING:
-    from scgcnet.scene.example import MapView
+    from scgcnet.chapters.mapping import MapView
 
 
 def scene_map(shown: MapView) -> Figure:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgcnet.efficiency import cost_table
+from scgcnet.bench import SIDES as STORED
+from scgcnet.bench import curves
+from scgcnet.cost import cost_table
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
-from scgcnet.study.sides import STORED, curves
 from scgcnet.study.store import BENCH_FOLDER
 from scgcnet.study.tables import NOT_RUN
 
@@ -244,7 +245,7 @@ def iou_table(measured: Mapping[str, Any] | None, place: str, where: str) -> Tab
     """IoU by image size on one data set, with the side that is best for each network; a note where there is nothing.
 
     Args:
-        measured: of `sides.read_sides`.
+        measured: of `bench.read_sides`.
         place: name of the data set.
         where: the same in words.
     """

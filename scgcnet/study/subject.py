@@ -58,7 +58,7 @@ def find_subject(plan: Plan, profile: str = "auto", weights: str = "tiny-bijie",
         plan: the study.
         profile: name in study.yml. One on real data takes `weights` and real images, or where these are not at hand
             what one on synthetic data takes: a network trained in seconds, and made-up images. "auto" as everywhere.
-        weights: a name in `results/weights`, or the id of a run whose weights are at hand.
+        weights: a name in `scgcnet/weights`, or the id of a run whose weights are at hand.
         part: which images are shown, "val" or "test": nothing is chosen by either.
 
     Raises:
@@ -122,7 +122,7 @@ def _stored(weights: str, part: Part) -> Subject | None:
     """Stored weights with real images; None where the images are not at hand."""
     from scgcnet import zoo
     from scgcnet.data import dataset_available, open_dataset
-    from scgcnet.pretrained import pretrained_file, pretrained_names
+    from scgcnet.zoo import pretrained_file, pretrained_names
 
     run_id = zoo.read_metadata(pretrained_file(weights))["run_id"] if weights in pretrained_names() else weights
     record = find(run_id, "real")

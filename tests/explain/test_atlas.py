@@ -99,6 +99,7 @@ class TestPublished:
     def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(REPOSITORY / "study.yml", tmp_path)
         shutil.copytree(REPOSITORY / "results", tmp_path / "results")
+        shutil.copytree(REPOSITORY / "scgcnet" / "weights", tmp_path / "scgcnet" / "weights")
         write_fake("bijie", tmp_path / "data", n=20)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "data"))
@@ -106,7 +107,7 @@ class TestPublished:
 
     def stand_for(self, monkeypatch: pytest.MonkeyPatch, checkout: Path) -> str:
         """Say that these are the images that the run was scored on; its id."""
-        run_id = zoo.read_metadata(checkout / "results" / "weights" / "tiny-bijie.safetensors")["run_id"]
+        run_id = zoo.read_metadata(checkout / "scgcnet" / "weights" / "tiny-bijie.safetensors")["run_id"]
         record = find(run_id, "real", checkout)
         monkeypatch.setattr("scgcnet.data.data_sha256", lambda name: record.data_sha256)
         return run_id

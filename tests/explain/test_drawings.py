@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scgcnet import plots
-from scgcnet.efficiency import count_cost
+from scgcnet.cost import count_cost
 from scgcnet.explain.drawings import (
     MapRow,
     all_offset_fields,

@@ -1,7 +1,7 @@
 import numpy as np
 
 from scgcnet import plots
-from scgcnet.scene.example import MapView
+from scgcnet.chapters.mapping import MapView
 
 
 def shown(outlines: list[np.ndarray], polygons: int) -> MapView:

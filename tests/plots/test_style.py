@@ -10,8 +10,8 @@ from fake_atlas import fake_atlas
 from matplotlib.figure import Figure
 
 from scgcnet import plots
+from scgcnet.chapters.mapping import MapView
 from scgcnet.data import Sample
-from scgcnet.scene.example import MapView
 from scgcnet.study.audit import check_shares
 from scgcnet.study.cases import Case, NetworkCase
 from scgcnet.study.paper import read_paper

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scgcnet import zoo
-from scgcnet.efficiency import count_cost
+from scgcnet.cost import count_cost
 from scgcnet.study.ablation_tables import experimenters
 from scgcnet.study.domain_tables import increment_runs
 from scgcnet.study.findings import _RULES, PROFILE, SETTINGS, TARGET, Evidence, Finding, find_out, setting

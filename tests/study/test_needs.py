@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scgcnet import zoo
-from scgcnet.efficiency import count_cost
+from scgcnet.cost import count_cost
 from scgcnet.study.needs import _OTHER, DATA, EPOCHS, GMAC, gpu_hours, needed
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan_reader import load_plan

@@ -76,6 +76,11 @@ def fake_bijie(folder: Path, monkeypatch: pytest.MonkeyPatch | None = None) -> N
         monkeypatch.setattr(bijie, "committed_split", lambda _, which: own[which])
 
 
+@pytest.fixture(autouse=True)
+def own_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scgcnet.zoo.WEIGHTS", project / PUBLISHED_FOLDER)
+
+
 def published(project: Path, make_record: Callable[..., Record], **extra: str) -> Record:
     plan = load_plan()
     spec = plan.make_run("bijie", "scgcnet", "tiny", "cpu", seed=2, changes={"image_size": SIZE})

@@ -1,4 +1,4 @@
-"""What `test_mapping` does not reach: sums over strips, and areas of grids that nobody tied to the earth."""
+"""Cases that `test_mapping` does not reach: sums over strips, corners, and areas on local grids."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from pyproj import CRS
 from raster_files import write_raster
 from rasterio.transform import Affine
 
-from scgcnet.scene import vectorize
-from scgcnet.scene.vectorize import Ground, find_polygons, rings
+from scgcnet.scene import outputs
+from scgcnet.scene.outputs import Ground, find_polygons, rings
 
 
 def test_a_polygon_over_many_strips(tmp_path, monkeypatch) -> None:
     """A snake that crosses each strip several times is one polygon, and its sums are those of its pixels."""
-    monkeypatch.setattr(vectorize, "BLOCK", 16)
+    monkeypatch.setattr(outputs, "BLOCK", 16)
     stored = np.zeros((100, 80), np.uint8)
     for column in range(5, 75, 10):
         stored[5:95, column : column + 3] = 150
@@ -36,7 +36,7 @@ def test_pixels_that_touch_at_a_corner_are_two(tmp_path) -> None:
     found = find_polygons(tmp_path, threshold=0.5, least=0)
     assert found.pixels.tolist() == [25, 25]
     assert all(shapely.is_valid(found.outlines))
-    assert [len(points) for points in rings(found)] == [5, 5]
+    assert [len(points) for points in rings(found.outlines)] == [5, 5]
 
 
 def test_a_local_grid_in_feet() -> None:

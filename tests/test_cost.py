@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scgcnet.efficiency import cost_table, count_cost, count_params
+from scgcnet.cost import cost_table, count_cost, count_params
 from scgcnet.scan import selective_scan_2d
 
 

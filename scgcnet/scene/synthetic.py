@@ -1,4 +1,4 @@
-"""A made-up scene of any size with a place on earth, to try mapping on where there is no real one."""
+"""A synthetic scene of any size with a georeference, to try mapping without a real one."""
 
 from __future__ import annotations
 
@@ -14,25 +14,22 @@ from rasterio.windows import Window
 from scgcnet import files
 from scgcnet.data.synthetic import render
 
-PATCH = 256  # pixels; side of the drawn pictures that a scene is laid out with
+PATCH = 256  # pixels; side of the drawn images that a scene is composed of
 CRS = "EPSG:32648"  # UTM zone 48 north, where Bijie lies
 METRES = 1.4  # per pixel
 ORIGIN = (500_000.0, 3_000_000.0)
 
-
-def patches(number: int, seed: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Drawn pictures (PATCH, PATCH, 3) with their masks (PATCH, PATCH), 0 or 1."""
-    return [render(seed, index, (PATCH, PATCH)) for index in range(number)]
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # image (PATCH, PATCH, 3) and mask (PATCH, PATCH), 0 or 1
 
 
-def write_made_up_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictures: int = 24) -> tuple[Path, Path]:
-    """Writes a GeoTIFF that is laid out with drawn pictures, turned and mirrored, and its truth beside it.
+def write_synthetic_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictures: int = 24) -> tuple[Path, Path]:
+    """Writes a GeoTIFF composed of synthetic images, turned and mirrored, and its truth beside it.
 
     Args:
-        path: of the scene; the truth's name has `-truth` added.
+        path: of the scene; the name of the truth has `-truth` added.
         shape: height and width, pixels.
-        seed: of the drawing and the layout.
-        pictures: how many different ones at most.
+        seed: of the images and their layout.
+        pictures: number of different images, at most.
 
     Returns:
         Both files; the truth has 0 and 1.
@@ -42,7 +39,8 @@ def write_made_up_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictu
     """
     rng = np.random.default_rng(seed)
     height, width = shape
-    pool = patches(min(pictures, math.ceil(height / PATCH) * math.ceil(width / PATCH)), seed)
+    number = min(pictures, math.ceil(height / PATCH) * math.ceil(width / PATCH))
+    pool = [render(seed, index, (PATCH, PATCH)) for index in range(number)]
     truth_path = path.with_name(f"{path.stem}-truth{path.suffix}")
     profile = {
         "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "crs": CRS,
@@ -59,15 +57,13 @@ def write_made_up_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictu
             strip = [_turned(pool, rng) for _ in range(0, width, PATCH)]
             rows = min(PATCH, height - top)
             window = Window(0, top, width, rows)
-            pixels = np.concatenate([picture for picture, _ in strip], axis=1)[:rows, :width]
+            pixels, mask = (np.concatenate(parts, axis=1)[:rows, :width] for parts in zip(*strip, strict=True))
             image.write(np.moveaxis(pixels, 2, 0), window=window)
-            truth.write(np.concatenate([mask for _, mask in strip], axis=1)[:rows, :width], 1, window=window)
+            truth.write(mask, 1, window=window)
     return path, truth_path
 
 
-def _turned(
-    pool: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _turned(pool: list[Pair], rng: np.random.Generator) -> Pair:
     picture, mask = pool[rng.integers(len(pool))]
     turns, mirrored = int(rng.integers(4)), int(rng.integers(2))
     if mirrored:
