@@ -1,0 +1,1 @@
+"""One module per chapter: frames of results in, tables and figures out."""
