@@ -30,7 +30,8 @@ def equation_19_table(seed: int = 0) -> pd.DataFrame:
 
     def sampled(first: torch.Tensor, second: torch.Tensor, fine: torch.Tensor, *offsets: torch.Tensor) -> torch.Tensor:
         one, two = offsets or (up, down)
-        return (warp(first, one) + coarse) + (warp(second, two) + fine)
+        found: torch.Tensor = (warp(first, one) + coarse) + (warp(second, two) + fine)
+        return found
 
     nothing, still = torch.zeros_like(fine), (torch.zeros_like(up), torch.zeros_like(down))
     rows = {

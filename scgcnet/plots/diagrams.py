@@ -182,7 +182,8 @@ def _sides(axis: Axes, n: int) -> None:
     middle = _CORNERS.mean(axis=0)
 
     def text(place: npt.NDArray[np.float64], words: str, **style: Any) -> None:
-        axis.text(*place, words, **{"ha": "center", "va": "center", "fontsize": 9, **style})  # type: ignore[arg-type]
+        x, y = place
+        axis.text(x, y, words, **{"ha": "center", "va": "center", "fontsize": 9, **style})
 
     for loss, other in ((0, 1), (1, 2), (2, 0)):  # the weight of `loss` grows from the corner of `other` to its own
         start, end = _CORNERS[other], _CORNERS[loss]

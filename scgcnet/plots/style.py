@@ -26,7 +26,7 @@ def page_figure(
     height: float, rows: int = 1, columns: int = 1, dpi: float | None = DPI, layout: Any = "constrained", **options: Any
 ) -> tuple[Figure, npt.NDArray[Any]]:
     """A figure as wide as a page and `height` inches high, and its axes (rows, columns); `options` as of subplots."""
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), dpi=dpi, layout=layout, squeeze=False, **options)  # type: ignore[return-value]
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), dpi=dpi, layout=layout, squeeze=False, **options)
 
 
 def finished(figure: Figure) -> Figure:
