@@ -6,7 +6,7 @@ Real networks are shown on real images and synthetic ones on synthetic images, n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -327,14 +327,13 @@ def _published(weights: str, part: Part) -> TrainedNetwork | None:
     dataset = record.dataset if record.dataset in record.train_datasets else record.train_datasets[0]
     if not dataset_available(dataset) or open_dataset(dataset, record.split, part).kind != "real":
         return None
-    known = zoo.read_metadata(path).get("threshold")
-    shown = _shown(weights, path, record, dataset, part, float(known) if known else None)
+    network, size, threshold, images = _open(path, record, dataset, part)
     text = (
-        f"{weights} ({record.model} {record.size}, {shown.image_size} px), trained on real images of "
+        f"{weights} ({record.model} {record.size}, {size} px), trained on real images of "
         f"{', '.join(record.train_datasets)}, is shown {_PARTS[part]} images of {dataset}. Its threshold "
-        f"{shown.threshold:g} is the best on validation. Nothing is chosen by the images shown here."
+        f"{threshold:g} is the best on validation. Nothing is chosen by the images shown here."
     )
-    return replace(shown, note=Note("Real data", text))
+    return TrainedNetwork(weights, network, size, threshold, images, Note("Real data", text))
 
 
 def _synthetic(plan: Plan, part: Part) -> TrainedNetwork:
@@ -347,18 +346,17 @@ def _synthetic(plan: Plan, part: Part) -> TrainedNetwork:
         "page shows that everything works, and its maps mean nothing. With Bijie's images in place (SCGCNET_DATA) and "
         "the profile cpu the same page shows the published weights."
     )
-    return replace(_shown("smoke", path, record, "synthetic", part), note=Note("Synthetic data", text, "warning"))
+    return TrainedNetwork("smoke", *_open(path, record, "synthetic", part), Note("Synthetic data", text, "warning"))
 
 
-def _shown(
-    title: str, path: Path, record: Record, dataset: str, part: Part, threshold: float | None = None
-) -> TrainedNetwork:
+def _open(path: Path, record: Record, dataset: str, part: Part) -> tuple[nn.Module, int, float, LandslideDataset]:
+    """Network, image size, threshold (stored, or the best on validation) and images of a run's weights."""
     from scgcnet import zoo
     from scgcnet.data import open_dataset
     from scgcnet.study.publish import best_threshold
 
     network, size = zoo.load_model(path), record.config["settings"]["image_size"]
-    if threshold is None:
-        threshold, _ = best_threshold(network, open_dataset(dataset, record.split, "val"), size)
-    images = open_dataset(dataset, record.split, part)
-    return TrainedNetwork(title, network, size, threshold, images, Note("", ""))
+    known = zoo.read_metadata(path).get("threshold")
+    val = open_dataset(dataset, record.split, "val")
+    threshold = float(known) if known else best_threshold(network, val, size)[0]
+    return network, size, threshold, open_dataset(dataset, record.split, part)
