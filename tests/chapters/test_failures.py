@@ -244,11 +244,11 @@ def test_published_weights_come_first_if_the_images_are_theirs(checkout: Path, m
     assert [one.run_id for one in pick_runs(plan)] == [run_id]
     assert pick_runs(plan, compare="none", profile="smoke")[0].dataset == "synthetic"
     able = {
-        one.run_id: record
+        one.run_id: stored
         for one in plan.runs
         if one.dataset == "bijie" and one.model in ("icnet", "hrnet", "pidnet") and one.split == 0
-        if (record := find(one.run_id, "real", checkout))
+        if (stored := find(one.run_id, "real", checkout))
     }
-    best = max(able.values(), key=lambda record: record.val_iou)
+    best = max(able.values(), key=lambda one: one.val_iou)
     monkeypatch.setattr(failures, "weights_for", lambda record: record.run_id in {*able, run_id} or None)
     assert [one.run_id for one in pick_runs(plan)] == [run_id, best.run_id]
