@@ -46,7 +46,7 @@ ELSEWHERE = {
     "scgcnet study list": ("tests/test_cli.py", r"main\(\[\"study\", \"list\", \"--profile\", \"cpu\"\]\)"),
     "scgcnet study run ID --threads 4": ("tests/study/test_threads.py", r"\"--threads\", \"4\""),
     "scgcnet study chapter atlas -p run ID -p compare none": (
-        "tests/explain/test_atlas.py",
+        "tests/chapters/test_failures.py",
         r"\"chapter\", \"atlas\", \"-p\", \"run\", .*, \"-p\", \"compare\", \"none\"",
     ),
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
@@ -54,7 +54,7 @@ ELSEWHERE = {
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet data check cld": ("tests/data/test_cld.py", r"main\(\[\"data\", \"check\", \"cld\""),
     "scgcnet study replay": ("tests/study/test_replays.py", r"main\(\[\"study\", \"replay\"\]\)"),
-    "jupyter lab book/attribution.ipynb": ("tests/explain/test_live.py", r"\"lab\", \"book/attribution\.ipynb\""),
+    "jupyter lab book/attribution.ipynb": ("tests/explain/test_live.py", r"jupyterlab-manager"),
     "make bench": ("Makefile", r"scgcnet bench all"),
     "scgcnet bench all --device cuda": ("tests/test_bench.py", r"bench\(device=\"cuda\"\)"),
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),

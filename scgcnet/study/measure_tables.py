@@ -10,10 +10,10 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from scgcnet.study.cases import usable_weights
 from scgcnet.study.contest import Contestant, gather, image_interval
 from scgcnet.study.details import Details, ImageDetail
 from scgcnet.study.plan import Plan, Run, at_home
+from scgcnet.study.runner import weights_for
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.store import Record
 from scgcnet.study.tables import SCORES, many
@@ -92,7 +92,7 @@ def size_curves(
 
 def leading(found: Sequence[Contestant], first: str, n: int) -> list[Contestant]:
     """One network, then those of the others with the highest mean IoU whose weights are at hand, `n` in all."""
-    able = [one for one in found if any(usable_weights(record) for record in one.records)]
+    able = [one for one in found if any(weights_for(record) for record in one.records)]
     ranked = sorted(able, key=lambda one: (one.name != first, -fmean(one.scores("iou"))))
     return ranked[:n]
 
