@@ -177,8 +177,8 @@ def standing_note(found: Sequence[Network], name: str) -> Note:
     text = (
         f"{name} is number {place} of {len(run)} by mean IoU at the network's input size (first: {run[0]}) and number "
     )
-    text += f"{elsewhere} at native size (first: {native[0].name}). Of the {len(outcomes)} networks compared with it "
-    text += f"image by image, {outcomes.count('better')} are better, {outcomes.count('worse')} worse and "
+    text += f"{elsewhere} at native size (first: {native[0].name}). Compared image by image, {outcomes.count('better')} of "
+    text += f"{len(outcomes)} others are better, {outcomes.count('worse')} worse and "
     text += f"{outcomes.count('unresolved')} unresolved."
     counted = {one.name: one for one in ranked if one.counted}
     best = next((other for other in counted if other != name), None)

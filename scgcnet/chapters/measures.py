@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from scgcnet.measures import WIDTHS
+from scgcnet.metrics import WIDTHS
 from scgcnet.study import results, stats
 from scgcnet.study.networks import Network, gather, many
 from scgcnet.study.paper import SCORE_NAMES
@@ -81,8 +81,9 @@ def by_size(network: Network) -> pd.DataFrame:
     shares = hits.assign(share=hits.found / hits.pixels, hit=hits.found >= FOUND * hits.pixels)
     table = shares.groupby(classes, observed=True).agg(n=("hit", "size"), found=("hit", "mean"), area=("share", "mean"))
     table["n"] //= len(network.counted)
-    table[["low", "high"]] = [stats.wilson(one.found, one.n) for one in table.itertuples()]
-    return table.assign(found=100 * table.found, area=100 * table.area)
+    bounds = [stats.wilson(one.found, one.n) for one in table.itertuples()]
+    table[["found", "area"]] *= 100
+    return table.join(pd.DataFrame(bounds, table.index, ["low", "high"]))
 
 
 def _landslides(network: Network) -> pd.DataFrame:
