@@ -174,11 +174,9 @@ def standing_note(found: Sequence[Network], name: str) -> Note:
         return Note("No ranking yet", f"{name}, or a network to compare it with, was not run.")
     place, elsewhere = run.index(name) + 1, [one.name for one in native].index(name) + 1
     outcomes = [one.outcome for one in compare_networks(found, name).values()]
-    text = (
-        f"{name} is number {place} of {len(run)} by mean IoU at the network's input size (first: {run[0]}) and number "
-    )
-    text += f"{elsewhere} at native size (first: {native[0].name}). Compared image by image, {outcomes.count('better')} of "
-    text += f"{len(outcomes)} others are better, {outcomes.count('worse')} worse and "
+    text = f"{name} is number {place} of {len(run)} by mean IoU at the network's input size (first: {run[0]}) and "
+    text += f"number {elsewhere} at native size (first: {native[0].name}). Compared image by image, "
+    text += f"{outcomes.count('better')} of {len(outcomes)} others are better, {outcomes.count('worse')} worse and "
     text += f"{outcomes.count('unresolved')} unresolved."
     counted = {one.name: one for one in ranked if one.counted}
     best = next((other for other in counted if other != name), None)

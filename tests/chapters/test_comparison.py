@@ -164,7 +164,7 @@ class TestDifferences:
 
 class TestOrder:
     def test_agreement_with_the_paper(self, plan: Plan, store: Callable[..., None]) -> None:
-        """The paper: ours 73.53, SegFormer 64.36, U-Net 50.45; here U-Net 70, ours 62, SegFormer 50: one pair agrees."""
+        """Paper: ours 73.53, SegFormer 64.36, U-Net 50.45; here U-Net 70, ours 62, SegFormer 50: one pair agrees."""
         store("unet", 0.7)
         store("scgcnet", 0.62)
         store("segnext", 0.9)  # not in the paper's table
