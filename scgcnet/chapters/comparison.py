@@ -14,6 +14,7 @@ from scgcnet.study.networks import (
     NOT_RUN,
     Comparison,
     Network,
+    best_rate,
     chosen_runs,
     compare_networks,
     condition,
@@ -200,15 +201,14 @@ def order_note(dataset: str, found: Sequence[Network], plan: Plan, profile: str 
     stored = results.runs(plan.profile(profile).data)
     refuse_synthetic(stored)
     tried = rate_trials(plan, results.trials(), dataset, profile).groupby("model")
-    complete = [group for _, group in tried if group.val_iou.notna().all()]
-    if not complete:
+    won = {str(model): best_rate(group) == group.lr.max() for model, group in tried if group.val_iou.notna().all()}
+    if not won:
         return Note("No order yet", f"The trials on {dataset} with the profile {profile} are not complete.")
-    highest = sum(group.lr[group.val_iou.idxmax()] == group.lr.max() for group in complete)
     spans = ", ".join(f"{one.name} {np.ptp(one.scores()):.1f}" for one in found if len(one.runs) > 1)
     text = paper_order(dataset, found)
     text += f"{sum(len(one.runs) == 1 for one in found)} of {len(found)} networks have a single seed"
     text += f"; the seeds of the others span so many points of test IoU: {spans}. " if spans else ". "
-    text += f"{highest} of the {len(complete)} winning rates are the highest tried"
+    text += f"{sum(won.values())} of the {len(won)} winning rates are the highest tried"
     for one in found:
         lr = one.run.settings["lr"]
         alike = [run for run in plan.select(profile) if _with_rate(run, lr) == one.run.config]
@@ -224,7 +224,7 @@ def _with_rate(run: Run, lr: float) -> dict[str, object]:
 
 
 def paper_order(dataset: str, found: Sequence[Network]) -> str:
-    """A sentence on how far the measured order agrees with that of the paper's Table I; "" for under three networks."""
+    """A sentence on how far the measured order agrees with the paper's; "" for fewer than three networks."""
     from scipy import stats
 
     able = [(paper["iou"], one.mean()) for one in found if len(one.runs) and (paper := paper_scores(dataset, one.name))]
@@ -250,18 +250,16 @@ def reruns() -> pd.DataFrame:
 
 def rerun_note(dataset: str = "bijie", profile: str = "cpu") -> Note:
     """How far scores moved between code versions that differ in rounding, beside the spread over seeds."""
-    alike = reruns().query(
-        "dataset == @dataset and profile == @profile and code_changed"
-    )  # the same code repeats exactly
+    own = "dataset == @dataset and profile == @profile"
+    alike = reruns().query(f"{own} and code_changed")  # unchanged code repeats to the bit
     if len(alike) < 2:
         return Note("Repeated trainings", "Fewer than two runs were repeated with other code.")
     moved = alike.now - alike.before
-    seeds = results.runs().query("dataset == @dataset and profile == @profile").groupby(["configuration", "split"])
-    spread = seeds.pooled_iou.agg(["var", "size"]).query("size > 1")
-    text = (
-        f"{len(alike)} runs of {dataset}, profile {profile}, were repeated with code that sums in another order: IoU "
+    spread = (
+        results.runs().query(own).groupby(["configuration", "split"]).pooled_iou.agg(["var", "size"]).query("size > 1")
     )
-    text += f"at native size moved by {moved.min():+.1f} to {moved.max():+.1f} points (mean {moved.mean():+.1f}, "
+    text = f"{len(alike)} runs of {dataset}, profile {profile}, were repeated with code that sums in another order: "
+    text += f"IoU at native size moved by {moved.min():+.1f} to {moved.max():+.1f} points (mean {moved.mean():+.1f}, "
     text += f"standard deviation {moved.std():.1f})."
     if len(spread):
         difference = (2 * np.average(spread["var"], weights=spread["size"] - 1)) ** 0.5

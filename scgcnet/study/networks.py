@@ -134,6 +134,11 @@ def chosen_runs(plan: Plan, trials: pd.DataFrame, dataset: str, profile: str) ->
     return chosen
 
 
+def best_rate(tried: pd.DataFrame) -> float:
+    """The rate that won the `rate_trials` of one network, the first of equals; NaN if one is missing."""
+    return float(tried.lr[tried.val_iou.idxmax()]) if len(tried) and tried.val_iou.notna().all() else float("nan")
+
+
 def repeats(stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Repeats of one configuration that may be averaged: the seeds of one split; one seed over the splits.
 
@@ -276,6 +281,14 @@ def cost(stored: pd.DataFrame) -> str:
     if stored.empty:
         return NONE
     return f"{stored.params.iloc[0] / 1e6:.2f} M, {stored.gmac.iloc[0]:.2f} GMAC"
+
+
+def cell(value: float, digits: int = 2, file: str | None = None, missing: str = NOT_RUN) -> str | Link:
+    """A number of a frame as text, with a link to its run file if one is given; `missing` stands for NaN."""
+    if pd.isna(value):
+        return missing
+    text = f"{value:.{digits}f}"
+    return Link(text, file) if file else text
 
 
 def run_links(stored: pd.DataFrame) -> Links:
