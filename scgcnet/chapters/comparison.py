@@ -255,9 +255,8 @@ def rerun_note(dataset: str = "bijie", profile: str = "cpu") -> Note:
     if len(alike) < 2:
         return Note("Repeated trainings", "Fewer than two runs were repeated with other code.")
     moved = alike.now - alike.before
-    spread = (
-        results.runs().query(own).groupby(["configuration", "split"]).pooled_iou.agg(["var", "size"]).query("size > 1")
-    )
+    seeds = results.runs().query(own).groupby(["configuration", "split"]).pooled_iou
+    spread = seeds.agg(["var", "size"]).query("size > 1")
     text = f"{len(alike)} runs of {dataset}, profile {profile}, were repeated with code that sums in another order: "
     text += f"IoU at native size moved by {moved.min():+.1f} to {moved.max():+.1f} points (mean {moved.mean():+.1f}, "
     text += f"standard deviation {moved.std():.1f})."

@@ -14,11 +14,11 @@ from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 
-OURS = "SCGC-Net, base"
+OURS, LEAN = "SCGC-Net, base", "SCGC-Net, lean"
 #: The networks of Fig. 10, at the sizes whose costs are the paper's, and our lean construction.
 NETWORKS: dict[str, dict[str, Any]] = {
     OURS: {"name": "scgcnet", "size": "base"},
-    "SCGC-Net, lean": {"name": "scgcnet", "size": "lean"},
+    LEAN: {"name": "scgcnet", "size": "lean"},
     "UPerNet, VMamba-B": {"name": "vmamba", "size": "paper"},
     "UPerNet, ConvNeXt-B": {"name": "convnext", "size": "paper"},
     "UPerNet, Swin-B": {"name": "swin", "size": "paper"},
@@ -55,7 +55,7 @@ def gmac_table(found: Curves) -> Table:
     """GMAC by side, beside what the paper reports for 2048 pixels."""
     claims = read_claims()
     printed = dict.fromkeys(NETWORKS, f"{claims['fig10_peers_lo'].number} to {claims['fig10_peers_hi'].number}")
-    printed |= {OURS: f"{float(claims['fig10_gflops_2048'].number):g}", "SCGC-Net, lean": NONE}
+    printed |= {OURS: f"{float(claims['fig10_gflops_2048'].number):g}", LEAN: NONE}
     rows = [
         {"Network": label}
         | {f"{side} px": f"{gmac:.4g}" for side, gmac in by_side.items()}
@@ -71,29 +71,22 @@ def growth_table(found: Curves) -> Table:
     for label, by_side in found.items():
         small, large = min(by_side), max(by_side)
         pixels, cost = (large / small) ** 2, by_side[large] / by_side[small]
-        rows.append(
-            {
-                "Network": label,
-                f"Pixels, {large} over {small} px": f"{pixels:.0f} times",
-                "Cost": f"{cost:.0f} times",
-                "Per pixel": "the same" if abs(cost / pixels - 1) < 0.01 else f"{cost / pixels:.2f} times",
-            }
-        )
+        row = {"Network": label, f"Pixels, {large} over {small} px": f"{pixels:.0f} times", "Cost": f"{cost:.0f} times"}
+        rows.append(row | {"Per pixel": "the same" if abs(cost / pixels - 1) < 0.01 else f"{cost / pixels:.2f} times"})
     return Table(pd.DataFrame(rows), "Growth of the image and of the cost")
 
 
 def cost_note(found: Curves) -> Note:
     """What the counts at 2048 pixels say of Fig. 10."""
     at = pd.Series({label: by_side[2048] for label, by_side in found.items() if 2048 in by_side})
-    others = at[~at.index.str.startswith("SCGC-Net")] if len(at) else at
+    others = at.drop([OURS, LEAN], errors="ignore")
     if OURS not in at or others.empty:
         return Note("No verdict", f"Fig. 10 is about 2048 px: name that side, {OURS} and another network.")
     saved = 100 * (1 - at[OURS] / others)
     text = f"At 2048 px base costs {at[OURS]:.0f} GMAC, {saved.min():.0f} to {saved.max():.0f} % less than the others. "
     text += "All sizes were chosen to meet the paper's costs, so this is no evidence."
-    if "SCGC-Net, lean" in at:
-        lean = at["SCGC-Net, lean"]
-        text += f" The construction lean takes {lean:.0f} GMAC, {100 * lean / at[OURS]:.0f} % of base."
+    if LEAN in at:
+        text += f" The construction lean takes {at[LEAN]:.0f} GMAC, {100 * at[LEAN] / at[OURS]:.0f} % of base."
     return Note("Fitted, so no evidence", text)
 
 
