@@ -1,9 +1,9 @@
 """The claims ledger: every claim of results/paper/claims.csv with what the stored runs say about it.
 
-study.yml names the runs that speak to a score; `_RULES` says how other claims are judged: gains, orders, settings, costs
-and the sentences under figures. A finding is one sentence with its numbers and the runs behind it. On the paper's own
-data and metric it may carry a verdict; on other data it is "unresolved". What the paper's own tables say about a claim
-is another question (scgcnet/study/consistency.py).
+study.yml names the runs that speak to a score; `_RULES` says how other claims are judged: gains, orders, settings,
+costs and the sentences under figures. A finding is one sentence with its numbers and the runs behind it. On the paper's
+own data and metric it may carry a verdict; on other data it is "unresolved". What the paper's own tables say about a
+claim is another question (scgcnet/study/consistency.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, partial, reduce
+from operator import getitem
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -63,16 +64,12 @@ class Evidence:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """Stored runs on real data, with `condition`, how each compares with the paper's."""
-        found = results.runs()
+        """Stored runs on real data; `condition` compares each with the paper's, `claims` are as in study.yml now."""
+        found, planned = results.runs(), {run.run_id: run.claims for run in self.plan.runs}
         return found.assign(
             condition=[condition(one.config, self.plan, one.n_test) for one in found.itertuples()],
-            speaks_to=[self._planned_claims.get(one.run_id, one.claims) for one in found.itertuples()],
+            claims=[planned.get(one.run_id, one.claims) for one in found.itertuples()],
         )
-
-    @cached_property
-    def _planned_claims(self) -> dict[str, Sequence[str]]:
-        return {run.run_id: run.claims for run in self.plan.runs}  # may be newer than the record's
 
     @cached_property
     def networks(self) -> dict[str, Network]:
@@ -83,7 +80,9 @@ class Evidence:
     def experiments(self) -> dict[str, Network]:
         """The rows of Tables II and III that were run on Bijie, by name."""
         names = [[f"A{n}" for n in range(1, 9)], [f"B{n}" for n in range(1, 8)]]
-        return {one.name: one for rows in names for one in ablations.networks(rows, self.plan, PROFILE) if len(one.runs)}
+        return {
+            one.name: one for rows in names for one in ablations.networks(rows, self.plan, PROFILE) if len(one.runs)
+        }
 
     @cached_property
     def increments(self) -> pd.DataFrame:
@@ -91,7 +90,8 @@ class Evidence:
         return transfer.increment_scores(self.plan, TARGET, PROFILE)
 
 
-Claim = Any  # a row of `Paper.claims`
+Claim = Any  # a row of `Paper.claims`, as a tuple with names
+Measure = Callable[[Network], float]
 Rule = Callable[[Claim, Evidence], Finding | None]
 
 
@@ -128,52 +128,40 @@ def _ids(*networks: Network) -> list[str]:
     return list(dict.fromkeys(run_id for one in networks for run_id in one.runs.run_id))
 
 
-def _nearness(runs: pd.DataFrame) -> int:
-    """How near runs of one configuration come to the paper's; 0 is the same."""
-    return -get_args(Condition).index(runs.condition.iloc[0])
-
-
 def _whole(runs: pd.DataFrame) -> bool:
     return bool(runs.model.iloc[0] == "scgcnet" and not runs["flags"].iloc[0])
+
+
+def _nearest(runs: pd.DataFrame, prefer: Callable[[pd.DataFrame], tuple[object, ...]]) -> pd.DataFrame:
+    """Seeds of the configuration nearest to the paper's; of several as near, of the one that `prefer` ranks highest."""
+    order = get_args(Condition)  # the nearest first
+    nearest = max(by_configuration(runs), key=lambda one: (-order.index(one.condition.iloc[0]), *prefer(one)))
+    return next(iter(repeats(nearest).values()))
 
 
 def _score(claim: Claim, evidence: Evidence) -> Finding | None:
     """The runs that study.yml names for a claim: of several configurations, that nearest to the paper's decides.
 
-    A verdict is given on the whole network's score alone: `judge` asks whether it is reached, which says nothing of a
-    baseline.
+    Only the score of the whole network gets a verdict: whether a baseline reaches its score does not settle anything.
     """
-    runs = evidence.runs[[claim.id in claims for claims in evidence.runs.speaks_to]]
+    runs = evidence.runs.loc[[claim.id in claims for claims in evidence.runs.claims]]
     own = runs.dataset.map(PAPER_DATASETS).map(full_name, na_action="ignore") == full_name(claim.dataset)
     runs = runs.assign(condition=runs.condition.where(own, "other data"))
     if claim.kind == "protocol":  # a setting is followed or not: a run with other settings says nothing
         runs = runs[runs.condition == "same"]
     if runs.empty:
         return None
-    nearest = max(
-        by_configuration(runs), key=lambda one: (_nearness(one), one.params.iloc[0], one.image_size.iloc[0])
-    )
-    group = next(iter(repeats(nearest).values()))
-    how, score = group.condition.iloc[0], claim.id.rpartition("_")[2]
+    group = _nearest(runs, lambda one: (one.params.iloc[0], one.image_size.iloc[0]))
+    first, score = group.iloc[0], claim.id.rpartition("_")[2]
     if score not in SCORE_NAMES:
-        return Finding("", how, list(group.run_id))
+        return Finding("", first.condition, list(group.run_id))
     measured = stats.summarize(group[f"resized_{score}"], (0, 100))
+    text = f"{SCORE_NAMES[score][0]} {measured} %"
+    if first.condition == "other data":
+        text += f" of {first['size']} on {first.n_test:.0f} test images of {first.dataset}"
     judged = _whole(group) and claim.unit == "%" and score not in TRADED
-    verdict = stats.judge(float(evidence.paper.number(claim.id)), measured, how) if judged else None
-    return Finding(f"{SCORE_NAMES[score][0]} {measured} %", how, list(group.run_id), verdict or "unresolved")
-
-
-def _part_of(dataset: str, claim: Claim, evidence: Evidence) -> Finding | None:
-    """The score of the whole network on a part of a data set that is too small to be the paper's."""
-    runs = evidence.runs
-    runs = runs[(runs.dataset == dataset) & (runs.trained_on == dataset) & runs.increment.isna() & (runs.views == 1)]
-    runs = runs[(runs.model == "scgcnet") & (runs["flags"].map(len) == 0) & (runs.condition == "other data")]
-    if runs.empty:
-        return None
-    group, score = max(by_configuration(runs), key=len), claim.id.rpartition("_")[2]
-    text = f"{SCORE_NAMES[score][0]} {stats.summarize(group[f'resized_{score}'], (0, 100))} % of {group['size'].iloc[0]}"
-    text += f" on {group.n_test.iloc[0]:.0f} test images of the one available part of {claim.dataset}"
-    return Finding(text, "other data", list(group.run_id))
+    verdict = stats.judge(float(evidence.paper.number(claim.id)), measured, first.condition) if judged else None
+    return Finding(text, first.condition, list(group.run_id), verdict or "unresolved")
 
 
 def _images(dataset: str, remark: str, claim: Claim, evidence: Evidence) -> Finding:
@@ -257,7 +245,7 @@ def _order(names: Sequence[str], claim: Claim, evidence: Evidence) -> Finding | 
 
 
 def _against_best(
-    measure: Callable[[Network], float], what: str, how: Condition, best: Callable[..., str], claim: Claim, evidence: Evidence
+    measure: Measure, what: str, how: Condition, best: Callable[..., str], claim: Claim, evidence: Evidence
 ) -> Finding | None:
     """A finer measure of SCGC-Net on Bijie beside the best and the median of the other networks."""
     counted = {name: one for name, one in evidence.networks.items() if one.counted}
@@ -309,28 +297,24 @@ def setting(run: Any, claim: str) -> float:
         run: a row of `results.runs`.
         claim: one of `SETTINGS`, or cam_k0, the kernel that the network's CAM begins with.
     """
-    if claim == "cam_k0":
-        if run.model != "scgcnet" or not run["flags"].get("cam", True):
-            return math.nan
-        from scgcnet.model.config import PRESETS, SCGCNetConfig
+    if claim in SETTINGS:
+        return float(reduce(getitem, SETTINGS[claim], run.config["settings"]))
+    if run.model != "scgcnet" or not run["flags"].get("cam", True):
+        return math.nan
+    from scgcnet.model.config import PRESETS, SCGCNetConfig
 
-        return float(SCGCNetConfig.from_dict({**PRESETS[run["size"]], **run["flags"]}).cam_kernels[0])
-    value: Any = run.config["settings"]
-    for key in SETTINGS[claim]:
-        value = value[key]
-    return float(value)
+    return float(SCGCNetConfig.from_dict({**PRESETS[run["size"]], **run["flags"]}).cam_kernels[0])
 
 
 def _followed(claim: Claim, evidence: Evidence) -> Finding | None:
     """How many stored runs have a setting as the paper states it, which settles nothing; the nearest are linked."""
-    values = evidence.runs.apply(setting, axis=1, claim=claim.id).dropna()
+    values = pd.Series(
+        {run.run_id: setting(run, claim.id) for _, run in evidence.runs.iterrows()}, dtype=float
+    ).dropna()
     runs = evidence.runs.loc[values.index[values == float(evidence.paper.number(claim.id))]]
     if runs.empty:
         return None
-    nearest = max(
-        by_configuration(runs), key=lambda one: (_nearness(one), _whole(one) and one.views.iloc[0] == 1, len(one))
-    )
-    group = next(iter(repeats(nearest).values()))
+    group = _nearest(runs, lambda one: (_whole(one) and one.views.iloc[0] == 1, len(one)))
     first = group.iloc[0]
     text = f"{claim.value} in {len(runs)} of the {many(len(values), 'stored run')} that have this setting; linked are "
     text += f"those of {first.model} {first['size']}, profile {first.profile}"
@@ -377,7 +361,6 @@ def _growth(claim: Claim, evidence: Evidence) -> Finding:
 _RULES: dict[str, Rule] = {
     **dict.fromkeys((*SETTINGS, "cam_k0"), _followed),
     "ds_bijie": partial(_images, "bijie", "each shows one date, and the paper speaks of before-and-after images"),
-    "cld_iou": partial(_part_of, "cld"),
     "fig10_gflops_2048": _cost,
     **dict.fromkeys(("fig10_peers_lo", "fig10_peers_hi", "fig10_saving_lo", "fig10_saving_hi"), _rivals),
     "fig10_scaling": _growth,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import pandas as pd
 import torch
@@ -11,6 +12,7 @@ import torch
 from scgcnet.model.psccs import warp
 from scgcnet.study import results
 from scgcnet.study.consistency import (
+    RowCheck,
     ShareCheck,
     check_claims,
     check_row,
@@ -33,19 +35,15 @@ def row_table(paper: Paper, off_only: bool) -> Table:
         | {score: check.row.printed[score] for score in ("P", "R", "F1")}
         | {"F1 by P and R": check.f1.percent(), "IoU": check.row.printed["IoU"]}
         | {"IoU by P and R": check.iou.percent(), "IoU by F1": check.iou_by_f1.percent()}
-        | ({"One number mends it": _repairs(check.repairs)} if off_only else {"Fits": _yes(check.consistent)})
+        | ({"One number mends it": _repairs(check)} if off_only else {"Fits": "yes" if check.consistent else "no"})
         for check in (off if off_only else checks)
     ]
     caption = f"{len(off)} of {len(checks)} rows in which P, R, F1 and IoU do not fit (%)"
     return Table(pd.DataFrame(rows), caption if off_only else f"All {len(checks)} rows of Tables I to III (%)")
 
 
-def _repairs(repairs: Mapping[str, Interval]) -> str:
-    return ", or ".join(f"{score} {value.percent()}" for score, value in repairs.items()) or "none"
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+def _repairs(check: RowCheck) -> str:
+    return ", or ".join(f"{score} {value.percent()}" for score, value in check.repairs.items()) or "none"
 
 
 def name(row: Row) -> str:
@@ -72,6 +70,24 @@ def share_table(checks: Sequence[ShareCheck]) -> Table:
         for check in checks
     ]
     return Table(pd.DataFrame(rows), "Share of landslide pixels by P, R and OA (%)")
+
+
+def share_panels(checks: Sequence[ShareCheck]) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, float]]]:
+    """Implied shares of each test set, for `plots.implied_shares`; the text of a row is its OA, printed and fitting."""
+    panels, agreed = {}, {}
+    for check in checks:
+        title, middle = f"{check.title}: {check.agreed.percent()} %", check.agreed.middle
+
+        def ends(share: Interval, middle: Fraction = middle) -> tuple[float, float]:
+            return float(100 * (share.low - middle)), float(100 * (share.high - middle))
+
+        agreed[title] = ends(check.agreed)
+        rows = [
+            (row.row.name, *ends(row.share), row.off, f"{row.row.printed['OA']} → {100 * float(row.oa.middle):.2f}")
+            for row in check.rows
+        ]
+        panels[title] = pd.DataFrame(rows, columns=["name", "low", "high", "off", "text"])
+    return panels, agreed
 
 
 def outlier_table(checks: Sequence[ShareCheck]) -> Table:
@@ -127,9 +143,9 @@ def _range(values: pd.Series) -> str:
 def equation_19_table(seed: int = 0) -> Table:
     """Largest differences between eq. 19 as printed and its two repairs, on random maps of variance 1.
 
-    The maps have 4 channels and 12 x 16 pixels, the offsets are about two pixels; `warp` is the network's sampling. The
-    repairs differ in which branch moves which map, and both branches are built alike (eq. 18): a network with one repair
-    computes what a network with the other does whose branches are exchanged.
+    The maps have 4 channels and 12 x 16 pixels, the offsets are about two pixels; `warp` is the network's sampling.
+    The repairs differ in which branch moves which map, and both branches are built alike (eq. 18): a network with one
+    repair computes what a network with the other does whose branches are exchanged.
     """
     generator = torch.Generator().manual_seed(seed)
     coarse, fine = torch.randn(2, 1, 4, 12, 16, generator=generator)  # F_i, upsampled, and F_{i+1}: (B, C, H, W)
@@ -206,7 +222,9 @@ def growth_table(paper: Paper, base: Mapping[int, float]) -> Table:
     per_pixel = 1e6 * costs / costs.columns.to_numpy() ** 2
     first, last, claimed = costs.columns.min(), costs.columns.max(), float(paper.number("fig10_gflops_2048"))
     table = per_pixel.map("{:.0f}".format).add_suffix(" px")
-    table[f"Growth, {first} to {last} px"] = (100 * (per_pixel[last] / per_pixel[first] - 1)).map("{:+.0f} %".format)
+    table[f"Growth, {first} to {last} px"] = (
+        (100 * (per_pixel[last] / per_pixel[first] - 1)).round().astype(int).map("{:+d} %".format)
+    )
     table[f"GMAC at {last} px"] = costs[last].map("{:.0f}".format)
     table[f"{claimed:.0f} is less by"] = [f"{saving(claimed, cost):.1f} %" for cost in costs[last][:-1]] + [NONE]
     caption = "Thousands of multiply-accumulates per pixel, by side of the image"
@@ -218,9 +236,11 @@ def ledger_table(ledger: pd.DataFrame, paper: Paper) -> Table:
     stored, own = results.runs(), check_claims(paper)
     table = {
         "Claim": ledger.id,
-        "In the paper": [f"{quote} ({where})".strip() for quote, where in zip(ledger.quote, ledger.location, strict=True)],
+        "In the paper": [
+            f"{quote} ({where})".strip() for quote, where in zip(ledger.quote, ledger.location, strict=True)
+        ],
         "Verdict": ledger.verdict,
-        "Condition": ledger.condition.fillna(NONE),
+        "Condition": ledger.condition.replace("", NONE),
         "Runs": [run_links(stored.loc[runs]) for runs in ledger.runs],
         "By the paper's own numbers": (own.result + (": " + own.why).where(own.why != "", "")).to_numpy(),
     }

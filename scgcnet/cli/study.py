@@ -111,24 +111,22 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from scgcnet.study.claims import ledger
+    from scgcnet.chapters.claims import ledger
     from scgcnet.study.overview import exhibit_table, profile_table
     from scgcnet.study.plan_reader import load_plan
     from scgcnet.study.store import load_all
 
     plan = load_plan()
     real = load_all("real")
-    for table in (exhibit_table(plan, ledger(plan, real)), profile_table(plan, [*real, *load_all("synthetic")])):
+    for table in (exhibit_table(plan, ledger(plan)), profile_table(plan, [*real, *load_all("synthetic")])):
         print(table.fitted(), end="\n\n")
 
 
 def _claims(options: argparse.Namespace) -> None:
-    from scgcnet.study.claims import ledger
+    from scgcnet.chapters.claims import as_text, ledger
     from scgcnet.study.plan_reader import load_plan
-    from scgcnet.study.store import load_all
 
-    for entry in ledger(load_plan(), load_all("real")):
-        print(entry.line)
+    print(as_text(ledger(load_plan())))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from scgcnet.plots.style import BLACK, BLUE, DPI, ORANGE, VERMILION, WIDTH, finished
 
 if TYPE_CHECKING:
-    from scgcnet.study.audit import ShareCheck
+    from scgcnet.study.consistency import ShareCheck
 
 _HOW_FAR = {"": (BLUE, "o"), "just": (ORANGE, "s"), "far": (VERMILION, "D")}
 
@@ -26,7 +26,7 @@ def implied_shares(checks: Sequence[ShareCheck]) -> Figure:
     it would fit.
 
     Args:
-        checks: one for each test set, from `scgcnet.study.audit.check_shares`.
+        checks: one for each test set, from `scgcnet.study.consistency.check_shares`.
     """
     names = list(dict.fromkeys(found.row.name for check in checks for found in check.rows))
     figure, panels = plt.subplots(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scgcnet.efficiency import cost_table
-from scgcnet.study.paper import read_claims
+from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 from scgcnet.study.sides import STORED, curves
@@ -51,8 +51,8 @@ def costs(labels: Sequence[str] | None, sides: Sequence[int]) -> dict[str, dict[
 
 def gmac_table(found: Mapping[str, Mapping[int, float]]) -> Table:
     """GMAC by side, and beside the largest side what the paper reports where that is 2048 pixels."""
-    claims = read_claims()
-    peers = f"{claims['fig10_peers_lo'].number} to {claims['fig10_peers_hi'].number}"
+    paper = read_paper()
+    peers = f"{paper.number('fig10_peers_lo')} to {paper.number('fig10_peers_hi')}"
     rows = []
     for label, by_side in found.items():
         row: dict[str, object] = {"Network": label}
@@ -60,7 +60,7 @@ def gmac_table(found: Mapping[str, Mapping[int, float]]) -> Table:
         if 2048 in by_side:
             lean = label.endswith("lean")
             row["Paper, 2048 px"] = (
-                f"{float(claims['fig10_gflops_2048'].number):g}" if label == OURS else NONE if lean else peers
+                f"{float(paper.number('fig10_gflops_2048')):g}" if label == OURS else NONE if lean else peers
             )
         rows.append(row)
     return Table(pd.DataFrame(rows), "GMAC of one square image, counted")

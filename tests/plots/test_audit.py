@@ -1,7 +1,7 @@
 import numpy as np
 
 from scgcnet import plots
-from scgcnet.study.audit import check_shares
+from scgcnet.study.consistency import check_shares
 from scgcnet.study.paper import read_paper
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scgcnet import plots
 from scgcnet.data import Sample
 from scgcnet.scene.example import MapView
-from scgcnet.study.audit import check_shares
+from scgcnet.study.consistency import check_shares
 from scgcnet.study.cases import Case, NetworkCase
 from scgcnet.study.paper import read_paper
 
