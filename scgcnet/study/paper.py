@@ -6,6 +6,7 @@ A number is kept as printed, since its digits tell how far it was rounded: 80.90
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -205,14 +206,13 @@ def _read_paper(root: Path) -> Paper:
         {row.label: row for row in rows},
         claims,
         dict(zip(methods.method, methods.ref, strict=True)),
-        gmacs.astype(float).rename(columns=int).set_index(peers.model).T.to_dict(),
+        gmacs.rename(columns=int).set_index(peers.model).T.to_dict(),
     )
 
 
 def _rows(path: Path, table: str, name: str, scores: Sequence[str]) -> list[Row]:
     frame = _read(path, [name, "dataset", *scores])
-    if not _numbers(frame, scores, path).le(100).all(axis=None):
-        raise PaperError(f"{FOLDER}/{path.name}: a score is above 100 %{_REMEDY}")
+    _numbers(frame, scores, path, 100)
     lines = frame.to_dict("records")
     return [Row(table, o[name], o["dataset"], {key: o[key] for key in scores}, o.get("ref", "")) for o in lines]
 
@@ -233,14 +233,14 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """Some columns as numbers above 0."""
+def _numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, top: float = math.inf) -> pd.DataFrame:
+    """Some columns as numbers above 0 and at most `top`."""
     for column in columns:
         for line, (first, text) in enumerate(zip(frame.iloc[:, 0], frame[column], strict=True), start=2):
             where = f"{FOLDER}/{path.name}, row {line} ({first}), column {column}"
-            if not _number(text, where):
-                raise PaperError(f"{where}: {text} is not above 0{_REMEDY}")
-    return frame[list(columns)].map(Fraction)
+            if not 0 < _number(text, where) <= top:
+                raise PaperError(f"{where}: {text} is not between 0 and {top}{_REMEDY}")
+    return frame[list(columns)].astype(float)
 
 
 def _number(text: str, where: str) -> Fraction:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
 from scgcnet.chapters import claims
-from scgcnet.chapters.claims import Evidence, Finding, as_text, ledger, setting
+from scgcnet.chapters.claims import Evidence, Finding, Rule, as_text, ledger, setting
 from scgcnet.study import load_plan, results
 from scgcnet.study.networks import Network
 from scgcnet.study.paper import PaperError, read_paper
@@ -74,15 +75,17 @@ def network(name: str, *ious: float, counted: int = 0, **scores: float) -> Netwo
     return made
 
 
-def ask(plan: Plan, name: str, *networks: Network, value: str | None = None, **frames: Any) -> Finding | None:
-    """What a rule finds from networks (or rows of Tables II and III), runs or increments."""
+def ask(
+    plan: Plan, name: str, *networks: Network, value: str | None = None, rule: Rule | None = None, **frames: Any
+) -> Finding | None:
+    """What a claim's rule finds from networks (or rows of Tables II and III) or increments."""
     evidence, paper = Evidence(plan), read_paper()
     table = paper.claims.copy()
     if value is not None:
         table.loc[name, "value"] = value
     found = {one.name: one for one in networks}
     vars(evidence).update({"paper": replace(paper, claims=table), "networks": found, "experiments": found, **frames})
-    return claims._RULES[name](next(table.loc[[name]].itertuples(index=False)), evidence)
+    return (rule or claims._RULES[name])(next(table.loc[[name]].itertuples(index=False)), evidence)
 
 
 class TestLedger:
@@ -274,22 +277,16 @@ class TestRows:
 
 
 class TestFinerMeasures:
-    def test_stand_beside_the_best_and_the_median(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stand_beside_the_best_and_the_median(self, plan: Plan) -> None:
         values = {"scgcnet": 15.0, "unet": 5.0, "fcn": 50.0, "danet": 25.0}
         networks = [network(name, 60, 61, counted=1 + (name == "fcn")) for name in values]
-        rule = claims._RULES["fewer_false"]
-        changed = type(rule)(rule.func, lambda one: values[one.name], *rule.args[1:])  # type: ignore[attr-defined]
-        monkeypatch.setitem(claims._RULES, "fewer_false", changed)
-        found = ask(plan, "fewer_false", *networks, network("pspnet", 99))
-        assert found is not None and (found.verdict, found.condition, len(found.runs)) == (
-            "unresolved",
-            "other data",
-            8,
-        )
+        rule = partial(claims._against_best, lambda one: values[one.name], "measure", "other data", min)
+        found = ask(plan, "fewer_false", *networks, network("pspnet", 99), rule=rule)
+        assert found is not None and (found.verdict, len(found.runs)) == ("unresolved", 8)
         assert re.findall(r"\d+\.\d", found.text) == ["15.0", "5.0", "25.0"] and "1 to 2 of their seeds" in found.text
-        assert ask(plan, "fewer_false", networks[0], network("pspnet", 99)) is None
+        assert ask(plan, "fewer_false", networks[0], network("pspnet", 99), rule=rule) is None
         values["scgcnet"] = float("nan")
-        assert ask(plan, "fewer_false", *networks) is None
+        assert ask(plan, "fewer_false", *networks, rule=rule) is None
 
 
 class TestIncrements:
