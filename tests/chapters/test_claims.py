@@ -13,7 +13,7 @@ import pytest
 
 from scgcnet.chapters import claims
 from scgcnet.chapters.claims import Evidence, Finding, Rule, as_text, ledger, setting
-from scgcnet.study import load_plan, results
+from scgcnet.study import results
 from scgcnet.study.networks import Network
 from scgcnet.study.paper import PaperError, read_paper
 from scgcnet.study.plan import Plan, Run
@@ -27,19 +27,14 @@ WITHOUT_RUNS = {"ds_bijie", "fig10_gflops_2048", "fig10_peers_lo", "fig10_peers_
                 "fig10_saving_hi", "fig10_scaling"}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def whole_plan() -> Plan:
-    return load_plan()
-
-
 @pytest.fixture
-def plan(whole_plan: Plan, project: object, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """The plan; nothing is compared but what a test sets."""
+def plan(plan: Plan, project: object, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The plan in an empty project; nothing is compared but what a test sets."""
     empty = pd.DataFrame(columns=["model", "percent", "resized_iou", "run_id"])
     monkeypatch.setattr(claims.comparison, "networks", lambda *_: [])
     monkeypatch.setattr(claims.ablations, "networks", lambda *_: [])
     monkeypatch.setattr(claims.transfer, "increment_scores", lambda *_: empty)
-    return whole_plan
+    return plan
 
 
 def our_runs(plan: Plan, profile: str) -> list[Run]:
