@@ -21,17 +21,17 @@ SNAKEMAKE := $(BIN)snakemake --cores $(CORES) --resources gpu=$(GPUS) --config p
 INDEX := build/book/_build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint trials study bench clean
+.PHONY: help book test test-all lint trials study bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 	@sed -n '3,10s/^#  //p' $(MAKEFILE_LIST)
 
 book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 	@$(SNAKEMAKE) book && echo "Book: $(INDEX)" || { echo "Book: FAILED, see above"; exit 1; }
 
 trials: $(READY)  ## trials on validation that PROFILE lacks: learning rates, loss weights, recipes
-	@$(SNAKEMAKE) trials && echo "Trials: all there that can be had here, see what won with: scgcnet study trials"
+	@$(SNAKEMAKE) trials && echo "Trials: all there that can be had here, see what won with: scgcnet trials"
 
 # What fails keeps no other from being computed; where a page waits for it, the second call tries it once more, from the
 # last whole epoch. Two calls, because every chapter is to be executed when all results are there.
@@ -42,12 +42,15 @@ study: $(READY)  ## compute what PROFILE lacks, most urgent first, then the chap
 
 # One thread in each worker: with more than the cores, those of torch wait for one another, and training takes four times
 # as long.
-test: lint  ## lint, types, all tests
-	@OMP_NUM_THREADS=1 $(BIN)python -m pytest -n 2 && echo "Tests: passed"
+test: lint  ## lint, types, every room's tests: under ten minutes on two cores
+	@OMP_NUM_THREADS=1 $(BIN)python -m pytest -n 2 -m "not slow" && echo "Tests: passed"
 
-lint: $(READY)  ## ruff and mypy
-	@echo "ruff, mypy ..."
-	@$(BIN)ruff check . && $(BIN)ruff format --check . && $(BIN)mypy
+test-all: lint  ## the slow tests too: browser, export of all networks, README, kills, real data
+	@OMP_NUM_THREADS=1 $(BIN)python -m pytest -n 2 && echo "Tests: all passed"
+
+lint: $(READY)  ## ruff, mypy, import-linter
+	@echo "ruff, mypy, import-linter ..."
+	@$(BIN)ruff check . && $(BIN)ruff format --check . && $(BIN)mypy && $(BIN)lint-imports --no-logo
 
 bench: $(READY)  ## time scan and networks on this machine, ten to twenty minutes, beside the stored run
 	@mkdir -p build && $(BIN)scgcnet bench all --json build/bench.json --against results/bench/cpu.json \

@@ -1,31 +1,26 @@
-"""The study: what is to be run (plan), what was run (store), and what it says (statistics, tables)."""
+"""The study: the plan (study.yml), its runs, their stored results, and the book."""
 
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.looks import read_looks
-from scgcnet.study.material import data_parts
-from scgcnet.study.plan import Plan, PlanError, Run, project_root
-from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.runner import run, weights_for
-from scgcnet.study.selection import chapter_runs, obtain, obtain_trials, page_profiles
-from scgcnet.study.store import Record, Trial, load_all, load_trials
+from scgcnet.study import results
+from scgcnet.study.pages import chapter_runs, obtain, obtain_trials, real_profile
+from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
+from scgcnet.study.results import Record, ResultError
+from scgcnet.study.runner import data_parts, open_test, run, run_trial
 
 __all__ = [
     "Plan",
     "PlanError",
     "Record",
+    "ResultError",
     "Run",
-    "StoreError",
-    "Trial",
     "chapter_runs",
     "data_parts",
-    "load_all",
     "load_plan",
-    "load_trials",
     "obtain",
     "obtain_trials",
-    "page_profiles",
+    "open_test",
     "project_root",
-    "read_looks",
+    "real_profile",
+    "results",
     "run",
-    "weights_for",
+    "run_trial",
 ]

@@ -16,27 +16,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import yaml
+
 from scgcnet import files
-from scgcnet.study.chapters import (
-    executed_file,
-    failed_file,
-    failure,
-    record_file,
-    runs_shown,
-    set_title,
-    write_not_executed,
-)
-from scgcnet.study.details import FOLDERS as DETAIL_FOLDERS
-from scgcnet.study.forecast import runnable
-from scgcnet.study.plan import Plan, project_root
-from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.schema import read_yaml
-from scgcnet.study.store import BENCH_FOLDER, FOLDERS, TRIAL_FOLDERS
+from scgcnet.study.notebooks import executed_file, failed_file, failure, set_title, write_not_executed
+from scgcnet.study.plan import Plan, load_plan, project_root
 
 PAGES = "book"
 SOURCE = "build/book-src"
 OUTPUT = "build/book"
 HTML = f"{OUTPUT}/_build/html"
+STORED = ("runs", "trials", "details")
 EXPLORERS = "explorer"  # pages of the failure atlas, below the book's top and below build/ alike
 _EXPLORER = re.compile(rf'href="{EXPLORERS}/([\w.-]+)/index\.html"')
 _MADE_BY_SPHINX = {"index", "search", "genindex"}
@@ -76,7 +66,7 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     faults += render(root / SOURCE, root / OUTPUT)
     html = root / HTML
     # Tables link to the files in them.
-    for folder in (*FOLDERS.values(), *TRIAL_FOLDERS.values(), *DETAIL_FOLDERS.values(), BENCH_FOLDER):
+    for folder in [*(f"{top}/{kind}" for top in ("results", "build") for kind in STORED), "results/bench"]:
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
     copy_explorers(html, root)
@@ -110,8 +100,8 @@ def toc_pages(toc: Path) -> list[str]:
         BookError: the file is missing or no table of contents, or lists a page twice.
     """
     try:
-        pages = list(_pages(read_yaml(toc.read_text(encoding="utf-8"))))
-    except (OSError, ValueError) as error:
+        pages = list(_pages(yaml.safe_load(toc.read_text(encoding="utf-8"))))
+    except (OSError, yaml.YAMLError) as error:
         raise BookError(f"{toc.name} is no table of contents: {error}") from None
     if twice := sorted({page for page in pages if pages.count(page) > 1}):
         raise BookError(f"{toc.name} lists {twice[0]} twice")
@@ -148,17 +138,11 @@ def stage(plan: Plan, profile: str, root: Path, source: Path) -> dict[str, str]:
         shutil.copyfile(root / name, source / name)
 
     failed = {}
-    at_hand = runnable(plan, profile, root).runs
     for name, chapter in plan.chapters.items():
         staged = source / f"{name}.ipynb"
         executed = root / executed_file(name, profile)
         found = next((path for path in (executed, failed_file(executed)) if path.is_file()), None)
-        records = [record_file(plan, run) for run in runs_shown(plan, chapter, profile)]
-        # A chapter that was executed with results that have gone since shows what can no longer be looked up.
-        if missing := [file for file in records if file in at_hand and not (root / file).is_file()]:
-            reason = f"not executed, because it needs results that are not there: {', '.join(missing)}"
-            write_not_executed(root / chapter.template, staged, reason)
-        elif found:
+        if found:
             shutil.copyfile(found, staged)
         else:
             write_not_executed(root / chapter.template, staged, "not executed")

@@ -1,40 +1,58 @@
-"""What is planned: profiles, runs, trials, chapters and exhibits, as plan_reader.py reads them from study.yml.
+"""The plan of the study: study.yml, checked and expanded into every run, trial, chapter and exhibit.
 
-Nothing here imports torch, so that the command line and the workflow can list the study in an instant.
+Nothing here imports torch, so that the command line and the workflow list the study in an instant.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from scgcnet.checkout import PLAN_FILE, find_checkout
-from scgcnet.study.plan_schema import SETTINGS
-from scgcnet.study.schema import first_fault
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from scgcnet.train.config import TrainConfig
+
+PLAN_FILE = "study.yml"
 CLAIMS_FILE = "results/paper/claims.csv"
+#: Optional in a profile: added when runs were stored already, whose ids must not change.
+_LATER = {"sampling", "epoch_images", "workers"}
 
 
 class PlanError(ValueError):
-    """study.yml, or a run asked for, is not valid; the message names the key and what would be."""
+    """study.yml, or a run asked for, is not valid; the message names the key and what is allowed."""
+
+
+def find_root() -> Path | None:
+    """The nearest folder from here upwards with a `study.yml`, else the checkout of this package, else None."""
+    here = Path.cwd()
+    folders = (here, *here.parents, Path(__file__).resolve().parents[2])
+    return next((folder for folder in folders if (folder / PLAN_FILE).is_file()), None)
 
 
 def project_root() -> Path:
-    """Folder that holds study.yml: the current one, a folder above it, or the checkout of the package.
-
-    papermill and the book build run notebooks elsewhere than at the top; paths of the study start here.
+    """The folder that holds study.yml; paths of the study start here, in whatever folder a notebook runs.
 
     Raises:
         PlanError: no such folder, for instance when the package was installed without its repository.
     """
-    root = find_checkout()
+    root = find_root()
     if root is None:
         raise PlanError(f"no {PLAN_FILE} in {Path.cwd()} or above it: run this inside a checkout of the repository")
     return root
+
+
+def fault(error: ValidationError) -> str:
+    """The first fault of a validation, as "key.key: what is wrong"."""
+    first = error.errors()[0]
+    given = "" if isinstance(first["input"], Mapping) else f" (got {str(first['input'])[:60]!r})"
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}{given}".removeprefix(": ")
 
 
 @dataclass(frozen=True)
@@ -57,8 +75,10 @@ class Profile:
             PlanError: a key that no profile has, or a value that study.yml would not accept either.
         """
         settings = {**self.settings, **changes}
-        if fault := first_fault(settings, SETTINGS):
-            raise PlanError(f"profile {self.name}, {fault}")
+        try:
+            TrainConfig.from_settings(settings)
+        except ValidationError as error:
+            raise PlanError(f"profile {self.name}, {fault(error)}") from None
         return dict(plain(settings))
 
 
@@ -321,3 +341,233 @@ def _floats(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_floats(item) for item in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# ------------------------------------------------------------------------------------------------ study.yml as models
+
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+Names = Annotated[list[Name], Field(min_length=1)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Split = Count | Annotated[str, Field(pattern="^[a-z]+-[0-9]+$")]
+Settings = dict[str, Any]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Increments(_Block):
+    by: Literal["patch", "site"]
+    percents: list[Annotated[float, Field(gt=0, le=20)]] = Field(min_length=1)
+    settings: Settings
+
+
+class _Prediction(_Block):
+    views: Literal[1, 2, 8]
+    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
+
+
+class _Runs(_Block):
+    """One entry under `runs`: every combination of its data sets, networks, overrides, splits and seeds."""
+
+    dataset: Name | Names
+    model: Name | Names
+    size: Name
+    profile: Name
+    splits: list[Split] = Field(min_length=1)
+    seeds: list[Count] = Field(min_length=1)
+    priority: int = Field(ge=1)
+    train: list[Name] = []
+    increments: _Increments | None = None
+    claims: list[Name] = []
+    settings: Settings = {}
+    prediction: _Prediction | None = None
+    overrides: Settings | list[Settings] = {}
+
+    def expand(self, profile: Profile) -> Iterable[Run]:
+        """All runs of the entry."""
+        lists = (
+            [value] if not isinstance(value, list) else value for value in (self.dataset, self.model, self.overrides)
+        )
+        for (dataset, model, overrides), split, seed in product(product(*lists), self.splits, self.seeds):
+            run = Run(
+                dataset,
+                model,
+                self.size,
+                profile.name,
+                profile.changed(self.settings),
+                split=split,
+                seed=seed,
+                overrides=overrides,
+                claims=tuple(self.claims),
+                priority=self.priority,
+                train=tuple(self.train),
+                prediction=self.prediction.model_dump() if self.prediction else None,
+            )
+            yield from self._increments(run, profile) if self.increments else [run]
+
+    def _increments(self, base: Run, profile: Profile) -> Iterable[Run]:
+        """A run on a new domain for each increment; all but the first start from the first one's weights."""
+        plan = self.increments
+        assert plan is not None
+        if not base.train or base.dataset in base.train:
+            raise PlanError(f"train: increments of {base.dataset} need other data sets to start from, and not itself")
+        yield (first := replace(base, increment=Increment(0, plan.by)))
+        settings = profile.changed({**self.settings, **plan.settings})
+        for percent in plan.percents:
+            yield replace(base, increment=Increment(_number(percent), plan.by), start=first, settings=settings)
+
+
+class _Trials(_Block):
+    """Learning rates: each is tried for every network that the profile trains on the data set."""
+
+    dataset: Name
+    profile: Name
+    split: Count
+    seed: Count
+    lr: list[Annotated[float, Field(gt=0)]] = Field(min_length=2)
+    settings: Settings
+
+    def expand(self, profile: Profile, runs: Sequence[Run]) -> Iterable[Run]:
+        """A trial for each rate and network."""
+        wanted = (self.dataset, self.profile)
+        networks = dict.fromkeys((run.model, run.size) for run in runs if (run.dataset, run.profile) == wanted)
+        if not networks or "lr" in self.settings:
+            raise PlanError(
+                "no run is planned with this data set and profile" if not networks else "settings: has an lr"
+            )
+        for (model, size), lr in product(networks, self.lr):
+            settings = profile.changed({**self.settings, "lr": lr})
+            yield Run(self.dataset, model, size, profile.name, settings, split=self.split, seed=self.seed)
+
+
+class _Recipes(_Block):
+    """Other settings, loss weights or constructions of one network."""
+
+    dataset: Name
+    model: Name
+    size: Name
+    profile: Name
+    split: Count
+    seed: Count
+    settings: Settings | list[Settings]
+    overrides: list[Settings] = [{}]
+    steps: int | None = Field(None, ge=1, le=100)
+
+    def expand(self, profile: Profile) -> Iterable[Run]:
+        """A trial for each of the settings (or points of the grid of loss weights) and overrides."""
+        listed = self.settings if isinstance(self.settings, list) else [self.settings]
+        if self.steps is not None:
+            names = ("dwce", "focal", "lovasz")
+            listed = [{**listed[0], "loss": dict(zip(names, w, strict=True))} for w in loss_grid(self.steps)]
+        for changes, overrides in product(listed, self.overrides):
+            settings = profile.changed(changes)
+            yield Run(self.dataset, self.model, self.size, profile.name, settings, self.split, self.seed, overrides)
+
+
+class _Chapter(_Block):
+    template: str = Field(pattern=r"^[\w/-]+\.ipynb$")
+    parameters: dict[Name, Any] = {}
+    last: bool = False
+    title: str = ""
+
+
+class _Exhibit(_Block):
+    title: str
+    claims: list[Name]
+
+
+class _Plan(_Block):
+    profiles: dict[Name, dict[str, Any]]
+    runs: list[_Runs]
+    trials: list[_Trials] = []
+    loss_weights: list[_Recipes] = []
+    recipes: list[_Recipes] = []
+    constructions: list[_Recipes] = []
+    chapters: dict[Name, _Chapter]
+    exhibits: dict[Name, _Exhibit]
+
+
+def load_plan(path: Path | None = None) -> Plan:
+    """Read study.yml.
+
+    Args:
+        path: the file; by default the one at the project root.
+
+    Raises:
+        PlanError: the file is missing, is no YAML, has an unknown key, a value of the wrong type or range, a profile or a
+            claim that does not exist, or the same run twice.
+    """
+    path = path or project_root() / PLAN_FILE
+    try:
+        tree = _Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise PlanError(f"{path} does not exist") from None
+    except ValidationError as error:
+        raise PlanError(f"{path}: {fault(error)}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise PlanError(f"{path} is not valid YAML: {error}") from None
+    profiles = {name: _profile(name, block, path) for name, block in tree.profiles.items()}
+
+    def expand(key: str, *more: Any) -> tuple[Run, ...]:
+        found: list[Run] = []
+        for index, block in enumerate(getattr(tree, key)):
+            try:
+                if block.profile not in profiles:
+                    raise PlanError(f"profile: there is no {block.profile!r}")
+                found += block.expand(profiles[block.profile], *more)
+            except PlanError as error:
+                raise PlanError(f"{path}: {key}.{index}.{error}") from None
+        return tuple(found)
+
+    runs = expand("runs")
+    trials = expand("trials", runs)
+    # A point of a grid may be the trial of a learning rate as well; anything else that is listed twice is a mistake.
+    ids = pd.Series([run.run_id for run in (*runs, *trials)], dtype=str)
+    if ids.duplicated().any():
+        raise PlanError(f"{path}: runs: {ids[ids.duplicated()].iloc[0]} is listed twice")
+    exhibits = tuple(Exhibit(name, block.title, tuple(block.claims)) for name, block in tree.exhibits.items())
+    _check_claims([claim for part in (*runs, *exhibits) for claim in part.claims], path)
+    return Plan(
+        profiles,
+        tuple(sorted(runs, key=lambda run: run.priority)),
+        trials,
+        *(expand(key) for key in ("loss_weights", "recipes", "constructions")),
+        {name: Chapter(name, **block.model_dump()) for name, block in tree.chapters.items()},
+        exhibits,
+    )
+
+
+def _profile(name: str, block: Mapping[str, Any], path: Path) -> Profile:
+    settings = {key: value for key, value in block.items() if key not in ("about", "data")}
+    missing = ({"about", "data"} | set(TrainConfig.model_fields) - _LATER) - set(block)
+    if missing:
+        raise PlanError(f"{path}: profiles.{name}: {min(missing)} is missing")
+    if block["data"] not in ("real", "synthetic"):
+        raise PlanError(f"{path}: profiles.{name}.data: {block['data']!r} is neither real nor synthetic")
+    profile = Profile(name, block["about"], block["data"], plain(settings))
+    try:
+        profile.changed({})
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from None
+    return profile
+
+
+def _check_claims(claims: Sequence[str], path: Path) -> None:
+    file = path.parent / CLAIMS_FILE
+    if file.is_file() and (unknown := set(claims) - set(pd.read_csv(file, usecols=["id"]).id)):
+        raise PlanError(f"{path}: claims: {min(unknown)!r} is no id of {CLAIMS_FILE}")
+
+
+def loss_grid(steps: int) -> list[tuple[float, float, float]]:
+    """All weights of the three losses in so many equal steps from 0 to 1 that add up to 1; 10 give Sec. IV-A-4's 66."""
+    return [
+        (first / steps, second / steps, (steps - first - second) / steps)
+        for first in range(steps + 1)
+        for second in range(steps + 1 - first)
+    ]
+
+
+def _number(value: float) -> float:
+    """A whole number as int, as YAML has it."""
+    return int(value) if value == int(value) else value

@@ -1,4 +1,4 @@
-"""Weights that go with the repository: the threshold best on validation, and a card that says what they are for."""
+"""Weights published with the package: the threshold best on validation, and a model card."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scgcnet import files, zoo
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.material import open_material
-from scgcnet.study.plan import project_root
-from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.runner import PUBLISHED_FOLDER, weights_for
-from scgcnet.study.store import Record, find
+from scgcnet.metrics import Confusion, mean_over_sources
+from scgcnet.study import results
+from scgcnet.study.plan import load_plan
+from scgcnet.study.results import Record, ResultError
+from scgcnet.study.runner import open_material
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,35 +31,29 @@ THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
 
 
 def publish(run_id: str, name: str) -> Path:
-    """Write a stored run's weights and their card to `results/weights`.
-
-    The threshold is that of `best_threshold`. No test part is opened.
+    """Write a stored run's weights, with the threshold of `best_threshold`, and their card; no test part is opened.
 
     Args:
         run_id: of a planned run on real data.
         name: of the two files.
 
     Returns:
-        The weights' file; it also has the run, the sources and the threshold.
+        The file of weights, which also holds the run, the sources and the threshold.
 
     Raises:
         PlanError: study.yml does not plan the run.
-        StoreError: it is not stored, its weights are not at hand, or the images are others than it was trained with.
-        DatasetError: its data are not there.
+        ResultError: it is not stored, its weights are missing, or it was trained on other images.
+        DatasetError: its data are missing.
         WriteError: a file cannot be written.
     """
-    root = project_root()
     spec = load_plan().find(run_id)
-    record = find(spec.run_id, "real", root)
-    if record is None:
-        raise StoreError(f"{spec.run_id} is not stored: run it first")
-    weights = weights_for(record)
-    if weights is None:
-        raise StoreError(f"the weights of {spec.run_id} are not at hand: run it again with --force")
-    network = zoo.load_model(weights)
-    material = open_material(spec)
+    record = results.find(spec.run_id, "real")
+    weights = record and results.weights_of(record.run_id, record.finished_utc)
+    if record is None or weights is None:
+        raise ResultError(f"{spec.run_id}: not stored, or its weights are missing: scgcnet run {spec.run_id} --force")
+    network, material = zoo.load_model(weights), open_material(spec)
     if (material.data_sha256, material.split_sha256) != (record.data_sha256, record.split_sha256):
-        raise StoreError(f"{spec.run_id}: the images at hand, or their split, are not those that it was trained with")
+        raise ResultError(f"{spec.run_id}: these images, or their split, are not those that it was trained with")
     threshold, val_iou = best_threshold(network, material.val, spec.settings["image_size"])
     metadata = {
         "run_id": record.run_id,
@@ -68,7 +61,7 @@ def publish(run_id: str, name: str) -> Path:
         "threshold": f"{threshold:g}",
         "sources": ", ".join(record.train_datasets),
     }
-    path = root / PUBLISHED_FOLDER / f"{name}.safetensors"
+    path = zoo.WEIGHTS / f"{name}.safetensors"
     zoo.save_model(network, path, metadata)
     files.write_text(path.with_suffix(".md"), card(name, record, threshold, val_iou))
     return path
@@ -85,7 +78,7 @@ def best_threshold(network: nn.Module, val: LandslideDataset, image_size: int) -
         image_size: side of the network's input, pixels.
     """
     from scgcnet.data import Merged
-    from scgcnet.train import count, mean_over_sources
+    from scgcnet.train.predict import count
 
     parts = val.datasets if isinstance(val, Merged) else (val,)
     by_source = [count(network, part, image_size, THRESHOLDS) for part in parts]
@@ -109,14 +102,14 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
     return f"""# {name}
 
 {record.model}, size `{record.size}` ({cost}).
-`scgcnet.zoo.load_model("{PUBLISHED_FOLDER}/{name}.safetensors")` gives it back; the configuration is in the file.
+`scgcnet.load_pretrained("{name}")` loads it.
 
 - **For:** showing what the study's networks learn, a first map of a scene, a start for fine-tuning. Not for decisions
   about hazard: it has seen {where}.
 - **Trained on** the training parts (split {record.split}) of
 {sources}
 - **Licence:** as these; so use the weights for non-commercial research alone.
-- **Training:** run [`{record.run_id}`](../runs/{record.run_id}.json), profile `{record.profile}` of `study.yml`,
+- **Training:** run `{record.run_id}`, profile `{record.profile}` of `study.yml`,
   seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on images resized to
@@ -133,23 +126,21 @@ Scores in percent, over pixels at {size} x {size} unless it says otherwise:
 
 
 def _score_rows(record: Record) -> str:
-    from scgcnet.train import Confusion
-
+    assert record.metrics is not None
     found = {
-        f"test part of {record.dataset}": record.metrics["resized"],
-        f"test part of {record.dataset}, native size": record.metrics["pooled"],
+        f"test part of {record.dataset}": record.metrics.resized,
+        f"test part of {record.dataset}, native size": record.metrics.pooled,
     }
     without = []
     for source, parts in record.domains.items():
         never = "" if source in record.train_datasets else " (never trained on)"
         for part, counts in parts.items():
             what = f"{part} part of {source}{never}"
-            if counts["tp"] + counts["fn"]:
-                scores = Confusion(*(counts[key] for key in ("tp", "fp", "fn", "tn"))).scores()
-                found.setdefault(what, scores)
+            if counts.tp + counts.fn:
+                found.setdefault(what, Confusion(counts.tp, counts.fp, counts.fn, counts.tn).scores())
             else:
-                share = counts["fp"] / (counts["fp"] + counts["tn"])
-                without.append(f"\nThe {what} has no landslides; {100 * share:.2f} % of its pixels are called so.")
+                share = counts.fp / (counts.fp + counts.tn)
+                without.append(f"\nThe {what} has no landslides; {100 * share:.2f} % of its pixels are false alarms.")
     rows = [
         f"| {what} | {' | '.join(f'{100 * scores[key]:.2f}' for key in ('precision', 'recall', 'f1', 'iou'))} |"
         for what, scores in found.items()

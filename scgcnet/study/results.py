@@ -326,23 +326,11 @@ def images(found: pd.DataFrame) -> pd.DataFrame:
     """
     columns = ["run_id", "seed", "image", "group", "site", "resolution", *_COUNTS, *(f"native_{k}" for k in _COUNTS),
                "components", "alarms", "boundary"]  # fmt: skip
-    rows = [
-        (
-            details.run_id,
-            seed,
-            one.name,
-            one.group,
-            one.site,
-            one.resolution,
-            *one.resized,
-            *one.native,
-            one.components,
-            one.alarms,
-            one.boundary,
-        )  # fmt: skip
-        for details, seed in _details(found)
-        for one in details.images
-    ]
+    rows = []
+    for details, seed in _details(found):
+        for one in details.images:
+            own = (details.run_id, seed, one.name, one.group, one.site, one.resolution)
+            rows.append((*own, *one.resized, *one.native, one.components, one.alarms, one.boundary))
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,296 +1,268 @@
-"""One run from data to run file: `run(spec)` gives the stored result, or computes it; `run_trial` does without a test.
+"""One run from data to record: read from the store, or trained, scored once on the test part, and stored.
 
 torch, lightning and the data room are imported when a run is computed, not when the study is listed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scgcnet import files
-from scgcnet.study.details import Details, find_details, save_details, take_details
-from scgcnet.study.fingerprint import changed_since_start, code_sha256
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.looks import Look, note_look
-from scgcnet.study.material import Material, datasets_of, open_domains, open_material, open_test
+from scgcnet.study import results
 from scgcnet.study.plan import PlanError, Run, project_root
-from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.replaced import note_replaced
-from scgcnet.study.replays import ROUNDING, Replay, note_replay
-from scgcnet.study.store import (
-    FOLDERS,
-    Record,
-    Training,
-    Trial,
-    describe_processor,
-    find,
-    find_trial,
-    is_stale,
-    provenance,
-    save,
-    without_nan,
-)
-from scgcnet.study.threads import limit_threads
+from scgcnet.study.results import Details, FreeCounts, ImageCounts, Metrics, Record, ResultError
+from scgcnet.train.config import PROTOCOL, TrainConfig
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from scgcnet.train import TrainConfig
+    from scgcnet.data import LandslideDataset, Part, Split, Subset
 
-WEIGHTS_FOLDER = "build/weights"  # of every run computed here, not committed
-PUBLISHED_FOLDER = "results/weights"  # of the few that are
-TRAINING_FOLDER = "build/training"  # checkpoints of unfinished runs
-
-
-def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
-    """The result of one run: read from the store, or trained, scored on the test part and stored.
-
-    A stored run on real data is returned whatever code made it (tables call it stale). On synthetic data,
-    where a run takes seconds and its numbers mean nothing, one of other code or other data is computed again.
-
-    Args:
-        spec: a run of study.yml, or one of `Plan.make_run`.
-        force: compute it even if it is stored; the ledger keeps counting the looks at the test part.
-        progress: show a progress bar.
-
-    Raises:
-        DatasetNotFoundError: the run is not stored and its data set is not there.
-        DatasetError: the data set is damaged.
-        PlanError: the network does not know the size or an override.
-        StoreError: a run file, or the ledger of looks, is broken; or the code was edited since the process began.
-        WriteError: something cannot be written; what was finished is kept.
-        TrainingError: the training cannot go on, for instance with a batch larger than the training part.
-    """
-    root = project_root()
-    stored = find(spec.run_id, "real", root)
-    if stored and not force:
-        return _with_claims(stored, spec)
-    _refuse_changed_code()
-
-    from scgcnet.train import distributed
-
-    material = open_material(spec)
-    kind = material.kind
-
-    def current() -> Record | None:
-        found = find(spec.run_id, kind, root)
-        if force or found is None:
-            return None
-        return found if kind == "real" or (not is_stale(found) and found.data_sha256 == material.data_sha256) else None
-
-    if stored := current():  # for all processes under torchrun alike
-        return _with_claims(stored, spec)
-    rank, world = distributed()
-    if spec.settings["batch_size"] % world:
-        raise PlanError(f"run {spec.run_id}: {world} processes cannot share a batch of {spec.settings['batch_size']}")
-    if rank > 0:  # a helper of the process that holds the lock, and writes
-        return _compute(spec, material, progress=False)
-    # Two processes that train the same run would share, and remove, one folder of checkpoints.
-    with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
-        if world == 1 and (stored := current()):  # another process has finished it meanwhile
-            return _with_claims(stored, spec)
-        return _compute(spec, material, progress=progress)
+TRAINING = "build/training"  # checkpoints of unfinished runs
+FREE = {"bijie": "bijie_negatives"}  # landslide-free images of the same place and sensor, on which every alarm is false
+Kind = results.Kind
 
 
-def _with_claims(stored: Record, spec: Run) -> Record:
-    """Claims belong to the plan, not to the configuration: a newer plan's are shown without running again."""
-    return replace(stored, claims=list(spec.claims)) if spec.claims else stored
-
-
-def _compute(spec: Run, material: Material, *, progress: bool) -> Record:
-    import torch
-
-    from scgcnet import zoo
-    from scgcnet.train import distributed, evaluate
-
-    root, kind = project_root(), material.kind
-    trained = _train(spec, material, progress=progress)
-    rank, world = distributed()
-    if rank > 0:  # the first process scores and stores; the others read what it stored
-        torch.distributed.barrier()
-        stored = find(spec.run_id, kind, root)
-        assert stored is not None
-        return stored
-
-    code_sha = trained.fields["code_sha256"]
-    looks = {
-        name: note_look(Look(_now(), name, spec.split, spec.run_id, code_sha), kind, root) for name in datasets_of(spec)
-    }
-    network, prediction = _predictor(spec, trained.model.to("cuda" if torch.cuda.is_available() else "cpu"), material)
-    record = Record(
-        claims=list(spec.claims),
-        metrics=evaluate(network, open_test(spec), spec.settings["image_size"]),
-        test_looks=looks[spec.dataset],
-        domains=_count_domains(spec, network),
-        prediction=prediction,
-        **trained.finished(),
-    )
-    details = take_details(spec, network, record)
-    weights = root / WEIGHTS_FOLDER / f"{spec.run_id}.safetensors"
-    for path in (weights, root / record.file, root / details.file):
-        files.sweep(path)
-    zoo.save_model(trained.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
-    note_replaced(find(spec.run_id, kind, root), root)
-    save(record, root)
-    save_details(details, record, root)
-    files.remove_folder(trained.folder)  # the optimiser's state of a finished run is of no use
-    if world > 1:
-        torch.distributed.barrier()
-    return record
-
-
-def _predictor(spec: Run, model: nn.Module, material: Material) -> tuple[nn.Module, dict[str, float]]:
-    """What predicts in a run: its network, or its mean over views at the threshold that is best on validation."""
-    from scgcnet.train import count
-    from scgcnet.views import ManyViews
-
-    if spec.prediction is None:
-        return model, {}
-    views, thresholds = spec.prediction["views"], spec.prediction["thresholds"]
-    counted = count(ManyViews(model, views), material.val, spec.settings["image_size"], thresholds)
-    ious = [found.scores()["iou"] for found in counted]
-    best = thresholds[ious.index(max(ious))]
-    return ManyViews(model, views, best).eval(), {"views": views, "threshold": best, "val_iou": max(ious)}
-
-
-def _count_domains(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[str, int]]]:
-    from scgcnet.train import count
-
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    for name, part, dataset in open_domains(spec):
-        (counted,) = count(network, dataset, spec.settings["image_size"])
-        found.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
-    return found
-
-
-def details_of(spec: Run) -> Details:
-    """The details of a stored run: read, or taken with its weights, which is a look at the test part as any other.
-
-    Raises:
-        StoreError: the run is not stored, its weights are not at hand, or the images are others than it was scored on.
-        DatasetError, WriteError: as for `run`.
-    """
-    root = project_root()
-    record = next((found for kind in FOLDERS if (found := find(spec.run_id, kind, root))), None)
-    if record is None:
-        raise StoreError(f"{spec.run_id} is not stored: scgcnet study run {spec.run_id}")
-    if stored := find_details(record, root):
-        return stored
-    network = load_predictor(record)
-    if network is None:
-        raise StoreError(f"the weights of {spec.run_id} are not at hand: scgcnet study run {spec.run_id} --force")
-    if (data := open_material(spec).data_sha256) != record.data_sha256:
-        raise StoreError(f"{spec.run_id} was scored on other images: their hash is {data}, not {record.data_sha256}")
-    note_look(Look(_now(), spec.dataset, spec.split, spec.run_id, record.code_sha256), record.data_kind, root)
-    taken = take_details(spec, network, record)
-    save_details(taken, record, root)
-    return taken
-
-
-def run_trial(spec: Run, *, progress: bool = True) -> Trial:
-    """The result of one trial: read from the store, or trained and stored. The test part stays closed.
-
-    Unlike a run, a trial of other code or other data is computed again: it serves to choose among present recipes.
-
-    Args:
-        spec: a trial of study.yml.
-        progress: show a progress bar.
-
-    Raises:
-        PlanError: the network does not know the size; or several processes (torchrun) were started for it.
-        DatasetNotFoundError: the trial is not stored and its data set is not there.
-        DatasetError, StoreError, WriteError, TrainingError: as for `run`.
-    """
-    root = project_root()
-    stored = find_trial(spec.run_id, "real", root)
-    if stored and not is_stale(stored):
-        return stored
-    _refuse_changed_code()
-
-    from scgcnet.train import distributed
-
-    if distributed()[1] > 1:
-        raise PlanError(f"trial {spec.run_id}: trials are small; start one process, not torchrun")
-    material = open_material(spec)
-    with files.lock(root / TRAINING_FOLDER / f"{spec.run_id}.lock"):
-        stored = find_trial(spec.run_id, material.kind, root)
-        if stored and not is_stale(stored) and stored.data_sha256 == material.data_sha256:
-            return stored
-        trained = _train(spec, material, progress=progress)
-        trial = Trial(**trained.finished())
-        files.sweep(root / trial.file)
-        save(trial, root)
-        files.remove_folder(trained.folder)
-    return trial
+# ------------------------------------------------------------------------------------------------------ data of a run
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """What a training leaves: the network, the fields of its file that are known then, and its folder."""
+class Material:
+    """Training and validation part of a run, merged if there are several data sets, with the hashes of its data."""
 
-    model: nn.Module
-    fields: dict[str, Any]
-    started: float
-    folder: Path
-
-    def finished(self) -> dict[str, Any]:
-        """All fields that runs and trials share, as of now."""
-        return {**self.fields, "wall_s": round(time.monotonic() - self.started, 1), "finished_utc": _now()}
+    train: LandslideDataset
+    val: LandslideDataset
+    kind: Kind
+    data_sha256: str
+    split_sha256: str
 
 
-def _train(spec: Run, material: Material, *, progress: bool) -> _Trained:
-    """Trains a run's network on its training part and picks the epoch on its validation part."""
-    from scgcnet.efficiency import count_cost
-    from scgcnet.train import fit
+def open_material(spec: Run) -> Material:
+    """Open what a run is trained on; the test part is opened by `open_test`, after the training.
+
+    Raises:
+        DatasetNotFoundError: a data set is missing.
+        DatasetError: it is damaged or has no such split, or some data sets are real and others synthetic.
+    """
+    from scgcnet.data import DatasetError, Merged, Subset, data_sha256, open_dataset, open_whole, split_sha256
+    from scgcnet.data.splits import split_hash
+
+    trained, everything = spec.config["train_datasets"], datasets_of(spec)
+    kinds = {name: open_whole(name).kind for name in everything}
+    if len(set(kinds.values())) > 1:
+        synthetic = ", ".join(name for name, kind in kinds.items() if kind == "synthetic")
+        raise DatasetError(f"{spec.run_id}: its data set {synthetic} is synthetic, the others are real: get it too")
+    train, val = ([open_dataset(name, spec.split, part) for name in trained] for part in ("train", "val"))
+    splits = {name: split_sha256(name, spec.split) for name in everything}
+    if spec.increment is not None:
+        whole, split = open_whole(spec.dataset), _increment_split(spec)
+        splits[spec.dataset] = split_hash(split)
+        if added := [index for index, name in enumerate(whole.names) if split[name] == "train"]:
+            train.append(Subset(whole, added))
+    data = {name: data_sha256(name) for name in everything}
+    seen, chosen = (parts[0] if len(parts) == 1 else Merged(parts) for parts in (train, val))
+    return Material(seen, chosen, kinds[spec.dataset], _joint(data), _joint(splits))
+
+
+def datasets_of(spec: Run) -> list[str]:
+    """Names of the data sets trained on, then of the one tested on."""
+    return list(dict.fromkeys([*spec.config["train_datasets"], spec.dataset]))
+
+
+def open_test(spec: Run) -> Subset:
+    """The test part of a run: of a new domain, the images outside the pool of its increments.
+
+    Raises:
+        DatasetError: the data set is damaged or missing.
+    """
+    from scgcnet.data import Subset, open_dataset, open_whole
+
+    if spec.increment is None:
+        return open_dataset(spec.dataset, spec.split, "test")
+    whole, split = open_whole(spec.dataset), _increment_split(spec)
+    return Subset(whole, [index for index, name in enumerate(whole.names) if split[name] == "test"])
+
+
+def data_parts(spec: Run) -> dict[str, LandslideDataset]:
+    """The parts train, val and test of a run's data; empty if the data set is missing."""
+    from scgcnet.data import PARTS, dataset_available, open_dataset
+
+    if not dataset_available(spec.dataset):
+        return {}
+    return {part: open_dataset(spec.dataset, spec.split, part) for part in PARTS}
+
+
+def _open_domains(spec: Run) -> Iterator[tuple[str, Part, LandslideDataset]]:
+    """Further parts to score: validation and test of the data sets trained on, all parts of one that was not."""
+    from scgcnet.data import PARTS, open_dataset
+
+    trained = spec.config["train_datasets"]
+    if trained == [spec.dataset]:
+        return
+    for name in datasets_of(spec) if spec.increment is None else trained:
+        for part in ("val", "test") if name in trained else PARTS:
+            yield name, part, open_dataset(name, spec.split, part)
+
+
+def free_images(spec: Run) -> LandslideDataset | None:
+    """Landslide-free images of the place that a run is tested at, unless it was trained on them or they are missing."""
+    from scgcnet.data import dataset_available, open_whole
+
+    name = FREE.get(spec.dataset)
+    if name is None or name in spec.config["train_datasets"] or not dataset_available(name):
+        return None
+    return open_whole(name)
+
+
+def _increment_split(spec: Run) -> Split:
+    from scgcnet.data import DatasetError, open_whole
+    from scgcnet.data.splits import increment_split
+
+    assert spec.increment is not None
+    if not isinstance(spec.split, int):
+        raise DatasetError(f"The pool of an increment is drawn by a number: split {spec.split!r} is none.")
+    return increment_split(open_whole(spec.dataset), spec.increment.percent, spec.split, spec.increment.by)
+
+
+def _joint(hashes: dict[str, str]) -> str:
+    """One hash for several data sets; of a single one its own."""
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    return hashlib.sha256("".join(f"{name} {hashes[name]}\n" for name in sorted(hashes)).encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------------------- one training
+
+
+def run(spec: Run, *, force: bool = False, progress: bool = True) -> Record:
+    """The record of one run: read from the store, or trained, scored on the test part and stored.
+
+    A stored run on real data is returned whatever made it. On synthetic data, where a run takes seconds, one of another
+    protocol or of other images is computed again.
+
+    Args:
+        spec: a run of study.yml, or one of `Plan.make_run`.
+        force: compute it even if it is stored; looks at the test part keep being counted.
+        progress: show a progress bar.
+
+    Raises:
+        DatasetError: the run is not stored and its data set is missing or damaged.
+        PlanError: the network does not know the size or an override.
+        ResultError: a stored record is broken, or the weights to start from are missing.
+        WriteError: something cannot be written; finished results are kept.
+        TrainingError: the training cannot go on, for instance with a batch larger than the training part.
+    """
+    return _obtain(spec, "runs", force, progress)
+
+
+def run_trial(spec: Run, *, progress: bool = True) -> Record:
+    """The record of one trial: read from the store, or trained and stored. The test part stays closed."""
+    return _obtain(spec, "trials", False, progress)
+
+
+def _obtain(spec: Run, folder: Literal["runs", "trials"], force: bool, progress: bool) -> Record:
+    stored = results.find(spec.run_id, "real", folder)
+    if stored and not force:
+        return stored
+    from scgcnet.train.fit import distributed
+
+    material, (rank, world) = open_material(spec), distributed()
+
+    def current() -> Record | None:
+        found = results.find(spec.run_id, material.kind, folder)
+        same = found and (found.protocol, found.data_sha256) == (PROTOCOL, material.data_sha256)
+        return found if not force and found and (material.kind == "real" or same) else None
+
+    if stored := current():  # for all processes under torchrun alike
+        return stored
+    if world > 1 and (folder == "trials" or spec.settings["batch_size"] % world):
+        raise PlanError(f"{spec.run_id}: {world} processes cannot share a trial, or this batch size")
+    if rank > 0:  # a helper of the process that holds the lock, and writes
+        return _compute(spec, material, folder, progress=False)
+    # Two processes that train the same run would share, and remove, one folder of checkpoints.
+    with files.lock(project_root() / TRAINING / f"{spec.run_id}.lock"):
+        if world == 1 and (stored := current()):  # another process has finished it meanwhile
+            return stored
+        return _compute(spec, material, folder, progress=progress)
+
+
+def _compute(spec: Run, material: Material, folder: Literal["runs", "trials"], *, progress: bool) -> Record:
+    """Train on the training part, pick the epoch on validation, score the test part once, write the record."""
+    import torch
+
+    from scgcnet import zoo
+    from scgcnet.cost import count_cost
+    from scgcnet.train.fit import distributed, fit
 
     limit_threads()
-    root = project_root()
-    made_at = provenance(root)
-    code_sha = code_sha256(spec.model, set(datasets_of(spec)), views=spec.prediction is not None)
-    started = time.monotonic()
+    made_by, started, (rank, world) = results.provenance(), time.monotonic(), distributed()
     model, config = _network(spec, material, progress=progress)
     channels = material.train[0].image.shape[2]
     cost = count_cost(model, (1, channels, config.image_size, config.image_size))
+    # Keyed on protocol, data and split as well: an unfinished training on others must not be resumed.
+    checkpoints = project_root() / TRAINING / spec.run_id
+    key = f"{PROTOCOL}-{material.data_sha256[:10]}-{material.split_sha256[:10]}"
+    fitted = fit(model, material.train, material.val, config, spec.seed, checkpoints / key, progress=progress)
+    if rank > 0:  # the first process scores and stores; the others read what it stored
+        torch.distributed.barrier()
+        stored = results.find(spec.run_id, material.kind, folder)
+        assert stored is not None
+        return stored
 
-    # Keyed on code, data and split as well: an unfinished training on others must not be taken up.
-    key = f"{code_sha[:10]}-{material.data_sha256[:10]}-{material.split_sha256[:10]}"
-    folder = root / TRAINING_FOLDER / spec.run_id
-    result = fit(model, material.train, material.val, config, spec.seed, folder / key, progress=progress)
-    fields = {
-        "run_id": spec.run_id,
-        "dataset": spec.dataset,
-        "data_kind": material.kind,
-        "train_datasets": spec.config["train_datasets"],
-        "split": spec.split,
-        "split_sha256": material.split_sha256,
-        "data_sha256": material.data_sha256,
-        "code_sha256": code_sha,
-        "model": spec.model,
-        "size": spec.size,
-        "flags": dict(spec.overrides),
-        "params": cost.params,
-        "gmac": cost.gmac,
-        "profile": spec.profile,
-        "seed": spec.seed,
-        "config": spec.config,
-        "history": without_nan(result.history),
-        "best_epoch": result.best_epoch,
-        "device": _device(),
-        **made_at,
-    }
-    return _Trained(result.model, fields, started, folder)
+    network = fitted.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    scored, images, free = _score(spec, network, material) if folder == "runs" else ({}, [], [])
+    record = Record(
+        run_id=spec.run_id,
+        dataset=spec.dataset,
+        data_kind=material.kind,
+        train_datasets=spec.config["train_datasets"],
+        split=spec.split,
+        split_sha256=material.split_sha256,
+        data_sha256=material.data_sha256,
+        protocol=PROTOCOL,
+        model=spec.model,
+        size=spec.size,
+        flags=dict(spec.overrides),
+        params=cost.params,
+        gmac=cost.gmac,
+        profile=spec.profile,
+        seed=spec.seed,
+        config=spec.config,
+        history=[{key: value if abs(value) < float("inf") else None for key, value in row.items()}
+                 for row in fitted.history],  # JSON has no NaN
+        best_epoch=fitted.best_epoch,
+        device=_device(),
+        wall_s=round(time.monotonic() - started, 1),
+        finished_utc=_now(),
+        **made_by,
+        **scored,
+    )  # fmt: skip
+    details = None
+    if folder == "runs":
+        weights = project_root() / results.WEIGHTS / f"{spec.run_id}.safetensors"
+        zoo.save_model(fitted.model.cpu(), weights, {"run_id": spec.run_id, "finished_utc": record.finished_utc})
+        details = _details(record, images, free)
+    results.write(record, details)
+    if checkpoints.exists():  # of no use any more; renamed first, so that a kill leaves all of it or nothing
+        shutil.rmtree(checkpoints.replace(checkpoints.with_suffix(".done")), ignore_errors=True)
+    if world > 1:
+        torch.distributed.barrier()
+    return record
 
 
 def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Module, TrainConfig]:
     """A run's network before its training, and the recipe."""
     import torch
 
-    from scgcnet.train import TrainConfig, new_network
+    from scgcnet.train.fit import new_network
     from scgcnet.zoo import MissingPackageError
 
     # One network on a processor leaves no core for loaders; a graphics card would wait without them.
@@ -306,87 +278,107 @@ def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Modul
 
 
 def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:
-    """The weights of the run that another goes on from, which is trained first where it is not stored.
+    """The weights of the run that another starts from, which is trained first if it is not stored.
 
     Raises:
-        StoreError: it is stored, its weights are not at hand. To make it again would replace a result that others may
-            have gone on from; that is for the user to ask for. (Results on synthetic data are not kept for long.)
+        ResultError: it is stored on real data and its weights are missing: making them again is for the user to ask.
     """
     from scgcnet.zoo import load_model
 
     record = run(spec, progress=progress)
-    path = weights_for(record)
+    path = results.weights_of(record.run_id, record.finished_utc)
     if path is None and record.data_kind == "synthetic":
-        path = weights_for(run(spec, force=True, progress=progress))
+        record = run(spec, force=True, progress=progress)
+        path = results.weights_of(record.run_id, record.finished_utc)
     if path is None:
-        raise StoreError(
-            f"the weights of {spec.run_id} are not at hand, from which this run goes on: "
-            f"`scgcnet study run {spec.run_id} --force` makes them again, and then all that went on from the old ones "
-            "is stale"
+        raise ResultError(
+            f"the weights of {spec.run_id}, from which this run starts, are missing: `scgcnet run {spec.run_id} "
+            "--force` makes them again"
         )
     return load_model(path).state_dict()
 
 
-def replay(record: Training, epochs: int, *, rounding: bool = False, progress: bool = True) -> str | None:
-    """Begin the training of a stored run or trial again, and compare its first epochs with those stored.
+def _score(spec: Run, network: nn.Module, material: Material) -> tuple[dict[str, Any], list[Any], list[Any]]:
+    """The fields of a record that come from the test part, its per-image counts, and those of landslide-free images.
 
-    Where every number is the same to the last digit, the present code trains as that which made the record: this is
-    noted in the ledger of replays, and the record is not stale. With `rounding` it is enough that the training loss of
-    each epoch is the same to within `ROUNDING`: the same network then learns the same from the same images, though in
-    forty epochs it ends elsewhere, as another seed does. Equal numbers are to be expected only on the processor, with
-    the number of threads and the library versions that the record names. How the test part was scored it cannot tell:
-    that the tests hold to values.
-
-    Args:
-        record: the stored run or trial.
-        epochs: how many epochs to train, from 1.
-        rounding: let the order of sums differ.
-        progress: show a progress bar.
-
-    Returns:
-        The first difference, in words; None where there is none.
-
-    Raises:
-        PlanError: study.yml does not plan it any more, or fewer than one epoch is asked for.
-        DatasetError, StoreError, WriteError, TrainingError: as for `run`.
+    Every look is noted before its score is known.
     """
-    from scgcnet.train import fit
+    from scgcnet.train.predict import count, score_images, total_scores
 
-    if epochs < 1:
-        raise PlanError(f"{epochs} epochs cannot be replayed: 1 or more")
-    _refuse_changed_code()
-    plan, root = load_plan(), project_root()
-    spec = plan.find_trial(record.run_id) if isinstance(record, Trial) else plan.find(record.run_id)
-    material = open_material(spec)
-    if (material.data_sha256, material.split_sha256) != (record.data_sha256, record.split_sha256):
-        return "the images or their split are others"
-    model, config = _network(spec, material, progress=progress)
-    folder = root / TRAINING_FOLDER / f"{spec.run_id}.replay"
-    with files.lock(folder.with_suffix(".replay.lock")):
-        files.remove_folder(folder)
-        history = fit(model, material.train, material.val, config, spec.seed, folder, progress, epochs).history
-        files.remove_folder(folder)
-    moved = 0.0
-    for found, stored in zip(without_nan(history), record.history, strict=False):
-        if rounding:
-            moved = max(moved, step := abs(found["loss"] / stored["loss"] - 1))
-            if step > ROUNDING:
-                return f"epoch {stored['epoch']}, loss: {found['loss']} for {stored['loss']}"
-            continue
-        for key, value in stored.items():
-            if found.get(key) != value:
-                return f"epoch {stored['epoch']}, {key}: {found.get(key)} for {value}"
-    code_sha = code_sha256(spec.model, set(datasets_of(spec)), views=spec.prediction is not None)
-    note_replay(Replay(_now(), spec.run_id, code_sha, len(history), round(moved, 6)), root)
-    return None
+    size = spec.settings["image_size"]
+    looks = {name: results.add_look(_now(), name, spec.split, spec.run_id, material.kind) for name in datasets_of(spec)}
+    network, prediction = _predictor(spec, network, material)
+    images = score_images(network, open_test(spec), size)
+    domains: dict[str, dict[str, dict[str, int]]] = {}
+    for name, part, dataset in _open_domains(spec):
+        (counted,) = count(network, dataset, size)
+        domains.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
+    free = free_images(spec)
+    scored = {
+        "claims": list(spec.claims),
+        "metrics": Metrics.model_validate(total_scores(images)),
+        "test_looks": looks[spec.dataset],
+        "domains": domains,
+        "prediction": prediction,
+    }
+    return scored, _with_ground(spec, images), score_images(network, free, size) if free is not None else []
 
 
-def _refuse_changed_code() -> None:
-    if changed := changed_since_start():
-        raise StoreError(
-            f"the code has changed since this process began ({', '.join(changed[:3])}): start again, so that the run "
-            "file tells which code made it"
+def _predictor(spec: Run, model: nn.Module, material: Material) -> tuple[nn.Module, dict[str, float]]:
+    """The network of a run, or its mean over views at the threshold best on validation."""
+    from scgcnet.train.predict import ManyViews, count
+
+    if spec.prediction is None:
+        return model, {}
+    views, thresholds = spec.prediction["views"], spec.prediction["thresholds"]
+    counted = count(ManyViews(model, views), material.val, spec.settings["image_size"], thresholds)
+    ious = [found.scores()["iou"] for found in counted]
+    best = thresholds[ious.index(max(ious))]
+    return ManyViews(model, views, best).eval(), {"views": views, "threshold": best, "val_iou": max(ious)}
+
+
+def _with_ground(spec: Run, images: Sequence[Any]) -> list[ImageCounts]:
+    from scgcnet.data.overlap import shared_ground
+
+    test = open_test(spec)
+    groups = shared_ground(test)
+    return [
+        ImageCounts(
+            name=one.name,
+            group=groups[index],
+            site=test.sites[index],
+            resolution=one.resolution,
+            native=tuple(asdict(one.native).values()),
+            resized=tuple(asdict(one.resized).values()),
+            components=one.components,
+            alarms=one.alarms,
+            boundary=one.boundary,
         )
+        for index, one in enumerate(images)
+    ]
+
+
+def _details(record: Record, images: list[ImageCounts], free: Sequence[Any]) -> Details:
+    from scgcnet.metrics import WIDTHS
+
+    quiet = [
+        FreeCounts(name=one.name, pixels=sum(asdict(one.native).values()), resolution=one.resolution, alarms=one.alarms)
+        for one in free
+    ]
+    fields = {"run_id": record.run_id, "finished_utc": record.finished_utc, "data_kind": record.data_kind}
+    return Details(**fields, widths=list(WIDTHS), images=images, free=quiet)
+
+
+def limit_threads() -> None:
+    """Compute with one thread from now on, unless OMP_NUM_THREADS is set or there is a graphics card.
+
+    The networks of this study are small: with a thread on each core these wait for one another, and as many trainings
+    as cores, of one thread each, are done soonest.
+    """
+    import torch
+
+    if not os.environ.get("OMP_NUM_THREADS") and not torch.cuda.is_available():
+        torch.set_num_threads(1)
 
 
 def _now() -> str:
@@ -396,52 +388,28 @@ def _now() -> str:
 def _device() -> str:
     import torch
 
-    from scgcnet.train import distributed
+    from scgcnet.train.fit import distributed
 
-    threads = torch.get_num_threads()
-    processor = f"{describe_processor()}, {threads} thread{'s' * (threads != 1)} used"
+    threads, world = torch.get_num_threads(), distributed()[1]
+    processor = f"{results.processor()}, {threads} thread{'s' * (threads != 1)} used"
     one = torch.cuda.get_device_name(0) if torch.cuda.is_available() else processor
-    world = distributed()[1]
     return one if world == 1 else f"{world} processes, each on {one}"
 
 
-def weights_for(record: Record) -> Path | None:
-    """The weights of a run: computed here, or published with the repository; None where neither is there.
-
-    A run made again has other weights under the same name, so the time that it was finished must agree too.
-
-    Raises:
-        WeightsError: a published file is damaged.
-    """
-    from scgcnet.zoo import read_metadata
-
-    root = project_root()
-    candidates = [root / WEIGHTS_FOLDER / f"{record.run_id}.safetensors"]
-    candidates += sorted((root / PUBLISHED_FOLDER).glob("*.safetensors"))
-    for path in filter(Path.is_file, candidates):
-        metadata = read_metadata(path)
-        if (metadata.get("run_id"), metadata.get("finished_utc")) == (record.run_id, record.finished_utc):
-            return path
-    return None
-
-
-def load_predictor(record: Record) -> nn.Module | None:
-    """What predicted in a run, in evaluation mode: its network, or its mean over views at its threshold.
-
-    Returns:
-        None where the weights are not at hand.
+def load_predictor(run_id: str, finished_utc: str, prediction: dict[str, float]) -> nn.Module | None:
+    """The network of a stored run in evaluation mode, or its mean over views; None if the weights are missing.
 
     Raises:
         WeightsError: the weights are damaged.
     """
     from scgcnet import zoo
-    from scgcnet.views import ManyViews
+    from scgcnet.train.predict import ManyViews
 
-    weights = weights_for(record)
-    if weights is None:
+    path: Path | None = results.weights_of(run_id, finished_utc)
+    if path is None:
         return None
     limit_threads()
-    network = zoo.load_model(weights).eval()
-    if not record.prediction:
+    network = zoo.load_model(path).eval()
+    if not prediction:
         return network
-    return ManyViews(network, int(record.prediction["views"]), record.prediction["threshold"]).eval()
+    return ManyViews(network, int(prediction["views"]), prediction["threshold"]).eval()

@@ -1,7 +1,10 @@
-"""`fit` trains on train and picks on validation, `evaluate` scores, `predict` maps; none opens a file of data."""
+"""`fit` trains on the training part and picks the epoch on validation; it opens no file of data."""
 
 from __future__ import annotations
 
+from scgcnet import torchvision_ops  # noqa: F401  # before lightning, which imports torchvision
+
+# isort: split
 import io
 import logging
 import os
@@ -19,7 +22,6 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
@@ -27,9 +29,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
 from scgcnet import files, zoo
-from scgcnet.data import EvalTransform, LandslideDataset, Sample, TrainingView, TrainTransform
+from scgcnet.data import EvalTransform, LandslideDataset, TrainingView, TrainTransform
 from scgcnet.train.config import TrainConfig
-from scgcnet.train.metrics import Confusion, mean_scores
 from scgcnet.train.task import SegmentationTask, TrainingError
 
 
@@ -123,7 +124,7 @@ class _KeepBest(Callback):
 
 
 class _Checkpoints(TorchCheckpointIO):
-    """Reads and writes the checkpoint that a stopped training goes on from.
+    """Reads and writes the checkpoint from which a stopped training resumes.
 
     Lightning's own way passes through the system's folder for temporary files; from there to another disk a file is
     copied, which a kill can break off.
@@ -204,11 +205,10 @@ def fit(
     seed: int,
     folder: Path,
     progress: bool = True,
-    stop_after: int | None = None,
 ) -> FitResult:
     """Trains `model` and returns it with the weights best on validation. The test part is never asked for.
 
-    A training that was stopped goes on from its last whole epoch when called again with the same folder. Every
+    A stopped training resumes from its last whole epoch when called again with the same folder. Every
     random draw is a function of seed, epoch and sample.
 
     Args:
@@ -219,7 +219,6 @@ def fit(
         seed: Seed of order and augmentation; the weights are `new_network`'s.
         folder: Where checkpoints go; one folder per run.
         progress: Show a progress bar on standard error.
-        stop_after: End after so many epochs, the schedule being that of all; None for all.
 
     One device trains. Under `torchrun` every process takes its share of each batch, and all return the same result.
 
@@ -239,7 +238,7 @@ def fit(
     _quiet()
     rank, world = distributed()
     trainer = L.Trainer(
-        max_epochs=config.epochs if stop_after is None else min(stop_after, config.epochs),
+        max_epochs=config.epochs,
         accelerator="auto",
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
         num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
@@ -280,98 +279,6 @@ def fit(
     if zoo.read_metadata(kept).get("epoch") != str(best):  # such as after a restart with another number of threads
         raise TrainingError(f"{kept}: not the weights of epoch {best}, the best: delete {folder} and train again")
     return FitResult(zoo.load_model(kept), task.history, best)
-
-
-def evaluate(
-    model: nn.Module, dataset: LandslideDataset, image_size: int, batch_size: int = 8
-) -> dict[str, dict[str, float]]:
-    """Scores a network over a data set, as fractions of 1.
-
-    Returns:
-        `pooled`: scores over all pixels at native size; `resized`: the same at `image_size`, the paper's way, where
-        every image weighs the same; `per_image`: scores at native size averaged over images, and their number `n`;
-        `confusion`: the counts tp, fp, fn, tn behind `pooled`.
-    """
-    transform = EvalTransform(image_size)
-    native: list[Confusion] = []
-    resized = Confusion()
-    for sample, logits in _logits(model, dataset, range(len(dataset)), image_size, batch_size):
-        _, mask = transform(sample)
-        resized += Confusion.of(_landslide(logits).numpy() > 0.5, mask.numpy())
-        native.append(Confusion.of(_to_native(logits, sample) > 0.5, sample.mask))
-    pooled = sum(native, Confusion())
-    return {
-        "pooled": pooled.scores(),
-        "resized": resized.scores(),
-        "per_image": {**mean_scores(native), "n": len(native)},
-        "confusion": {"tp": pooled.tp, "fp": pooled.fp, "fn": pooled.fn, "tn": pooled.tn},
-    }
-
-
-def count(
-    model: nn.Module,
-    dataset: LandslideDataset,
-    image_size: int,
-    thresholds: Sequence[float] = (0.5,),
-    batch_size: int = 8,
-) -> list[Confusion]:
-    """Pixel counts of a network over a data set at the network's input size, as those behind `resized` of `evaluate`.
-
-    Args:
-        model: A network with two classes.
-        dataset: Images and masks.
-        image_size: Side of the square network input, pixels.
-        thresholds: Probabilities above which a pixel is called landslide, each from 0 to 1.
-        batch_size: Images at a time.
-
-    Returns:
-        One for each threshold.
-    """
-    transform = EvalTransform(image_size)
-    counted = [Confusion()] * len(thresholds)
-    for sample, logits in _logits(model, dataset, range(len(dataset)), image_size, batch_size):
-        probability, mask = _landslide(logits).numpy(), transform(sample)[1].numpy()
-        counted = [so_far + Confusion.of(probability > t, mask) for so_far, t in zip(counted, thresholds, strict=True)]
-    return counted
-
-
-def predict(
-    model: nn.Module, dataset: LandslideDataset, indices: Sequence[int], image_size: int, batch_size: int = 8
-) -> list[npt.NDArray[np.float32]]:
-    """Probability of landslide for the samples at `indices`, each (H, W) at its native size, in [0, 1]."""
-    return [_to_native(logits, sample) for sample, logits in _logits(model, dataset, indices, image_size, batch_size)]
-
-
-def _logits(
-    model: nn.Module, dataset: LandslideDataset, indices: Sequence[int], image_size: int, batch_size: int
-) -> Iterator[tuple[Sample, Tensor]]:
-    """Yields each sample with its logits (2, S, S); the network's mode is restored at the end."""
-    transform = EvalTransform(image_size)
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    try:
-        for start in range(0, len(indices), batch_size):
-            samples = [dataset[i] for i in indices[start : start + batch_size]]
-            images = torch.stack([transform(sample)[0] for sample in samples]).to(device)
-            with torch.no_grad():
-                logits = model(images).float().cpu()
-            yield from zip(samples, logits, strict=True)
-    finally:
-        model.train(was_training)
-
-
-def _landslide(logits: Tensor) -> Tensor:
-    """Softmax probability of class 1, (S, S)."""
-    return logits.softmax(dim=0)[1]
-
-
-def _to_native(logits: Tensor, sample: Sample) -> npt.NDArray[np.float32]:
-    """Probability at the sample's own size, bilinear; (H, W)."""
-    probability = _landslide(logits)[None, None]
-    native = F.interpolate(probability, size=sample.mask.shape, mode="bilinear", align_corners=False)
-    out: npt.NDArray[np.float32] = native[0, 0].numpy()
-    return out
 
 
 def _quiet() -> None:

@@ -8,21 +8,12 @@ The paper leaves the dynamic weights of eq. 27 open. Here, per image with landsl
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scgcnet.data import IGNORE_INDEX
-
-
-class LossWeights(NamedTuple):
-    """Alpha, beta and gamma of eq. 26."""
-
-    dwce: float = 0.4
-    focal: float = 0.4
-    lovasz: float = 0.2
+from scgcnet.metrics import IGNORE_INDEX
+from scgcnet.train.config import LossWeights
 
 
 def dynamic_weights(mask: Tensor) -> tuple[Tensor, Tensor]:

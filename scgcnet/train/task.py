@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from scgcnet import torchvision_ops  # noqa: F401  # before lightning, which imports torchvision
+
+# isort: split
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scgcnet.data import IGNORE_INDEX
+from scgcnet.metrics import IGNORE_INDEX, Confusion, mean_over_sources
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.losses import boundary_mask, composite_loss
-from scgcnet.train.metrics import Confusion, mean_over_sources
 
 
 class TrainingError(RuntimeError):

@@ -1,3 +1,5 @@
+"""The book: pages staged, rendered and checked."""
+
 import json
 import shutil
 from dataclasses import replace
@@ -6,12 +8,9 @@ from pathlib import Path
 import pytest
 from templates import write_template
 
-from scgcnet.data import write_fake
-from scgcnet.data.sample import MARKER
 from scgcnet.study.book import BookError, build_book, copy_explorers, gate, stage, toc_pages
-from scgcnet.study.chapters import ChapterError, execute, executed_file, failure, runs_shown
-from scgcnet.study.plan import Chapter, Plan
-from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.notebooks import ChapterError, execute, executed_file, failure
+from scgcnet.study.plan import Chapter, Plan, load_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Where tables link to.
@@ -160,27 +159,6 @@ class TestStage:
         assert (source / "good.ipynb").read_bytes() == executed.read_bytes()
         assert failure(source / "bad.ipynb") == "not executed"
 
-    def test_a_chapter_whose_results_are_gone_is_not_shown(self, book: tuple[Path, Plan]) -> None:
-        root, plan = book
-        three = 'profile = "cpu"  # p\ndataset = "bijie"  # d\nmodels = ["unet"]  # m'
-        template = write_template(root / "book" / "good.ipynb", "1", parameters=three)
-        executed = root / executed_file("good", "cpu")
-        executed.parent.mkdir(parents=True)
-        shutil.copy(template, executed)
-        # Without the images its results cannot be had, and it says "not run" of them.
-        assert "good" not in stage(plan, "cpu", root, root / "build" / "src")
-        write_fake("bijie", root / "data", n=6)
-        next((root / "data").rglob(MARKER)).unlink()  # as if they were the real ones
-        shown = runs_shown(plan, Chapter("good", "book/good.ipynb"), "cpu")
-        files = [root / "results" / "runs" / f"{run.run_id}.json" for run in shown]
-        assert files
-        failed = stage(plan, "cpu", root, root / "build" / "src")
-        assert failed["good"].endswith(f"results that are not there: results/runs/{files[0].name}")
-        files[0].parent.mkdir()
-        for file in files:
-            file.write_text("{}")
-        assert "good" not in stage(plan, "cpu", root, root / "build" / "src")
-
     def test_all_three_lists_name_the_same_pages(self, book: tuple[Path, Plan]) -> None:
         root, plan = book
         (root / "book" / "forgotten.md").write_text("# Forgotten\n")
@@ -195,6 +173,7 @@ class TestStage:
             stage(plan, "smoke", root, root / "build" / "src")
 
 
+@pytest.mark.slow
 def test_a_book_with_a_failed_chapter(book: tuple[Path, Plan]) -> None:
     root, _ = book
     execute(root / "book" / "good.ipynb", root / executed_file("good", "smoke"))

@@ -1,107 +1,114 @@
-import dataclasses
-import subprocess
-import sys
+"""study.yml: what a line expands to, ids that never change, and faults that are named."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scgcnet.data import AugmentConfig
-from scgcnet.study import plan_schema
-from scgcnet.study.plan import PlanError, config_id, project_root
-from scgcnet.study.plan_reader import load_plan
-from scgcnet.train import LossWeights, TrainConfig
+from scgcnet.study.plan import Plan, PlanError, config_id, configuration, load_plan, loss_grid, plain
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def test_the_papers_protocol_is_the_profile_paper():
-    settings = load_plan().profile("paper").settings
-    told = {"image_size": 512, "epochs": 400, "batch_size": 16, "optimizer": "adam", "lr": 2e-4}
-    told |= {"weight_decay": 1e-4, "betas": [0.9, 0.999], "focal_exponent": 2.0}
-    assert {key: settings[key] for key in told} == told
-    assert settings["loss"] == {"dwce": 0.4, "focal": 0.4, "lovasz": 0.2}
-    augment = settings["augment"]
-    assert (augment["hflip"], augment["vflip"], augment["rot90"]) == (0.5, 0.0, False)
-
-
-def test_planned_runs_are_those_of_the_issue():
-    runs = {(r.dataset, r.model, r.size, r.profile, r.split, r.seed) for r in load_plan().runs}
-    tiny = ("bijie", "scgcnet", "tiny", "cpu")
-    wanted = {(*tiny, 0, 0), (*tiny, 0, 1), (*tiny, 0, 2), (*tiny, 1, 0), (*tiny, 2, 0)}
-    wanted |= {("bijie", "scgcnet", size, "gpu", 0, 0) for size in ("small", "base")}
-    wanted |= {("synthetic", "scgcnet", "tiny", "smoke", 0, 0), ("bijie", "scgcnet", "base", "paper", 0, 0)}
-    assert wanted <= runs
-    assert load_plan().runs[0].priority == 1
+EDITS = {
+    "profiles.cpu.lr": (-1, r"profile cpu, lr: Input should be greater than 0"),
+    "profiles.cpu.augment.scale": ([2, 1], "profile cpu, augment"),
+    "profiles.cpu.augment.warp": (1, "augment"),
+    "profiles.cpu.learning_rate": (1, "learning_rate: Extra inputs"),
+    "profiles.cpu.data": ("made", "neither real nor synthetic"),
+    "runs.0.profile": ("quick", "runs.0.profile: there is no 'quick'"),
+    "runs.0.seeds": ([], "runs.0.seeds"),
+    "runs.0.seeds.0": (-1, "runs.0.seeds.0"),
+    "runs.0.seed": (0, "runs.0.seed: Extra inputs"),
+    "runs.0.claims": (["no_such"], "'no_such' is no id"),
+    "runs.0.settings": ({"epochs": 0}, "runs.0.profile smoke, epochs"),
+    "chapters.start.template": ("book/start.py", "chapters.start.template"),
+    "exhibits.table1.claims": (["no_such"], "'no_such' is no id"),
+    "nonsense": (1, "nonsense: Extra inputs"),
+}
 
 
-def test_settings_are_the_fields_of_the_training_configuration():
-    """plan.py spells them out, so that it need not import torch; here the two are held together."""
-    keys = plan_schema.SETTING_KEYS
-    assert set(keys) == {f.name for f in dataclasses.fields(TrainConfig)} - {"workers"}
-    assert set(keys["augment"]["properties"]) == {f.name for f in dataclasses.fields(AugmentConfig)}
-    assert set(keys["loss"]["properties"]) == set(LossWeights._fields)
+def test_ids_are_those_that_are_stored(plan: Plan) -> None:
+    """A changed id would orphan every stored run."""
+    ids = [run.run_id for run in plan.runs]
+    assert "bijie-scgcnet-tiny-cpu-s0-3f66e797ea" in ids and "bijie-icnet-tiny-cpu-s0-1cfba17f46" in ids
+    assert len(ids) == len(set(ids))
+    assert all(config_id(run.config) == run.run_id for run in plan.runs)
 
 
-def test_run_id_is_the_same_in_every_process():
-    config = {"dataset": "d", "model": "m", "size": "s", "profile": "p", "seed": 3, "lr": 0.1, "n": [1, 2]}
-    assert config_id(config) == "d-m-s-p-s3-630c30a2b8"
-    code = "from scgcnet.study.plan_reader import load_plan; print(*[r.run_id for r in load_plan().runs])"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert other.stdout.split() == [run.run_id for run in load_plan().runs]
+def test_lists_stand_for_every_combination(plan: Plan) -> None:
+    rows = [run for run in plan.select("cpu") if run.overrides == {"hmie": True, "cam": False, "psccs": False}]
+    assert [(run.split, run.seed) for run in rows] == [(0, 0), (0, 1), (0, 2)]
+    assert [run.priority for run in plan.runs] == sorted(run.priority for run in plan.runs)
 
 
-def test_run_id_follows_the_configuration_and_nothing_else():
-    plan = load_plan()
-    run = plan.make_run("bijie", "scgcnet", "tiny", "cpu")
-    same = dataclasses.replace(run, claims=("a2_iou",), priority=7)
-    reordered = dataclasses.replace(run, settings=dict(reversed(list(run.settings.items()))))
-    as_float = dataclasses.replace(run, settings={**run.settings, "batch_size": 8.0})
-    assert run.run_id == same.run_id == reordered.run_id == as_float.run_id
-    others = [
-        plan.make_run("bijie", "scgcnet", "tiny", "cpu", seed=1),
-        plan.make_run("bijie", "scgcnet", "tiny", "cpu", split=1),
-        plan.make_run("bijie", "scgcnet", "small", "cpu"),
-        plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 5}),
-        plan.make_run("bijie", "scgcnet", "tiny", "cpu", overrides={"cam": False}),
-    ]
-    assert len({run.run_id, *(other.run_id for other in others)}) == 6
+def test_increments_start_from_the_first(plan: Plan) -> None:
+    runs = [run for run in plan.select("cpu") if run.increment and run.model == "scgcnet"]
+    assert [run.increment.percent for run in runs if run.increment] == [0, 1, 5, 10, 20]
+    assert [run.start for run in runs] == [None] + [runs[0]] * 4
+    assert runs[1].config["start"] == runs[0].run_id
 
 
-def test_made_run_that_is_planned_keeps_its_claims():
-    plan = load_plan()
-    assert plan.make_run("bijie", "scgcnet", "tiny", "cpu").claims == ("bijie_iou", "bijie_f1")
-    assert plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 5}).claims == ()
+def test_every_network_has_the_same_trials(plan: Plan) -> None:
+    rates = {}
+    for trial in plan.trials:
+        rates.setdefault(trial.model, []).append(trial.settings["lr"])
+    assert len(rates) == 18 and all(found == [5e-4, 1e-3, 2e-3, 4e-3] for found in rates.values())
+    assert len(loss_grid(10)) == 66 and all(sum(weights) == pytest.approx(1) for weights in loss_grid(10))
 
 
-def test_find_takes_a_unique_beginning():
-    plan = load_plan()
-    run = plan.runs[0]
-    assert plan.find(run.run_id[:-3]) == run
-    with pytest.raises(PlanError, match=r"\d+ runs .* like 'bijie-scgcnet-tiny-cpu'"):
-        plan.find("bijie-scgcnet-tiny-cpu")
-    with pytest.raises(PlanError, match=r"no run .* like 'nope'"):
-        plan.find("nope")
+def test_a_run_of_ones_own(plan: Plan) -> None:
+    own = plan.make_run("mine", "scgcnet", "tiny", "cpu", changes={"epochs": 5}, seed=3)
+    assert (own.run_id.startswith("mine-scgcnet-tiny-cpu-s3-"), own.settings["epochs"]) == (True, 5)
+    planned = plan.make_run("bijie", "scgcnet", "tiny", "cpu")
+    assert planned.claims == ("bijie_iou", "bijie_f1")  # of study.yml
+    assert plan.find(planned.run_id) == planned
+    with pytest.raises(PlanError, match="no run in "):
+        plan.find("nothing")
+    with pytest.raises(PlanError, match="runs in "):
+        plan.find("bijie")
+    with pytest.raises(PlanError, match="no profile 'quick': choose one of smoke"):
+        plan.profile("quick")
 
 
-def test_changes_are_checked_like_the_file():
-    plan = load_plan()
-    with pytest.raises(PlanError, match=r"profile cpu, .*unknown key epoch"):
-        plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epoch": 5})
-    with pytest.raises(PlanError, match=r"image_size: 16 is less than the minimum of 32"):
-        plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"image_size": 16})
-    with pytest.raises(PlanError, match="no profile 'warp': choose one of smoke, cpu, domains, gpu, paper"):
-        plan.make_run("bijie", "scgcnet", "tiny", "warp")
+@given(st.integers(0, 2**20))
+def test_whole_numbers_and_fractions_are_one_setting(value: int) -> None:
+    config = {"dataset": "a", "model": "b", "size": "c", "profile": "d", "seed": 0, "split": 0}
+    assert config_id({**config, "x": value}) == config_id({**config, "x": float(value)})
+    assert configuration({**config, "seed": value}) == configuration(config)
+    assert plain({"x": (1, 2)}) == {"x": [1, 2]}
 
 
-def test_project_root_is_found_from_below_and_from_elsewhere(project, tmp_path_factory, monkeypatch):
-    below = project / "build" / "book"
-    below.mkdir(parents=True)
-    monkeypatch.chdir(below)
-    assert project_root() == project
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    assert project_root() == REPOSITORY
+@pytest.mark.parametrize("place", EDITS)
+def test_faults_are_named(project: Path, place: str) -> None:
+    value, message = EDITS[place]
+    tree = yaml.safe_load((project / "study.yml").read_text())
+    *parents, last = [int(key) if key.isdigit() else key for key in place.split(".")]
+    node = tree
+    for key in parents:
+        node = node[key]
+    node[last] = value
+    (project / "study.yml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(PlanError, match=message):
+        load_plan()
 
 
-def test_reading_the_plan_does_not_import_torch():
-    code = "import sys, scgcnet.study; scgcnet.study.load_plan(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_other_faults(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project / "study.yml"
+    tree = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**tree, "runs": [*tree["runs"], tree["runs"][0]]}))
+    with pytest.raises(PlanError, match="is listed twice"):
+        load_plan()
+    del tree["profiles"]["cpu"]["epochs"]
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(PlanError, match=r"profiles\.cpu: epochs is missing"):
+        load_plan()
+    path.write_text("a: [")
+    with pytest.raises(PlanError, match="not valid YAML"):
+        load_plan()
+    path.write_text("!!python/object/apply:os.abort []")
+    with pytest.raises(PlanError, match="not valid YAML"):
+        load_plan()
+    with pytest.raises(PlanError, match="does not exist"):
+        load_plan(project / "none.yml")

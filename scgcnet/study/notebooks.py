@@ -1,8 +1,8 @@
-"""Chapters: templates of the book executed by papermill, with what papermill lets pass refused.
+"""Templates of the book executed by papermill, with what papermill lets pass refused.
 
-A template is a notebook of book/ without outputs whose cell tagged `parameters` assigns plain values, each
-with a comment. papermill only warns about a parameter that the template does not have, and then computes with
-the default; here it is an error, and so is a value of another type than the default's.
+A template is a notebook of book/ without outputs whose cell tagged `parameters` assigns plain values, each with a
+comment beside it. papermill only warns about a parameter that the template does not have, and then computes with the
+default; here it is an error, and so is a value of another type than the default's.
 """
 
 from __future__ import annotations
@@ -15,28 +15,24 @@ import re
 import reprlib
 import sys
 import time
-import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+import yaml
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
-from scgcnet.study.plan import Chapter, Plan, Run, at_home, project_root
-from scgcnet.study.schema import read_yaml
-from scgcnet.study.store import FOLDERS
+from scgcnet.study.plan import Chapter, Plan, project_root
 
 CHAPTERS = "build/chapters"
 BY_HAND = "build/by-hand"  # those executed with other parameters than the book's
 KERNEL = "python3"
-_DRAWS = re.compile(r"\b(plots|drawings)\.[a-z]\w*\(|\bplt\.")  # rooms whose functions give figures
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SHORT = reprlib.Repr()  # for messages: a value may be as long as memory
 _SHORT.maxlevel = 2
@@ -53,11 +49,26 @@ class ChapterError(RuntimeError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One assignment of a template's parameters cell: default value and comment ("" where it has none)."""
+    """One assignment of a template's parameters cell: its default and its comment."""
 
-    name: str
     default: Any
     comment: str
+
+
+def parameters_of(template: Path) -> dict[str, Parameter]:
+    """The parameters of a template, in its order.
+
+    Raises:
+        ChapterError: the file is no notebook, or its parameters cell is missing, double, or not of plain values.
+    """
+    cells = [cell for cell in read_notebook(template).cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ChapterError(f"{template}: {len(cells)} cells are tagged `parameters`; a template has one")
+    found = papermill.inspect_notebook(str(template))
+    try:
+        return {name: Parameter(ast.literal_eval(one["default"]), one["help"]) for name, one in found.items()}
+    except (SyntaxError, ValueError) as error:
+        raise ChapterError(f"{template}: the parameters cell holds more than plain values: {error}") from None
 
 
 def executed_file(name: str, profile: str) -> str:
@@ -70,71 +81,28 @@ def failed_file(output: Path) -> Path:
     return output.with_suffix(".failed.ipynb")
 
 
-def declared_parameters(template: Path) -> dict[str, Parameter]:
-    """What a template's parameters cell assigns, in its order.
-
-    Raises:
-        ChapterError: the file is no notebook, or its parameters cell is missing, double, or does more than
-            assign plain values to names.
-    """
-    return _parse_parameters(read_notebook(template), template)
-
-
 def chapter_parameters(
     plan: Plan, chapter: Chapter, profile: str | None, changes: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a chapter is executed with: study.yml's parameters, the profile, the caller's changes.
-
-    The profile is passed to the templates that declare `profile`; the others show nothing that was trained. Without
-    one, the template's own default holds.
+    """What a chapter is executed with: study.yml's parameters, the profile if it has one, the caller's changes.
 
     Raises:
-        PlanError: no such profile.
+        PlanError: there is no such profile.
         ParameterError: see `check_parameters`.
     """
-    declared = declared_parameters(project_root() / chapter.template)
-    values = dict(chapter.parameters)
+    template = project_root() / chapter.template
+    declared, values = parameters_of(template), dict(chapter.parameters)
     if profile is not None and "profile" in declared:
         values["profile"] = plan.profile(profile).name
     values |= changes or {}
-    return check_parameters(declared, values, chapter.template)
-
-
-def runs_shown(plan: Plan, chapter: Chapter, profile: str) -> list[Run]:
-    """The planned runs that must be there before the chapter is executed: those on real data of a page on one data set.
-
-    All other pages show what is stored and call the rest not run; and what is trained on synthetic data, in seconds,
-    every page makes for itself.
-
-    Raises:
-        PlanError: no such profile.
-        ParameterError: study.yml gives the chapter a parameter that it does not have.
-    """
-    values = chapter_parameters(plan, chapter, profile)
-    declared = declared_parameters(project_root() / chapter.template)
-    if not {"profile", "dataset", "models"} <= declared.keys() or plan.profile(profile).data == "synthetic":
-        return []
-    dataset, models = (values.get(name, declared[name].default) for name in ("dataset", "models"))
-    return [
-        run
-        for run in plan.select(profile)
-        if run.dataset == dataset
-        and run.model in models
-        and at_home(run.config)
-        and run.unaltered
-        and run.settings == plan.settings(run.dataset, run.model, run.size, profile)
-    ]
-
-
-def record_file(plan: Plan, run: Run) -> str:
-    """The file that a planned run is stored in, relative to the project root."""
-    return f"{FOLDERS[plan.profile(run.profile).data]}/{run.run_id}.json"
+    check_parameters(declared, values, chapter.template)
+    return values
 
 
 def parse_value(text: str) -> Any:
     """A value typed on the command line, read as YAML: 5, 2e-4, true, bijie, [0, 1, 2].
 
-    YAML 1.1 reads 2e-4 as text; here it is the number that whoever typed it meant.
+    YAML 1.1 reads 2e-4 as text; here it is the number that was meant.
 
     Raises:
         ParameterError: the text is not valid YAML.
@@ -142,15 +110,13 @@ def parse_value(text: str) -> Any:
     if _EXPONENT.fullmatch(text.strip()):
         return float(text)
     try:
-        return read_yaml(text)
-    except ValueError as error:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise ParameterError(f"{_SHORT.repr(text)} is no value that YAML can read: {error}") from None
 
 
-def check_parameters(
-    declared: Mapping[str, Parameter], values: Mapping[str, Any], template: str | Path
-) -> dict[str, Any]:
-    """The values, if the template can take all of them.
+def check_parameters(declared: Mapping[str, Parameter], values: Mapping[str, Any], template: str | Path) -> None:
+    """Refuse values that a template cannot take.
 
     A value has the type of the default, and what a list holds the type of what the default holds; a whole number
     also passes for a fraction. For None anything plain passes: None, a truth value, a finite number, text, or a list
@@ -173,7 +139,6 @@ def check_parameters(
             f"{template}: {name} = {_SHORT.repr(value)} is {type(value).__name__}, but {wanted} is "
             f"wanted, such as the default {default!r} ({declared[name].comment})"
         )
-    return dict(values)
 
 
 def _is_plain(value: object, inner: bool = False) -> bool:
@@ -211,8 +176,8 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
         ParameterError: the template cannot take the parameters; nothing was executed.
         ChapterError: the template is none, or a cell failed.
     """
-    notebook = read_notebook(template)
-    values = check_parameters(_parse_parameters(notebook, template), parameters or {}, template)
+    notebook, values = read_notebook(template), dict(parameters or {})
+    check_parameters(parameters_of(template), values, template)
     output, failed = output.absolute(), failed_file(output.absolute())
     partial = output.with_suffix(f".{os.getpid()}.partial.ipynb")  # of this process alone
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -260,38 +225,6 @@ def set_title(page: Path, title: str) -> None:
     nbformat.write(notebook, page)
 
 
-def template_faults(template: Path) -> list[str]:
-    """What keeps a notebook from being a template of this book; empty where nothing does.
-
-    Checked: no outputs, counts and papermill metadata, so that a difference in git is a change of the text;
-    one cell of commented parameters; a title; alternative text and a caption where a cell draws, and no other output.
-    """
-    try:
-        notebook = read_notebook(template)
-        declared = _parse_parameters(notebook, template)
-    except ChapterError as error:
-        return [str(error)]
-    faults = [f"parameter {item.name} has no comment" for item in declared.values() if not item.comment]
-    if notebook.metadata.get("kernelspec", {}).get("name") != KERNEL:
-        faults.append(f"kernelspec is not {KERNEL}")
-    if not notebook.cells or not notebook.cells[0].source.startswith("# "):
-        faults.append("the first cell does not start with a title, '# ...'")
-    if "papermill" in notebook.metadata or any("papermill" in cell.metadata for cell in notebook.cells):
-        faults.append("carries papermill metadata")
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            continue
-        if cell.outputs or cell.execution_count is not None:
-            faults.append(f"cell {index} has outputs or an execution count")
-        shown = cell.metadata.get("mystnb", {})
-        texts = {"alt": shown.get("image", {}).get("alt"), "caption": shown.get("figure", {}).get("caption")}
-        if _DRAWS.search(cell.source):
-            faults += [f"cell {index} draws, but has no {key} (metadata.mystnb)" for key in texts if not texts[key]]
-            if "display(" in cell.source:  # its box or table would become a figure, too, with the same caption
-                faults.append(f"cell {index} draws and displays: one of them belongs in a cell of its own")
-    return [f"{template.name}: {fault}" for fault in faults]
-
-
 def read_notebook(path: Path) -> nbformat.NotebookNode:
     """A notebook in the current format.
 
@@ -305,42 +238,6 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
         raise ChapterError(f"{path}: no such notebook") from None
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
         raise ChapterError(f"{path} is not a notebook: {error}") from None
-
-
-def _parse_parameters(notebook: nbformat.NotebookNode, template: Path) -> dict[str, Parameter]:
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(cells) != 1:
-        raise ChapterError(f"{template}: {len(cells)} cells are tagged `parameters`; a template has one")
-    source = cells[0].source
-    declared = {}
-    try:
-        nodes = ast.parse(source).body
-        beside, alone = _comments(source)
-        for node in nodes:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target, value = node.targets[0], node.value
-            elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                target, value = node.target, node.value
-            else:
-                raise ValueError(f"line {node.lineno} is no assignment")
-            if not isinstance(target, ast.Name):
-                raise ValueError(f"line {node.lineno} assigns to more than a name")
-            comment = beside.get(node.end_lineno or node.lineno) or alone.get(node.lineno - 1, "")
-            declared[target.id] = Parameter(target.id, ast.literal_eval(value), comment)
-    except (SyntaxError, ValueError) as error:
-        raise ChapterError(f"{template}: the parameters cell holds more than plain values: {error}") from None
-    return declared
-
-
-def _comments(source: str) -> tuple[dict[int, str], dict[int, str]]:
-    """Comments by line, counted from 1: those that follow code, and those on a line of their own."""
-    beside: dict[int, str] = {}
-    alone: dict[int, str] = {}
-    for token in tokenize.generate_tokens(StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            found = alone if token.line.lstrip().startswith("#") else beside
-            found[token.start[0]] = token.string.lstrip("# ")
-    return beside, alone
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scgcnet.views import ManyViews
+from scgcnet.train.predict import ManyViews
 
 
 class Pointwise(nn.Module):

@@ -1,0 +1,452 @@
+"""The command line. Commands import what they need when they run, so that `scgcnet --help` answers at once."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+app = typer.Typer(
+    help="SCGC-Net: map landslides, rerun the study, build its book.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Data sets: check or audit one, write a synthetic one.", no_args_is_help=True)
+bench_app = typer.Typer(help="Time and memory of this machine.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
+_USAGE: Any = typer.BadParameter.__mro__[1]  # of the click that this typer carries
+T = TypeVar("T")
+
+Profile = Annotated[str | None, typer.Option(help="A profile of study.yml.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a training [default: OMP_NUM_THREADS, else 1].")]
+Dataset = Annotated[str, typer.Argument(help="Data set, such as bijie.")]
+Folder = Annotated[Path | None, typer.Argument(help="Folder of data sets [default: SCGCNET_DATA or data].")]
+Json = Annotated[Path | None, typer.Option(help="File to write the numbers to.")]
+Model = Annotated[str, typer.Option(help="Published weights by name, or a file of weights.")]
+
+
+def _list_of(kind: Callable[[str], T], what: str, length: int | None = None) -> Callable[[Any], tuple[T, ...]]:
+    def read(text: Any) -> tuple[T, ...]:
+        if not isinstance(text, str):  # a default
+            return tuple(text)
+        try:
+            found = tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            found = ()
+        if not found or length not in (None, len(found)):
+            raise typer.BadParameter(f"expected {what}, not {text!r}")
+        return found
+
+    return read
+
+
+WHOLES = _list_of(int, "whole numbers with commas between, such as 4,3,2")
+REALS = _list_of(float, "numbers with commas between, such as 1,0.5")
+PAIR = _list_of(float, "two numbers with a comma between, such as 0,3000", 2)
+
+
+def _number_or_auto(text: str) -> float | None:
+    try:
+        return None if text == "auto" else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number or auto, not {text!r}") from None
+
+
+# -------------------------------------------------------------------------------------------------------------- mapping
+
+
+@app.command("map")
+def map_command(
+    scene: Annotated[list[Path], typer.Argument(help="Rasters, such as GeoTIFFs, or folders of rasters.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; of several scenes, with one for each.")],
+    model: Annotated[str | None, typer.Option(help="Published weights by name, or a file of weights.")] = None,
+    window: Annotated[int, typer.Option(help="Side of the network's window, pixels of the working grid.")] = 1024,
+    overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers too, 0 to 0.5.")] = 0.25,
+    threshold: Annotated[
+        str, typer.Option(help="Probability above which a pixel is landslide; auto: the one that the weights carry.")
+    ] = "auto",
+    min_area: Annotated[float, typer.Option(help="Smallest polygon, square metres (pixels without a CRS).")] = 100.0,
+    bands: Annotated[str | None, typer.Option(help="Red, green and blue band, such as 4,3,2.")] = None,
+    value_range: Annotated[
+        str | None, typer.Option("--range", help="Values shown black and white: LOW,HIGH [default: percentiles].")
+    ] = None,
+    scale: Annotated[str, typer.Option(help="Pixels of the working grid for one of the scene.")] = "auto",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Scenes at a time [default: one for each core].")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Map landslides of whole scenes for a GIS; exit status 1 if one of several failed.
+
+    Example: scgcnet map scene.tif --out map
+    """
+    from scgcnet.scene import MapOptions, map_scene
+    from scgcnet.scene.many import find_scenes, map_scenes
+    from scgcnet.zoo import DEFAULT
+
+    options = MapOptions(
+        window=window,
+        overlap=overlap,
+        threshold=_number_or_auto(threshold),
+        min_area=min_area,
+        bands=WHOLES(bands) if bands else None,
+        value_range=PAIR(value_range) if value_range else None,  # type: ignore[arg-type]
+        scale=_number_or_auto(scale),
+    )
+    scenes = find_scenes(scene)
+    if len(scene) > 1 or scene[0].is_dir():
+        return map_scenes(scenes, out, model or DEFAULT, options, jobs)
+    done = map_scene(scenes[0], out, model or DEFAULT, options, progress=not quiet)
+    print(done.summary if done.fresh else f"{done.summary} (it was there already)")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------------------- study
+
+
+@app.command("list")
+def list_runs(
+    profile: Profile = None,
+    trials: Annotated[bool, typer.Option("--trials", help="The trials on validation instead.")] = False,
+) -> None:
+    """List every run of study.yml with its id and state, and stored runs beyond it.
+
+    Example: scgcnet list --profile cpu
+    """
+    from scgcnet.study import load_plan, results
+
+    plan = load_plan()
+    planned = plan.select_trials(profile) if trials else plan.select(profile)
+    stored = {
+        one.run_id: one for kind in results.ROOTS for one in results.records(kind, "trials" if trials else "runs")
+    }
+    for run in planned:
+        state = "stored" if run.run_id in stored else "not run"
+        print(f"{run.run_id:<52} {state:<8} priority {run.priority}  split {run.split}  seed {run.seed}")
+    for run_id in sorted(stored.keys() - {run.run_id for run in planned}):
+        if profile in (None, stored[run_id].profile) and not trials:
+            print(f"{run_id:<52} stored   not in study.yml")
+    done = sum(run.run_id in stored for run in planned)
+    print(f"{done} of {len(planned)} {'trials' if trials else 'runs'} stored", file=sys.stderr)
+
+
+@app.command()
+def run(
+    run_id: Annotated[list[str] | None, typer.Argument(help="Run ids, or their beginnings.")] = None,
+    profile: Profile = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute it even if it is stored.")] = False,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train and score runs that are not stored yet; a stopped training resumes from its last whole epoch.
+
+    Example: scgcnet run bijie-scgcnet-tiny-cpu-s0
+    """
+    _set_threads(threads)
+    from scgcnet import study
+
+    plan = study.load_plan()
+    if bool(run_id) == bool(profile):
+        raise study.PlanError("name either run ids or a --profile: see `scgcnet list`")
+    for spec in [plan.find(name) for name in run_id] if run_id else plan.select(profile):
+        record = study.run(spec, force=force, progress=not quiet)
+        assert record.metrics is not None
+        print(f"{record.file}  IoU {100 * record.metrics.resized['iou']:.2f} %", flush=True)
+
+
+@app.command()
+def trials(
+    run_id: Annotated[list[str] | None, typer.Argument(help="Trial ids, or their beginnings.")] = None,
+    profile: Profile = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train trials, which choose recipes on validation alone; without ids or profile, show what won.
+
+    Example: scgcnet trials --profile cpu
+    """
+    _set_threads(threads)
+    from scgcnet import study
+
+    plan = study.load_plan()
+    if run_id and profile:
+        raise study.PlanError("name either trials or a --profile: see `scgcnet list --trials`")
+    wanted = [plan.find_trial(name) for name in run_id or ()] or (plan.select_trials(profile) if profile else [])
+    for spec in wanted:
+        record = study.run_trial(spec, progress=not quiet)
+        print(f"{record.file}  validation IoU {100 * (record.best['val_iou'] or 0):.2f} %", flush=True)
+    if not wanted:
+        from scgcnet.chapters.recipes import rate_table
+
+        print(rate_table(plan, study.results.trials()))
+
+
+@app.command()
+def claims() -> None:
+    """Print a line per claim of the paper: id, kind, verdict, condition, runs, finding; with tabs between.
+
+    Example: scgcnet claims | cut -f 1,3
+    """
+    from scgcnet.chapters import claims as chapter
+    from scgcnet.study import load_plan
+
+    print(chapter.as_text(chapter.ledger(load_plan())))
+
+
+@app.command("chapter")
+def chapter_command(
+    name: Annotated[str, typer.Argument(help="A chapter of study.yml.")],
+    profile: Profile = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="Replace a parameter; VALUE is read as YAML.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Notebook to write.")] = None,
+) -> None:
+    """Execute one chapter into build/by-hand, or with a profile alone the book's own page.
+
+    Example: scgcnet chapter bijie -p epochs=5
+    """
+    from scgcnet.study import PlanError, load_plan, notebooks, project_root
+
+    plan = load_plan()
+    if name not in plan.chapters:
+        raise PlanError(f"no chapter {name!r} in study.yml: there are {', '.join(plan.chapters)}")
+    changes = {}
+    for text in parameter or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE, not {text!r}", param_hint="-p")
+        changes[key] = notebooks.parse_value(value)
+    values = notebooks.chapter_parameters(plan, plan.chapters[name], profile, changes)
+    # What was changed by hand must not become the book's page.
+    by_hand = changes or not profile
+    page = f"{notebooks.BY_HAND}/{name}.ipynb" if by_hand else notebooks.executed_file(name, str(profile))
+    template = project_root() / plan.chapters[name].template
+    print(notebooks.execute(template, output or project_root() / page, values))
+
+
+@app.command()
+def book(profile: Annotated[str, typer.Option(help="A profile of study.yml.")] = "smoke") -> None:
+    """Bind the executed chapters of a profile; `make book` does it all.
+
+    Example: scgcnet book --profile cpu
+    """
+    from scgcnet.study.book import build_book
+
+    print(build_book(profile))
+
+
+@app.command()
+def weights(
+    run_id: Annotated[str, typer.Argument(help="A stored run whose weights are in build/weights.")],
+    name: Annotated[str, typer.Argument(help="Name to publish them under.")],
+) -> None:
+    """Publish the weights of a run with the package: threshold best on validation, and a model card.
+
+    Example: scgcnet weights bijie-scgcnet-tiny-cpu-s0 tiny-bijie
+    """
+    from scgcnet.study.publish import publish
+
+    print(publish(run_id, name))
+
+
+@app.command()
+def peers(
+    every: Annotated[bool, typer.Option("--all", help="Further published sizes too.")] = False,
+) -> int:
+    """Compare every network with published counts of parameters and MACs; exit status 1 if one disagrees.
+
+    Example: scgcnet peers
+    """
+    from scgcnet.chapters.competitors import check_all, reference_table
+
+    checks = check_all(every)
+    print(reference_table(checks))
+    wrong = sum(bool(one.faults) for one in checks)
+    print(f"{len(checks)} counts, {wrong or 'none'} out of tolerance", file=sys.stderr)
+    return int(wrong > 0)
+
+
+# ----------------------------------------------------------------------------------------------------------------- data
+
+
+@data_app.command("check")
+def check_data(name: Dataset, folder: Folder = None) -> int:
+    """List every fault of a data set; exit status 1 if there is one.
+
+    Example: scgcnet data check bijie
+    """
+    from scgcnet.data import DatasetError, check_dataset, dataset_notes, split_sha256
+
+    faults = check_dataset(name, folder)
+    for fault in faults:
+        print(fault)
+    for note in dataset_notes(name, folder):
+        print(f"note: {note}")
+    if not faults:
+        try:
+            split_sha256(name, 0, folder)
+        except DatasetError as error:
+            print(f"note: the split 0 cannot be made: {error}")
+    print(f"{name}: {len(faults) or 'no'} fault{'s' * (len(faults) != 1)}", file=sys.stderr)
+    return int(bool(faults))
+
+
+@data_app.command("audit")
+def audit_data(
+    name: Dataset,
+    folder: Folder = None,
+    split: Annotated[str, typer.Option(help="Number or name of a split, or a CSV file.")] = "0",
+) -> None:
+    """Report copies, shared ground, and how much of the test part was seen in training.
+
+    Example: scgcnet data audit bijie
+    """
+    from scgcnet.data.overlap import audit, report
+
+    print(report(audit(name, split, folder)))
+
+
+@data_app.command("fake")
+def fake_data(
+    name: Dataset,
+    folder: Annotated[Path, typer.Argument(help="Folder to write into; use it as SCGCNET_DATA.")],
+    number: Annotated[int, typer.Option("-n", min=1, help="Number of images.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the images.")] = 0,
+) -> None:
+    """Write a synthetic data set in the layout of a real one.
+
+    Example: scgcnet data fake cld fakes
+    """
+    from scgcnet.data import write_fake
+
+    write_fake(name, folder, n=number, seed=seed)
+    print(f"wrote {number} synthetic images in the layout of {name} below {folder}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- bench
+
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Small sizes: shows that it runs, not how fast.")]
+Against = Annotated[Path | None, typer.Option(help="File of an earlier run to compare with.")]
+
+
+def _bench_part(name: str, parts: list[str], text: str) -> None:
+    def command(device: Device = "cpu", quick: Quick = False, json: Json = None, against: Against = None) -> None:
+        from scgcnet.bench import bench
+
+        bench(parts, device, quick, json, against)
+
+    command.__doc__ = f"{text}\n\nExample: scgcnet bench {name} --quick"
+    bench_app.command(name)(command)
+
+
+_bench_part("all", ["scan", "network"], "Time the scan and the networks.")
+_bench_part("scan", ["scan"], "Time the selective scan: every backend against plain PyTorch.")
+_bench_part("network", ["network"], "Time the networks: training, inference, and where the time goes.")
+
+
+@bench_app.command("data")
+def bench_data_command(name: Dataset, folder: Folder = None) -> None:
+    """Time reading and augmenting images beside training on them.
+
+    Example: scgcnet bench data bijie
+    """
+    from scgcnet.bench import bench_data
+
+    bench_data(name, folder)
+
+
+@bench_app.command("scene")
+def bench_scene_command(
+    side: Annotated[int, typer.Option(help="Pixels of each side.")] = 20_000,
+    window: Annotated[int, typer.Option(help="As for map.")] = 1024,
+    model: Model = "tiny-bijie",
+    json: Json = None,
+) -> None:
+    """Map a large synthetic scene: memory and speed.
+
+    Example: scgcnet bench scene --side 2000
+    """
+    from scgcnet.bench import bench_scene
+
+    bench_scene(side, model, window, json)
+
+
+@bench_app.command("seams")
+def bench_seams_command(
+    windows: Annotated[str, typer.Option(help="Sides of the windows.")] = "128,256,512,1024",
+    scales: Annotated[str, typer.Option(help="As --scale of map.")] = "1,0.5",
+    model: Model = "tiny-bijie",
+    json: Json = None,
+) -> None:
+    """Map real mosaics with several windows: seams, IoU and time.
+
+    Example: scgcnet bench seams --windows 128,256
+    """
+    from scgcnet.bench import bench_seams
+
+    bench_seams(model, WHOLES(windows), REALS(scales), json)
+
+
+@bench_app.command("sides")
+def bench_sides_command(
+    sides: Annotated[str, typer.Option(help="Sides of the square input, pixels.")] = "64,96,128,192,256",
+    json: Json = None,
+) -> None:
+    """Score trained networks on validation images at several sizes.
+
+    Example: scgcnet bench sides --sides 64,128
+    """
+    from scgcnet.bench import measure_sides
+    from scgcnet.study import load_plan
+
+    measure_sides(load_plan(), WHOLES(sides), json)
+
+
+def _set_threads(threads: int | None) -> None:
+    """Before torch is imported, which reads the variable once."""
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if it did what was asked, 1 if a check found faults or the user interrupted, 2 if it could not run; then one
+        line on standard error says why.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of another code page cannot show every folder's name
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = app(list(arguments) if arguments is not None else None, prog_name="scgcnet", standalone_mode=False)
+        sys.stdout.flush()  # here, where a closed pipe can be told from an error
+        return int(status or 0)
+    except _USAGE as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, SystemExit, typer.Abort):  # Lightning turns the first into the second
+        kept = "a training resumes from its last whole epoch, a map from its last window"
+        print(f"scgcnet: interrupted; finished work is kept: started again, {kept}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 0
+    except Exception as error:
+        # The package's own errors carry a message for the user; any other is a bug and shows its traceback.
+        if not type(error).__module__.startswith("scgcnet."):
+            raise
+        print(f"scgcnet: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
