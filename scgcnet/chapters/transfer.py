@@ -54,7 +54,7 @@ def domain_scores(stored: pd.DataFrame) -> pd.DataFrame:
         for name, parts in row.domains.items()
         for part, counts in parts.items()
     ]
-    found = pd.DataFrame(rows, columns=["run_id", "domain", "part", "trained", "n", *COUNTS])
+    found = pd.DataFrame(rows, columns=["run_id", "domain", "part", "trained", "n", *COUNTS]).astype({"trained": bool})
     pixels = found[COUNTS].to_numpy(np.int64)
     return found.assign(**{name: stats.score(pixels, name) for name in ("iou", "precision", "recall")})
 
@@ -122,7 +122,7 @@ def left_out_table(plan: Plan, stored: pd.DataFrame, profile: str) -> Table:
 
 
 def chosen_on_others(found: pd.DataFrame) -> pd.DataFrame:
-    """For each target of `left_out`, the run of the recipe with the highest mean IoU on the others, the first of equals."""
+    """For each target of `left_out`, the run of the recipe with the highest mean IoU on the others."""
     scores = found.pivot(index="recipe", columns="target", values="iou").loc[found.recipe.unique()]
     best = {target: scores.drop(columns=target).sum(axis=1).idxmax() for target in scores}
     return found[found.recipe == found.target.map(best)]
