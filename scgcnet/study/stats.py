@@ -203,9 +203,9 @@ def by_group(counts: Array, groups: Sequence[Hashable]) -> Floats:
     if len(groups) != counts.shape[1]:
         raise ValueError(f"{len(groups)} group labels for {counts.shape[1]} images")
     number = {label: place for place, label in enumerate(dict.fromkeys(groups))}
-    sums = np.zeros((len(counts), len(number), 4))
-    np.add.at(sums, (slice(None), [number[label] for label in groups]), counts)
-    return sums
+    sums = np.zeros((len(number), len(counts), 4))
+    np.add.at(sums, np.array([number[label] for label in groups]), counts.swapaxes(0, 1))
+    return np.asarray(sums.swapaxes(0, 1))
 
 
 def _drawn(units: Floats, name: str, draws: int, rng: np.random.Generator) -> Floats:
