@@ -161,8 +161,9 @@ def bars(found: Sequence[Network]) -> dict[str, tuple[float, float, float] | Non
 
 def preferred(found: Sequence[Network], made: pd.DataFrame, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The runs whose networks to look into, by experiment: first the stored ones, then those of `made`."""
-    return {
-        one.name: pd.concat([one.runs, made[[flags == one.run.config["overrides"] for flags in made["flags"]]]])
-        for one in found
-        if one.name in names
-    }
+    shown = {}
+    for one in found:
+        if one.name in names:
+            alike = made[[flags == one.run.config["overrides"] for flags in made["flags"]]]
+            shown[one.name] = pd.concat([one.runs, alike]).drop_duplicates("run_id")
+    return shown
