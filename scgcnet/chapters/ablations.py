@@ -165,5 +165,5 @@ def preferred(found: Sequence[Network], made: pd.DataFrame, names: Sequence[str]
     for one in found:
         if one.name in names:
             alike = made[[flags == one.run.config["overrides"] for flags in made["flags"]]]
-            shown[one.name] = pd.concat([one.runs, alike]).drop_duplicates("run_id")
+            shown[one.name] = pd.concat([one.runs, alike]).drop_duplicates("file")
     return shown

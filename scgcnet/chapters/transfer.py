@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from scgcnet.study import stats
+from scgcnet.study import results, stats
 from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, rate_trials, refuse_synthetic
 from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan, Run
@@ -148,21 +148,34 @@ def increments(
     return {model: dict(sorted(runs.items())) for model, runs in found.items()}
 
 
-def increment_scores(runs: Mapping[str, Mapping[float, Run]], stored: pd.DataFrame) -> pd.DataFrame:
-    """One row per run of `increments`: model, percent, run_id; the other columns are NaN where it was not run.
+def increment_scores(
+    plan: Plan,
+    target: str,
+    profile: str = "cpu",
+    models: Sequence[str] | None = None,
+    percents: Sequence[float] | None = None,
+    stored: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row per run of `increments`; `stored` is by default `results.runs()`.
 
-    These are resized_iou, resized_f1, resized_precision, resized_recall (percent), n_test (images), wall_s and file.
+    Returns:
+        dataset, profile, train ("bijie"), model, size, percent, run_id, and resized_iou, resized_f1, resized_precision,
+        resized_recall (percent), n_test (images), wall_s, file, which are NaN where it was not run.
     """
+    stored = results.runs() if stored is None else stored
     refuse_synthetic(stored)
-    rows = [(model, percent, run.run_id) for model, found in runs.items() for percent, run in found.items()]
+    rows = [
+        (run.dataset, run.profile, " + ".join(run.train), run.model, run.size, percent, run.run_id)
+        for found in increments(plan, target, profile, models, percents).values()
+        for percent, run in found.items()
+    ]
     columns = [*(f"resized_{score}" for score in ("iou", "f1", "precision", "recall")), "n_test", "wall_s", "file"]
-    planned = pd.DataFrame(rows, columns=["model", "percent", "run_id"])
+    planned = pd.DataFrame(rows, columns=["dataset", "profile", "train", "model", "size", "percent", "run_id"])
     return planned.join(stored.reindex(columns=columns), on="run_id")
 
 
-def increment_table(runs: Mapping[str, Mapping[float, Run]], stored: pd.DataFrame) -> Table:
-    """Scores on a new data set by network and by how much of it was trained on; `runs` from `increments`."""
-    scores = increment_scores(runs, stored)
+def increment_table(scores: pd.DataFrame, stored: pd.DataFrame) -> Table:
+    """Scores on a new data set by network and by how much of it was trained on; `scores` from `increment_scores`."""
     if scores.empty:
         return Table(pd.DataFrame([{"Network": "study.yml plans no such runs"}]), "Increments")
     parts = domain_scores(stored[stored.run_id.isin(scores.run_id)])
@@ -178,9 +191,8 @@ def increment_table(runs: Mapping[str, Mapping[float, Run]], stored: pd.DataFram
         }
         for row in scores.itertuples()
     ]
-    first, *_ = planned = [run for found in runs.values() for run in found.values()]
-    sizes, images = " or ".join({run.size: None for run in planned}), _test_images(scores)
-    where = f"from {' + '.join(first.train)} to {first.dataset}, {sizes}, profile {first.profile}"
+    one, sizes, images = scores.iloc[0], " or ".join(scores["size"].unique()), _test_images(scores)
+    where = f"from {one.train} to {one.dataset}, {sizes}, profile {one.profile}"
     where += f", on {images} test images" * bool(images)
     caption = f"Scores {where} (%); at home: the test part of what it was trained on first; "
     return Table(pd.DataFrame(rows), caption + "training: wall time, machine shared with other jobs")

@@ -10,6 +10,7 @@ from scgcnet.study import Plan, Record, Run
 from scgcnet.study.results import frame
 
 Make = Callable[..., Record]
+Scores = Callable[..., pd.DataFrame]
 TARGETS = ["landslide4sense", "cld", "amunet", "bijie"]
 WIDE = "all others, scale 0.4 to 2"
 
@@ -43,6 +44,12 @@ def recipes(plan: Plan) -> dict[str, dict[str, Run]]:
 @pytest.fixture
 def increments(plan: Plan) -> dict[str, dict[float, Run]]:
     return transfer.increments(plan, "landslide4sense", "cpu")
+
+
+@pytest.fixture
+def ask(plan: Plan) -> Callable[..., pd.DataFrame]:
+    """`increment_scores` of some stored runs."""
+    return lambda stored, target="landslide4sense": transfer.increment_scores(plan, target, stored=stored)
 
 
 def test_a_leak_is_one_row_for_each_way_to_split(plan: Plan, make_record: Make) -> None:
@@ -109,22 +116,24 @@ def test_increments_are_planned_alike_for_every_network(plan: Plan, increments: 
     assert transfer.increments(plan, "bijie", "cpu") == {}
 
 
-def test_a_row_for_each_increment(increments: dict[str, dict[float, Run]], make_record: Make) -> None:
+def test_a_row_for_each_increment(increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores) -> None:
     home = {"bijie": {"test": {"n": 154, "tp": 70, "fp": 20, "fn": 10, "tn": 0}}}
     made = frame([make_record(increments["swin"][5], 0.25, domains=home, n=1584)])
-    table = transfer.increment_table(increments, made)
+    table = transfer.increment_table(ask(made), made)
     row = table.frame.astype(str).query("Network == 'swin' and Increment == '5 %'").iloc[0]
     assert list(row[2:]) == ["25.0", "30.0", "35.0", "40.0", "70.0", "6.0 min"]
     assert (table.frame.astype(str) == "not run").to_numpy().sum() == 6 * 24
     assert "from bijie to landslide4sense, tiny, profile cpu, on 1,584 test images" in table.caption
-    assert "plans no such runs" in str(transfer.increment_table({}, made))
+    assert "plans no such runs" in str(transfer.increment_table(ask(made, "cld"), made))
     with pytest.raises(ValueError, match="synthetic"):
-        transfer.increment_table(increments, frame([make_record(increments["swin"][5], kind="synthetic")]))
+        ask(frame([make_record(increments["swin"][5], kind="synthetic")]))
 
 
-def test_curves_are_of_stored_increments(increments: dict[str, dict[float, Run]], make_record: Make) -> None:
+def test_curves_are_of_stored_increments(
+    increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores
+) -> None:
     made = frame([make_record(increments["scgcnet"][percent], iou) for percent, iou in ((20, 0.6), (0, 0.25))])
-    scores = transfer.increment_scores(increments, made)
+    scores = ask(made)
     curves = transfer.curves(scores)
     assert (list(curves["scgcnet"]), curves["swin"]) == ([0, 20], {})
     assert curves["scgcnet"][0] == pytest.approx({"recall": 40, "iou": 25, "f1": 30})
@@ -133,23 +142,20 @@ def test_curves_are_of_stored_increments(increments: dict[str, dict[float, Run]]
     assert transfer.at_percent(scores, 3, made) == {}
 
 
-def test_ranks_of_complete_curves(increments: dict[str, dict[float, Run]], make_record: Make) -> None:
+def test_ranks_of_complete_curves(increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores) -> None:
     ious = {"scgcnet": (0.05, 0.1, 0.2, 0.3, 0.4), "swin": (0.07, 0.1, 0.2, 0.3, 0.35), "danet": (0.06, 0.1, 0.2)}
     made = [
         make_record(run, iou)
         for model, found in ious.items()
         for run, iou in zip(increments[model].values(), found, strict=False)
     ]
-    scores = transfer.increment_scores(increments, frame(made))
+    scores = ask(frame(made))
     ours, theirs = (transfer.increment_note(scores, name).text for name in ("scgcnet", "swin"))
     assert "IoU of 2 networks" in ours and "5.0 to 7.0 % at 0 %, 10.0 to 10.0 % at 1 %" in ours
     assert "number 2 at 0 % and number 1 at 20 %, 5.0 points before swin" in ours
     assert "danet" in ours.rpartition("Not run")[2]
     assert "5.0 points behind scgcnet" in theirs
-    assert (
-        transfer.increment_note(transfer.increment_scores(increments, frame(made[1:])), "scgcnet").title
-        == "No curve yet"
-    )
+    assert transfer.increment_note(ask(frame(made[1:])), "scgcnet").title == "No curve yet"
 
 
 def test_rates_at_home_and_the_winners_of_trials(
@@ -164,10 +170,12 @@ def test_rates_at_home_and_the_winners_of_trials(
     assert "vmamba 0.004 (no winner" in text
 
 
-def test_the_images_of_the_scores(plan: Plan, increments: dict[str, dict[float, Run]], make_record: Make) -> None:
+def test_the_images_of_the_scores(
+    plan: Plan, increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores
+) -> None:
     alone = next(run for run in plan.select("cpu") if run.dataset == "landslide4sense" and not run.train)
     stored = frame([make_record(alone, 0.4, n=199), make_record(increments["scgcnet"][0], 0.1, n=1584)])
-    text = transfer.images_note("landslide4sense", transfer.increment_scores(increments, stored), stored).text
+    text = transfer.images_note("landslide4sense", ask(stored), stored).text
     assert "1,584 test images" in text and "40.0 % on another choice of 199 images" in text
-    scores = transfer.increment_scores(increments, frame([]))
+    scores = ask(frame([]))
     assert transfer.images_note("landslide4sense", scores, pd.DataFrame(stored[:0])).text.startswith("No run")
