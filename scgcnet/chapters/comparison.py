@@ -54,7 +54,7 @@ def networks(dataset: str, plan: Plan, profile: str = "cpu", models: Sequence[st
 
 def planned_runs(found: Sequence[Network], plan: Plan) -> list[Run]:
     """All planned seeds of some networks."""
-    planned = [(one.run, run) for one in found for run in plan.select(one.run.profile)]
+    planned = [(one.run, run) for one in found for run in plan.runs if run.model == one.run.model]
     return [run for first, run in planned if {**run.config, "seed": first.seed} == first.config]
 
 
@@ -210,9 +210,9 @@ def order_note(dataset: str, found: Sequence[Network], plan: Plan, profile: str 
     text += f"; the seeds of the others span so many points of test IoU: {spans}. " if spans else ". "
     text += f"{sum(won.values())} of the {len(won)} winning rates are the highest tried"
     for one in found:
-        lr = one.run.settings["lr"]
-        alike = [run for run in plan.select(profile) if _with_rate(run, lr) == one.run.config]
-        reached = stored.val_iou.reindex([run.run_id for run in alike]).dropna()
+        same_model = [run for run in plan.select(profile) if run.model == one.run.model]
+        alike = [run.run_id for run in same_model if _with_rate(run, one.run.settings["lr"]) == one.run.config]
+        reached = stored.val_iou.reindex(alike).dropna()
         if one.run.run_id in reached and len(reached) > 1:
             gain = reached.drop(one.run.run_id).max() - reached[one.run.run_id]
             text += f"; another rate, trained in full for {one.name}, changes validation IoU by {gain:+.1f} points"

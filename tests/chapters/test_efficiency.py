@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scgcnet.chapters import efficiency
-from scgcnet.chapters.efficiency import OURS
+from scgcnet.chapters.efficiency import LEAN, OURS
 from scgcnet.study.show import Table
 
 TIMINGS: dict[str, Any] = {
@@ -44,9 +44,13 @@ def rows(table: Table) -> list[dict[str, Any]]:
     return table.frame.to_dict("records")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def found() -> efficiency.Curves:
-    return efficiency.costs(["SCGC-Net, base", "SCGC-Net, lean", "DANet, ResNet-50"], [128, 2048])
+    return {
+        OURS: {128: 11.984, 2048: 3067.964},
+        LEAN: {128: 4.002, 2048: 1024.458},
+        "DANet, ResNet-50": {128: 12.604, 2048: 5691.0},
+    }
 
 
 class TestCosts:
@@ -69,7 +73,8 @@ class TestCosts:
         for others in ({OURS: {128: 12.0}}, {OURS: {2048: 12.0}}, {}):
             assert efficiency.cost_note(others).title == "No verdict"
 
-    def test_unknown_network(self) -> None:
+    def test_costs_are_counted(self) -> None:
+        assert efficiency.costs([LEAN], [128]) == {LEAN: {128: pytest.approx(4.0018, rel=1e-4)}}
         with pytest.raises(ValueError, match="models: 'FCN' is not known; there are SCGC-Net, base"):
             efficiency.costs(["FCN"], [128])
 
