@@ -13,6 +13,7 @@ import math
 import os
 import re
 import reprlib
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -29,8 +30,10 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
 from scgcnet.study.plan import Chapter, Plan, project_root
+from scgcnet.study.show import TABLES
 
 CHAPTERS = "build/chapters"
+TABLE_FOLDER = "build/tables"  # the tables of each executed chapter as CSV, by profile
 BY_HAND = "build/by-hand"  # those executed with other parameters than the book's
 KERNEL = "python3"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -184,8 +187,10 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
     output.unlink(missing_ok=True)
     started = time.monotonic()
     print(f"chapter {output.stem}: executing {len(notebook.cells)} cells of {template.name}", file=sys.stderr)
+    tables = project_root() / TABLE_FOLDER / output.parent.name / output.stem
+    shutil.rmtree(tables, ignore_errors=True)
     try:
-        with _own_kernel():
+        with _environment(JUPYTER_PATH=_own_kernels(), **{TABLES: str(tables)}):
             papermill.execute_notebook(
                 str(template.absolute()),
                 str(partial),
@@ -241,18 +246,24 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 @contextmanager
-def _own_kernel() -> Iterator[None]:
-    """Make `python3` mean this interpreter, whatever kernel of that name the user has registered."""
-    before = os.environ.get("JUPYTER_PATH")
-    own = str(Path(sys.prefix) / "share" / "jupyter")
-    os.environ["JUPYTER_PATH"] = own if not before else own + os.pathsep + before
+def _environment(**variables: str) -> Iterator[None]:
+    """Environment variables for a kernel that is started in the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["JUPYTER_PATH"]
-        else:
-            os.environ["JUPYTER_PATH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _own_kernels() -> str:
+    """JUPYTER_PATH under which `python3` means this interpreter, whatever kernel of that name the user registered."""
+    own, before = str(Path(sys.prefix) / "share" / "jupyter"), os.environ.get("JUPYTER_PATH")
+    return own if not before else own + os.pathsep + before
 
 
 def _last_line(error: Exception) -> str:

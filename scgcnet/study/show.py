@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import html
-import shutil
-import textwrap
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 LONG = 40  # characters of a cell that is not to be squeezed into a narrow column, but given the width of a sentence
 PHRASE = 12  # likewise; such a cell breaks after two or three words
 FOLDED = 6  # links of a cell beyond which they are folded up, or one row would be a screen high
-WORD = 20  # characters; longer words are broken where a terminal is too narrow for a table
 NONE = "-"  # nothing may stand in this cell, as opposed to "not run"
+
+
+TABLES = "SCGCNET_TABLES"  # environment variable: folder in which each table that a chapter shows is kept as CSV
 
 
 @dataclass(frozen=True)
@@ -48,32 +51,15 @@ class Table:
     def __repr__(self) -> str:
         return f"{self.caption}\n{self.frame.to_string(index=False)}"
 
-    def fitted(self, width: int | None = None) -> str:
-        """The table as text that fits a terminal: long cells are wrapped, and of links only the number is told.
-
-        Args:
-            width: characters of a line; None for those of the terminal.
-        """
-        width = width or shutil.get_terminal_size().columns
-        cells = [[str(name) for name in self.frame.columns]]
-        cells += [[_number(value) for value in row] for row in self.frame.itertuples(index=False)]
-        columns = list(zip(*cells, strict=True))
-        widths = [max(map(len, column)) for column in columns]
-        words = [max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
-        while sum(widths) + 2 * (len(widths) - 1) > width:
-            room = [size - min(word, WORD) for size, word in zip(widths, words, strict=True)]
-            if max(room) <= 0:  # it becomes wider than the terminal, or nobody could read it
-                break
-            widths[max(range(len(room)), key=lambda place: (room[place] > 0) * widths[place])] -= 1
-        lines = [self.caption]
-        for row in cells:
-            wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, widths, strict=True)]
-            for place in range(max(map(len, wrapped))):
-                parts = [part[place] if place < len(part) else "" for part in wrapped]
-                lines.append("  ".join(f"{part:<{size}}" for part, size in zip(parts, widths, strict=True)).rstrip())
-        return "\n".join(lines)
+    def write(self, folder: Path) -> None:
+        """Write the frame as CSV, named by its place on the page and its caption."""
+        folder.mkdir(parents=True, exist_ok=True)
+        number, name = len(list(folder.glob("*.csv"))), re.sub("[^a-z0-9]+", "-", self.caption.lower())[:60]
+        self.frame.astype(str).to_csv(folder / f"{number:02d}-{name}.csv", index=False)
 
     def _repr_html_(self) -> str:
+        if folder := os.environ.get(TABLES):
+            self.write(Path(folder))
         head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in self.frame.columns)
         body = "".join(_row(list(row)) for row in self.frame.itertuples(index=False))
         caption = html.escape(self.caption)
@@ -98,13 +84,6 @@ def _length(value: object) -> str:
     """Class of a cell by the length of its text; links never break and need none."""
     size = 0 if isinstance(value, (Link, Links)) else len(str(value))
     return "long" if size > LONG else "phrase" if size > PHRASE else ""
-
-
-def _number(value: object) -> str:
-    """A cell of a terminal's table."""
-    if isinstance(value, Links):
-        return str(len(value.items)) if value.items else NONE
-    return str(value)
 
 
 def _cell(value: object) -> str:
