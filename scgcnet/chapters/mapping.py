@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scgcnet import files, zoo
 from scgcnet.checkout import find_checkout
-from scgcnet.data.synthetic import generator_id
+from scgcnet.data.synthetic import VERSION
 from scgcnet.scene import MapOptions, MapResult, SceneError, map_scene
 from scgcnet.scene.mapping import OUTPUTS, REPORT
 from scgcnet.scene.outputs import MASK, NO_DATA, POLYGONS, PROBABILITY, QUICK_LOOK, STEPS, read_outlines
@@ -88,7 +88,7 @@ def example_scene(scene: str, real: bool) -> ExampleScene:
         scene = "A" if real and mosaics else "synthetic"
     if scene == "synthetic":
         height, width = SYNTHETIC
-        path = build / f"synthetic-{generator_id()}.tif"
+        path = build / f"synthetic-v{VERSION}.tif"
         if not path.is_file():
             write_synthetic_scene(path, SYNTHETIC)
         return ExampleScene(path, f"a synthetic scene of {width} x {height} px", real=False)
