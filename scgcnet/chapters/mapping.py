@@ -88,7 +88,7 @@ def example_scene(scene: str, real: bool) -> ExampleScene:
         scene = "A" if real and mosaics else "synthetic"
     if scene == "synthetic":
         height, width = SYNTHETIC
-        path = build / f"synthetic-{VERSION}.tif"
+        path = build / f"synthetic-v{VERSION}.tif"
         if not path.is_file():
             write_synthetic_scene(path, SYNTHETIC)
         return ExampleScene(path, f"a synthetic scene of {width} x {height} px", real=False)
