@@ -35,6 +35,7 @@ from scgcnet.scan.reference import K, positions
 
 Row = dict[str, Any]  # of a table, as it is stored
 Size = tuple[int, int, int, int]  # of a scan: B, L, D, N; L is a square
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # of a scan: x, delta, A, B, C, skip
 Network = tuple[str, str]  # name and size, as `create_model` takes them
 
 PARTS = ("scan", "network")
@@ -162,7 +163,7 @@ def measure_limits(device: str, quick: bool) -> dict[str, float]:
     return {what: 1e3 * n / median_ms({"": run}, 15, 4, device)[""] for what, (n, run) in work.items()}
 
 
-def make_inputs(size: Size, device: str = "cpu") -> tuple[Tensor, ...]:
+def make_inputs(size: Size, device: str = "cpu") -> Inputs:
     """Random x, delta, A, B, C, skip of a square map, with gradients, of the magnitudes of a trained layer.
 
     As in the network, the step sizes of one direction lie together in memory.
@@ -178,7 +179,10 @@ def make_inputs(size: Size, device: str = "cpu") -> tuple[Tensor, ...]:
     delta = F.softplus(normal(K, batch, side, side, channels) - 3).permute(1, 2, 3, 0, 4)
     A = -torch.exp(normal(K, channels, states))
     B, C = normal(batch, side, side, K, states), normal(batch, side, side, K, states)
-    return tuple(v.requires_grad_() for v in (x, delta, A, B, C, normal(K, channels)))
+    skip = normal(K, channels)
+    for v in (x, delta, A, B, C, skip):
+        v.requires_grad_()
+    return x, delta, A, B, C, skip
 
 
 def stepwise(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
@@ -208,14 +212,14 @@ def backends(size: Size, device: str) -> list[str]:
     return [*names, *(["stepwise"] if K * math.prod(size) <= STEPWISE_STATES else [])]
 
 
-def _scan(inputs: tuple[Tensor, ...], backend: str) -> Tensor:
-    return stepwise(*inputs) if backend == "stepwise" else selective_scan_2d(*inputs, backend=backend)  # type: ignore[misc, arg-type]
+def _scan(inputs: Inputs, backend: str) -> Tensor:
+    return stepwise(*inputs) if backend == "stepwise" else selective_scan_2d(*inputs, backend=backend)
 
 
 def _scan_extra_mb(size: Size, backend: str) -> float | None:
     """Of one training step on the CPU, once kernels are compiled and threads started on a small map."""
 
-    def train(inputs: tuple[Tensor, ...], dy: Tensor) -> None:
+    def train(inputs: Inputs, dy: Tensor) -> None:
         torch.autograd.grad(_scan(inputs, backend), inputs, dy)
 
     small, inputs = make_inputs((2, 256, 192, 1)), make_inputs(size)
