@@ -15,7 +15,6 @@ from scgcnet.explain.receptive_field import (
     field_frame,
     field_radius,
     field_side,
-    fields_of,
 )
 from scgcnet.model import DILATIONS
 from scgcnet.scan import use_backend
@@ -117,13 +116,6 @@ def test_the_network_is_left_as_it_was() -> None:
     assert not any(m._forward_hooks for m in model.modules())
 
 
-def test_modes_come_back_after_an_error() -> None:
-    model = stack(1)
-    with pytest.raises(ValueError, match="no layer 'neck': the network's parts are 0"):
-        effective_field(model, "neck", 9, in_channels=1)
-    assert all(m.training for m in model.modules())
-
-
 class Cut(nn.Module):
     """Passes on nothing of what it gets."""
 
@@ -188,14 +180,6 @@ def test_larger_rates_see_farther_at_stage_3() -> None:
     one, six = (construction_fields({"dilations": DILATIONS[row]}, 128) for row in ("B1", "B6"))
     assert field_side(one["stage 3"]) + 20 < field_side(six["stage 3"]) < 128
     assert (one["stage 4"] > 0).all() and (six["stage 4"] > 0).all()
-
-
-def test_fields_of_a_network_are_those_of_its_layers() -> None:
-    torch.manual_seed(0)
-    model = zoo.create_model("scgcnet", "tiny").eval()
-    fields = fields_of(model, 64)
-    np.testing.assert_array_equal(fields["stage 3"], effective_field(model, "encoder.stage3", 64, images=2))
-    np.testing.assert_array_equal(fields["logits"], effective_field(model, "", 64, images=2))
 
 
 def test_a_frame_has_sides_and_distances_by_layer() -> None:
