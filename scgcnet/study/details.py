@@ -117,7 +117,7 @@ def take_details(spec: Run, network: nn.Module, record: Record) -> Details:
     Raises:
         DatasetError: a data set is damaged or not there.
     """
-    from scgcnet.data.audit import shared_ground
+    from scgcnet.data.overlap import shared_ground
     from scgcnet.measures import WIDTHS, boundary_counts, component_hits, false_alarms
     from scgcnet.study.material import open_test
 

@@ -111,7 +111,7 @@ def data_parts(spec: Run) -> dict[str, LandslideDataset]:
 
 def _increment_split(spec: Run) -> Split:
     from scgcnet.data import DatasetError, open_whole
-    from scgcnet.data.increments import increment_split
+    from scgcnet.data.splits import increment_split
 
     assert spec.increment is not None
     if not isinstance(spec.split, int):

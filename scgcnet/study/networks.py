@@ -162,8 +162,13 @@ def repeats(stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def by_configuration(stored: pd.DataFrame) -> list[pd.DataFrame]:
     """Runs that differ in split and seed alone, together; splits of another kind are another configuration."""
-    kind = stored.split.str.rpartition("-")[0]
+    kind = stored.split.map(kind_of_split)
     return [group for _, group in stored.groupby([stored.configuration, kind], sort=False)]
+
+
+def kind_of_split(split: int | str) -> str:
+    """What a split keeps apart, such as "grouped" of grouped-0; "" of a number."""
+    return str(split).rpartition("-")[0]
 
 
 def condition(config: Mapping[str, Any], plan: Plan, images: float | None = None) -> stats.Condition:
@@ -299,7 +304,7 @@ def run_links(stored: pd.DataFrame) -> Links:
         words = {"model": row.model, "split": f"split {row.split}", "seed": f"seed {row.seed}"}
         return " ".join(words[key] for key in varying)
 
-    rows = list(stored.itertuples())
+    rows = list(stored[["model", "split", "seed", "run_id", "file"]].itertuples())  # few of its 50 columns: faster
     counts = Counter(map(name, rows))  # runs that differ in settings alone: by the last characters of their ids
     texts = [name(row) + f" {row.run_id.rpartition('-')[2]}" * (counts[name(row)] > 1) for row in rows]
     return Links(tuple(Link(text, row.file) for text, row in zip(texts, rows, strict=True)))

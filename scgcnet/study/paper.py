@@ -1,23 +1,27 @@
-"""What the paper prints, read from results/paper: its tables, its claims, the methods that it announces.
+"""What the paper prints, read from results/paper: its tables, its claims and the methods that it announces.
 
-A number is kept as printed, since its digits say how far it was rounded: 80.90 stands for anything from 80.895 to
+A number is kept as printed, since its digits tell how far it was rounded: 80.90 stands for anything from 80.895 to
 80.905. Arithmetic on such intervals is exact, in fractions, so that no tolerance has to be chosen.
 """
 
 from __future__ import annotations
 
-import csv
+import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
+
+import pandas as pd
 
 from scgcnet.study.plan import CLAIMS_FILE, project_root
 
 FOLDER = "results/paper"
-SCORES = ("P", "R", "F1", "IoU", "OA")
 #: Our names of data sets and networks, and those in the paper's Table I.
 PAPER_DATASETS = {"cld": "CLD", "hrgldd": "GLDD", "bijie": "Bijie"}
 #: Images of a test part that is 20 % of the paper's data set.
@@ -49,8 +53,9 @@ SCORE_NAMES = {
     "iou": ("IoU", "IoU"),
     "oa": ("Overall accuracy", "OA"),
 }
+CLAIM_COLUMNS = ("id", "kind", "dataset", "value", "unit", "location", "quote", "needs")
+_PRINTED = ("P", "R", "F1", "IoU", "OA")
 _REMEDY = f"; `git checkout -- {FOLDER}` restores what the repository has"
-T = TypeVar("T")
 
 
 class PaperError(ValueError):
@@ -58,7 +63,7 @@ class PaperError(ValueError):
 
 
 def full_name(dataset: str) -> str:
-    """The name of a data set as the paper's text has it; the head of Table I shortens one."""
+    """The name of a data set in the paper's text; the head of Table I shortens one."""
     return {"GLDD": "HR-GLDD"}.get(dataset, dataset)
 
 
@@ -73,18 +78,18 @@ class Interval(NamedTuple):
         return (self.low + self.high) / 2
 
     def meet(self, other: Interval) -> Interval | None:
-        """The values in both, or None where there are none."""
+        """The values in both, None if there are none."""
         low, high = max(self.low, other.low), min(self.high, other.high)
         return Interval(low, high) if low <= high else None
 
     def percent(self) -> str:
-        """In percent with two decimals: one number where both ends round to it, else "low to high"."""
+        """In percent with two decimals: one number if both ends round to it, else "low to high"."""
         low, high = (f"{100 * float(end):.2f}" for end in self)
         return low if low == high else f"{low} to {high}"
 
 
-def image(function: Callable[..., Fraction], *intervals: Interval) -> Interval:
-    """The values of a function that is monotone in each argument: its extremes lie in the corners of the box."""
+def bounds(function: Callable[..., Fraction], *intervals: Interval) -> Interval:
+    """Range of a function that is monotone in each argument: its extremes lie in the corners of the box."""
     values = [function(*corner) for corner in product(*intervals)]
     return Interval(min(values), max(values))
 
@@ -103,7 +108,7 @@ class Row:
         table: "I" | "II" | "III".
         name: method or experiment.
         dataset: the paper's name of it.
-        printed: P, R, F1, IoU and, but in Table III, OA: percent, as printed.
+        printed: P, R, F1, IoU and, except in Table III, OA: percent, as printed.
         reference: number in the paper's list of references, "" for its own network.
     """
 
@@ -128,156 +133,51 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One row of the claims ledger's source; every field is text as in the file, `value` "" where none is claimed."""
-
-    id: str
-    kind: str
-    dataset: str
-    value: str
-    unit: str
-    location: str
-    quote: str
-
-    @property
-    def number(self) -> Fraction:
-        """The claimed value.
-
-        Raises:
-            PaperError: it is no number.
-        """
-        return Fraction(_number(self.value, f"{CLAIMS_FILE}, row {self.id}, column value"))
-
-
-@dataclass(frozen=True)
 class Paper:
-    """Everything that the audit computes from.
+    """All that is typed from the paper.
 
     Attributes:
         rows: of Tables I, II and III, by label.
-        claims: by id, in the order of the file.
-        announced: the methods that Sec. IV-B announces, with their reference numbers.
+        claims: results/paper/claims.csv as text, by id: kind, dataset, value ("" if no number is claimed), unit,
+            location, quote, and in `needs` what testing it takes.
+        announced: reference number of each method that Sec. IV-B announces.
         peers: 10^9 multiply-accumulates of other networks by image side, counted by this study.
     """
 
     rows: Mapping[str, Row]
-    claims: Mapping[str, Claim]
-    announced: Mapping[str, str] = field(default_factory=dict)
-    peers: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    claims: pd.DataFrame
+    announced: Mapping[str, str]
+    peers: Mapping[str, Mapping[int, float]]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets of Table I."""
+        return list(dict.fromkeys(row.dataset for row in self.table("I")))
 
     def row(self, label: str) -> Row:
-        """The row of that label.
-
-        Raises:
-            PaperError: there is none.
-        """
-        return _known(self.rows, label, "the tables")
-
-    def claim(self, name: str) -> Claim:
-        """The claim of that id.
-
-        Raises:
-            PaperError: there is none.
-        """
-        return _known(self.claims, name, CLAIMS_FILE)
+        """The row of that label; `PaperError` if there is none."""
+        if label not in self.rows:
+            raise PaperError(f"the tables: no row {label}{_REMEDY}")
+        return self.rows[label]
 
     def table(self, number: str, dataset: str | None = None) -> list[Row]:
         """The rows of one table, or of one data set in it."""
         return [row for row in self.rows.values() if row.table == number and dataset in (None, row.dataset)]
 
+    def number(self, claim: str) -> Fraction:
+        """The value of a claim; `PaperError` if there is no such claim, or its value is not a number."""
+        if claim not in self.claims.index:
+            raise PaperError(f"{CLAIMS_FILE}: no row {claim}{_REMEDY}")
+        return _number(self.claims.value[claim], f"{CLAIMS_FILE}, row {claim}, column value")
 
-def read_paper(root: Path | None = None) -> Paper:
+
+def read_paper() -> Paper:
     """Read results/paper.
 
-    Args:
-        root: folder that holds it; by default the project's.
-
     Raises:
-        PaperError: a file or column is missing, a row comes twice, or a cell that must be a number is none.
+        PaperError: a file or column is missing, a row is listed twice, or a cell is not the number that it must be.
     """
-    rows = [
-        *_rows(root, "table1.csv", "I", "method", SCORES),
-        *_rows(root, "table2.csv", "II", "exp", SCORES),
-        *_rows(root, "table3.csv", "III", "exp", SCORES[:4]),
-    ]
-    return Paper(
-        _unique(((row.label, row) for row in rows), "the tables"),
-        read_claims(root),
-        {line["method"]: line["ref"] for _, line in _lines(root, "methods.csv", ["method", "ref"])},
-        _peers(root),
-    )
-
-
-def read_claims(root: Path | None = None) -> dict[str, Claim]:
-    """Read results/paper/claims.csv, by id.
-
-    Raises:
-        PaperError: see `read_paper`.
-    """
-    columns = list(Claim.__dataclass_fields__)
-    lines = _lines(root, "claims.csv", columns)
-    return _unique(((line["id"], Claim(*(line[name] for name in columns))) for _, line in lines), CLAIMS_FILE)
-
-
-def _rows(root: Path | None, file: str, table: str, name: str, scores: Sequence[str]) -> list[Row]:
-    rows = []
-    for where, line in _lines(root, file, [name, "dataset", *scores]):
-        printed = {score: _number(line[score], f"{where}, column {score}", percent=True) for score in scores}
-        rows.append(Row(table, line[name], line["dataset"], printed, line.get("ref") or ""))
-    return rows
-
-
-def _peers(root: Path | None) -> dict[str, dict[int, float]]:
-    peers = {}
-    for where, line in _lines(root, "peer_gmacs.csv", ["model"]):
-        sides = [column for column in line if (column or "").isdecimal()]
-        peers[line["model"]] = {int(side): float(_number(line[side], f"{where}, column {side}")) for side in sides}
-    return peers
-
-
-def _lines(root: Path | None, file: str, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Each line by column name, with words that say where it stands."""
-    path = (root or project_root()) / FOLDER / file
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle, restval="")
-            found = reader.fieldnames or []
-            lines = list(reader)
-    except FileNotFoundError:
-        raise PaperError(f"{FOLDER}/{file} does not exist{_REMEDY}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PaperError(f"{FOLDER}/{file} cannot be read: {error}{_REMEDY}") from None
-    for i, line in enumerate(lines, start=2):
-        if None in line:  # what csv does with cells beyond the head: a comma for a point makes one
-            raise PaperError(f"{FOLDER}/{file}, row {i}: more cells than columns{_REMEDY}")
-    if missing := [column for column in columns if column not in found]:
-        raise PaperError(f"{FOLDER}/{file} has no column {', '.join(missing)}: it has {', '.join(found)}{_REMEDY}")
-    return [(f"{FOLDER}/{file}, row {i} ({line[columns[0]]})", line) for i, line in enumerate(lines, start=2)]
-
-
-def _number(text: str, where: str, percent: bool = False) -> str:
-    """The text, if it is a plain decimal number, and for a score one above 0 and at most 100."""
-    digits = text.replace(".", "", 1)
-    if not (digits.isascii() and digits.isdigit()):
-        raise PaperError(f"{where}: {text!r} is no number{_REMEDY}")
-    if percent and not 0 < Fraction(text) <= 100:
-        raise PaperError(f"{where}: {text} is no percentage above 0{_REMEDY}")
-    return text
-
-
-def _known(found: Mapping[str, T], key: str, where: str) -> T:
-    if key not in found:
-        raise PaperError(f"{where}: no row {key}{_REMEDY}")
-    return found[key]
-
-
-def _unique(items: Iterable[tuple[str, T]], where: str) -> dict[str, T]:
-    found: dict[str, T] = {}
-    for key, item in items:
-        if key in found:
-            raise PaperError(f"{where}: {key} is listed twice{_REMEDY}")
-        found[key] = item
-    return found
+    return _read_paper(project_root())
 
 
 def paper_scores(dataset: str, model: str) -> dict[str, float] | None:
@@ -286,3 +186,69 @@ def paper_scores(dataset: str, model: str) -> dict[str, float] | None:
         return None
     row = read_paper().row(f"{PAPER_METHODS[model]}/{PAPER_DATASETS[dataset]}")
     return {score: float(row.printed[column]) for score, (_, column) in SCORE_NAMES.items()}
+
+
+@lru_cache(maxsize=1)
+def _read_paper(root: Path) -> Paper:
+    folder = root / FOLDER
+    rows = [
+        *_rows(folder / "table1.csv", "I", "method", _PRINTED),
+        *_rows(folder / "table2.csv", "II", "exp", _PRINTED),
+        *_rows(folder / "table3.csv", "III", "exp", _PRINTED[:4]),
+    ]
+    _refuse_twice([row.label for row in rows], "the tables")
+    claims = _read(folder / "claims.csv", CLAIM_COLUMNS).set_index("id", drop=False).rename_axis(None)
+    _refuse_twice(claims.id, CLAIMS_FILE)
+    methods = _read(folder / "methods.csv", ["method", "ref"])
+    peers = _read(folder / "peer_gmacs.csv", ["model"])
+    gmacs = _numbers(peers, [side for side in peers if side.isdecimal()], folder / "peer_gmacs.csv")
+    return Paper(
+        {row.label: row for row in rows},
+        claims,
+        dict(zip(methods.method, methods.ref, strict=True)),
+        gmacs.rename(columns=int).set_index(peers.model).T.to_dict(),
+    )
+
+
+def _rows(path: Path, table: str, name: str, scores: Sequence[str]) -> list[Row]:
+    frame = _read(path, [name, "dataset", *scores])
+    _numbers(frame, scores, path, 100)
+    lines = frame.to_dict("records")
+    return [Row(table, o[name], o["dataset"], {key: o[key] for key in scores}, o.get("ref", "")) for o in lines]
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A file as text, cell for cell."""
+    where = f"{FOLDER}/{path.name}"
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")
+    except FileNotFoundError:
+        raise PaperError(f"{where} does not exist{_REMEDY}") from None
+    except (OSError, ValueError) as error:
+        raise PaperError(f"{where} cannot be read: {str(error).strip()}{_REMEDY}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in the first row for an index
+        raise PaperError(f"{where}, row 2: more cells than columns{_REMEDY}")
+    if missing := [column for column in columns if column not in frame]:
+        raise PaperError(f"{where} has no column {', '.join(missing)}: it has {', '.join(frame)}{_REMEDY}")
+    return frame
+
+
+def _numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, top: float = math.inf) -> pd.DataFrame:
+    """Some columns as numbers above 0 and at most `top`."""
+    for column in columns:
+        for line, (first, text) in enumerate(zip(frame.iloc[:, 0], frame[column], strict=True), start=2):
+            where = f"{FOLDER}/{path.name}, row {line} ({first}), column {column}"
+            if not 0 < _number(text, where) <= top:
+                raise PaperError(f"{where}: {text} is not between 0 and {top}{_REMEDY}")
+    return frame[list(columns)].astype(float)
+
+
+def _number(text: str, where: str) -> Fraction:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise PaperError(f"{where}: {text!r} is not a number{_REMEDY}")
+    return Fraction(text)
+
+
+def _refuse_twice(keys: Iterable[str], where: str) -> None:
+    if twice := [key for key, times in Counter(keys).items() if times > 1]:
+        raise PaperError(f"{where}: {twice[0]} is listed twice{_REMEDY}")

@@ -184,10 +184,9 @@ def configuration(config: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One page of the book: `template` (relative to the project root) run with `parameters`.
+    """One page of the book: a template (relative to the project root) run with `parameters`.
 
-    One that is `last` counts what the others store, so it is executed after them. `title` replaces the template's own,
-    which several chapters may share; "" keeps it.
+    A `last` chapter is executed after the others, for it counts their results. `title` replaces the template's own.
     """
 
     name: str
@@ -208,12 +207,10 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole of study.yml; runs are expanded and sorted by priority.
+    """The whole of study.yml: runs by priority, and trials, which have the form of runs but are judged on validation.
 
-    `trials` are the trainings by which the planned runs got the settings in which they differ from their profile,
-    `loss_trials` the grid of loss weights that the paper chose its own from, `recipe_trials` whole trainings with other
-    recipes, `construction_trials` with other constructions of the network. They have the form of runs, but are judged
-    on validation alone (scgcnet/study/trials.py).
+    `trials` chose learning rates; `loss_trials` are the grid of loss weights of Sec. IV-A-4, `recipe_trials` whole
+    trainings with other recipes, `construction_trials` with other constructions of the network.
     """
 
     profiles: Mapping[str, Profile]
@@ -226,11 +223,7 @@ class Plan:
     exhibits: tuple[Exhibit, ...]
 
     def profile(self, name: str) -> Profile:
-        """The profile of that name.
-
-        Raises:
-            PlanError: there is none; the message lists those there are.
-        """
+        """The profile of that name, or PlanError with those there are."""
         if name not in self.profiles:
             raise PlanError(f"no profile {name!r}: choose one of {', '.join(self.profiles)}")
         return self.profiles[name]
@@ -253,25 +246,15 @@ class Plan:
         return list({trial.run_id: trial for trial in tried}.values())
 
     def find(self, run_id: str) -> Run:
-        """The planned run with this id, or with the one id that starts so.
-
-        Raises:
-            PlanError: no run, or more than one, has such an id.
-        """
+        """The planned run with this id, or whose id alone starts so, or PlanError."""
         return _only(self.runs, run_id, "run")
 
     def find_trial(self, run_id: str) -> Run:
-        """The planned trial with this id, or with the one id that starts so; it raises as `find` does."""
+        """The planned trial with this id, or whose id alone starts so, or PlanError."""
         return _only(self._all_trials, run_id, "trial")
 
     def settings(self, dataset: str, model: str, size: str, profile: str) -> Mapping[str, Any]:
-        """What a network without overrides is trained with.
-
-        These are the profile's settings, unless all planned runs of that network have others.
-
-        Raises:
-            PlanError: there is no such profile.
-        """
+        """The settings of a network without overrides: the profile's, unless all its planned runs have others."""
         usual = self.profile(profile).settings
         planned = [
             run.settings
@@ -300,15 +283,14 @@ class Plan:
             dataset: name for `open_dataset`.
             model: name for `create_model`.
             size: preset of the network.
-            profile: name of a profile in study.yml.
+            profile: name of a profile.
             split: number of the committed split.
-            seed: seed of weights, order and augmentation.
-            changes: settings that replace those of the profile and of the network's planned runs, such as
-                {"epochs": 5}.
+            seed: of weights, order and augmentation.
+            changes: settings that replace the profile's, such as {"epochs": 5}.
             overrides: fields of the network's configuration that replace the preset's.
 
         Raises:
-            PlanError: unknown profile, unknown setting, or a value out of range.
+            PlanError: unknown profile or setting, or a value out of range.
         """
         planned_settings = self.settings(dataset, model, size, profile)
         settings = self.profile(profile).changed({**planned_settings, **(changes or {})})
@@ -386,24 +368,14 @@ class _Runs(_Block):
 
     def expand(self, profile: Profile) -> Iterable[Run]:
         """All runs of the entry."""
-        lists = (
-            [value] if not isinstance(value, list) else value for value in (self.dataset, self.model, self.overrides)
-        )
-        for (dataset, model, overrides), split, seed in product(product(*lists), self.splits, self.seeds):
+        datasets, models = (value if isinstance(value, list) else [value] for value in (self.dataset, self.model))
+        listed = self.overrides if isinstance(self.overrides, list) else [self.overrides]
+        for dataset, model, overrides, split, seed in product(datasets, models, listed, self.splits, self.seeds):
             run = Run(
-                dataset,
-                model,
-                self.size,
-                profile.name,
-                profile.changed(self.settings),
-                split=split,
-                seed=seed,
-                overrides=overrides,
-                claims=tuple(self.claims),
-                priority=self.priority,
-                train=tuple(self.train),
+                dataset, model, self.size, profile.name, profile.changed(self.settings), split, seed, overrides,
+                tuple(self.claims), self.priority, tuple(self.train),
                 prediction=self.prediction.model_dump() if self.prediction else None,
-            )
+            )  # fmt: skip
             yield from self._increments(run, profile) if self.increments else [run]
 
     def _increments(self, base: Run, profile: Profile) -> Iterable[Run]:
@@ -495,8 +467,8 @@ def load_plan(path: Path | None = None) -> Plan:
         path: the file; by default the one at the project root.
 
     Raises:
-        PlanError: the file is missing, is no YAML, has an unknown key, a value of the wrong type or range, a profile or a
-            claim that does not exist, or the same run twice.
+        PlanError: the file is missing or no YAML, has an unknown key, profile or claim, a value of the wrong type or
+            range, or a run twice.
     """
     path = path or project_root() / PLAN_FILE
     try:
@@ -527,12 +499,14 @@ def load_plan(path: Path | None = None) -> Plan:
     if ids.duplicated().any():
         raise PlanError(f"{path}: runs: {ids[ids.duplicated()].iloc[0]} is listed twice")
     exhibits = tuple(Exhibit(name, block.title, tuple(block.claims)) for name, block in tree.exhibits.items())
-    _check_claims([claim for part in (*runs, *exhibits) for claim in part.claims], path)
+    _check_claims([*(c for run in runs for c in run.claims), *(c for one in exhibits for c in one.claims)], path)
     return Plan(
         profiles,
         tuple(sorted(runs, key=lambda run: run.priority)),
         trials,
-        *(expand(key) for key in ("loss_weights", "recipes", "constructions")),
+        expand("loss_weights"),
+        expand("recipes"),
+        expand("constructions"),
         {name: Chapter(name, **block.model_dump()) for name, block in tree.chapters.items()},
         exhibits,
     )

@@ -48,7 +48,7 @@ def publish(run_id: str, name: str) -> Path:
     """
     spec = load_plan().find(run_id)
     record = results.find(spec.run_id, "real")
-    weights = record and results.weights_of(record.run_id, record.finished_utc)
+    weights = results.weights_of(record.run_id, record.finished_utc) if record else None
     if record is None or weights is None:
         raise ResultError(f"{spec.run_id}: not stored, or its weights are missing: scgcnet run {spec.run_id} --force")
     network, material = zoo.load_model(weights), open_material(spec)

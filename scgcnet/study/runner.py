@@ -365,8 +365,14 @@ def _details(record: Record, images: list[ImageCounts], free: Sequence[Any]) -> 
         FreeCounts(name=one.name, pixels=sum(asdict(one.native).values()), resolution=one.resolution, alarms=one.alarms)
         for one in free
     ]
-    fields = {"run_id": record.run_id, "finished_utc": record.finished_utc, "data_kind": record.data_kind}
-    return Details(**fields, widths=list(WIDTHS), images=images, free=quiet)
+    return Details(
+        run_id=record.run_id,
+        finished_utc=record.finished_utc,
+        data_kind=record.data_kind,
+        widths=list(WIDTHS),
+        images=images,
+        free=quiet,
+    )
 
 
 def limit_threads() -> None:

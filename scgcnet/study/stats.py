@@ -101,11 +101,11 @@ def summarize(values: Sequence[float], limits: tuple[float, float] = (-np.inf, n
     return Summary(len(found), mean, max(mean - half, limits[0]), min(mean + half, limits[1]))
 
 
-def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Interval in which one more value of the same kind falls with 95 % (Student-t); of at least two values."""
+def prediction_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Interval in which one more value of the same kind falls at that level (Student-t); of at least two values."""
     if len(values) < 2:
         raise ValueError(f"two values are needed to predict another: {list(values)}")
-    mean, half = float(np.mean(values)), _student(len(values) - 1) * float(np.std(values, ddof=1))
+    mean, half = float(np.mean(values)), _student(len(values) - 1, level) * float(np.std(values, ddof=1))
     return mean - half * (1 + 1 / len(values)) ** 0.5, mean + half * (1 + 1 / len(values)) ** 0.5
 
 
@@ -203,9 +203,9 @@ def by_group(counts: Array, groups: Sequence[Hashable]) -> Floats:
     if len(groups) != counts.shape[1]:
         raise ValueError(f"{len(groups)} group labels for {counts.shape[1]} images")
     number = {label: place for place, label in enumerate(dict.fromkeys(groups))}
-    sums = np.zeros((len(counts), len(number), 4))
-    np.add.at(sums, (slice(None), [number[label] for label in groups]), counts)
-    return sums
+    sums = np.zeros((len(number), len(counts), 4))
+    np.add.at(sums, np.array([number[label] for label in groups]), counts.swapaxes(0, 1))
+    return np.asarray(sums.swapaxes(0, 1))
 
 
 def _drawn(units: Floats, name: str, draws: int, rng: np.random.Generator) -> Floats:

@@ -1,0 +1,144 @@
+"""Numbers of the data set page; the eight runs of conftest.py are their source."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from scgcnet import data
+from scgcnet.chapters import dataset as page
+from scgcnet.data import overlap
+from scgcnet.study import results
+from scgcnet.study.results import Details, frame
+
+NOTHING = frame([])
+
+
+def test_headline(plan, stored, expect):
+    expect(page.headline_table("bijie", plan, stored), "headline_bijie")
+    expect(page.headline_table("cld", plan, stored), "headline_cld")
+    expect(page.headline_table("bijie", plan, NOTHING), "headline_not_run")
+
+
+def test_headline_in_words(plan, stored):
+    text = page.headline_note("bijie", plan, stored).text
+    for number in (
+        "62.00 [57.03, 66.97] % (3 seeds on split 0, 154 images)",
+        "scgcnet 74.00 %, icnet 75.00 %",
+        "73.53 %",
+    ):
+        assert number in text
+    small = page.headline_note("cld", plan, stored).text
+    assert "45.00 %" in small and "87.85" not in small  # eight images do not stand beside the paper
+    assert "not run" in page.headline_note("hrgldd", plan, stored).text
+
+
+def test_beside_the_paper(plan, stored, expect):
+    measured, missing = page.comparison("bijie", "scgcnet", plan, stored)
+    expect(measured, "comparison_bijie")
+    assert set(missing.frame["Measured, 95 % interval"]) == set(missing.frame["Verdict"]) == {"not run"}
+    assert missing.frame.set_index("Network").Condition["scgcnet base, profile paper"] == "same"
+    (planned,) = page.comparison("bijie", "scgcnet", plan, NOTHING)
+    assert len(planned.frame) == len(missing.frame) + 1
+    (small, _) = page.comparison("cld", "scgcnet", plan, stored)
+    assert set(small.frame.Paper) == {"-"} and set(small.frame.Condition) == {"other data"}
+
+
+def test_test_time_augmentation(plan, stored, expect):
+    expect(page.tta_table(plan, stored, "bijie"), "tta_bijie")
+    assert set(page.tta_table(plan, NOTHING, "bijie").frame["Test IoU"]) == {"not run"}
+    assert len(page.tta_table(plan, stored, "cld").frame) == 1
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda plan, runs: page.headline_table("bijie", plan, runs),
+        lambda plan, runs: page.headline_note("bijie", plan, runs),
+        lambda plan, runs: page.comparison("bijie", "scgcnet", plan, runs),
+        lambda plan, runs: page.tta_table(plan, runs, "bijie"),
+    ],
+)
+def test_synthetic_runs_never_stand_beside_the_paper(plan, make_record, show):
+    with pytest.raises(ValueError, match="synthetic"):
+        show(plan, frame([make_record(plan.select("smoke")[0], kind="synthetic")]))
+
+
+def test_scores_and_cost(plan, stored, make_record, expect):
+    seeds = stored.iloc[:3]
+    expect(page.score_table(seeds), "scores")
+    expect(page.cost_table(seeds.iloc[:1]), "cost")
+    with pytest.raises(ValueError, match="more than split and seed"):
+        page.score_table(stored)
+    fake = frame([make_record(plan.select("smoke")[0], kind="synthetic")])
+    assert "not to be compared" in page.score_table(fake).caption and "synthetic" in page.cost_table(fake).caption
+
+
+def test_the_share_that_scores_imply(stored):
+    """Of 100 pixels 10 are landslide: 8 found, 2 missed, 4 falsely alarmed."""
+    assert page.implied_share({"precision": 100 * 8 / 12, "recall": 80, "oa": 94}) == pytest.approx(10)
+    note = page.counting_note("bijie", stored)
+    assert note is not None and "8.65 %" in note.text
+    assert page.counting_note("cld", stored) is None and page.counting_note("bijie", NOTHING) is None
+
+
+class TestPageNetworks:
+    @pytest.fixture
+    def counted(self, project, plan, make_record):
+        """SCGC-Net on Bijie with the counts of one test image, and a synthetic run without any."""
+        run, smoke = plan.select("cpu")[0], plan.select("smoke")[0]
+        record = make_record(run)
+        image = {"name": "a", "group": "a", "site": "", "resolution": None, "native": (1, 2, 3, 4)}
+        image |= {"resized": (1, 2, 3, 4), "components": [(4, 1)], "alarms": [2], "boundary": [(1, 6)]}
+        kept = {"run_id": run.run_id, "finished_utc": record.finished_utc, "data_kind": "real"}
+        results.write(record, Details.model_validate({**kept, "widths": [2], "images": [image], "free": []}))
+        return SimpleNamespace(run=run, smoke=smoke, made=frame([make_record(smoke, kind="synthetic")]))
+
+    def test_of_real_runs_are_its_own(self, plan, counted):
+        (network,), note = page.page_networks([counted.run], results.runs(), "bijie", plan, NOTHING)
+        assert (network.counted, note.kind) == ([0], "note")
+
+    def test_of_synthetic_runs_are_the_stored_real_ones(self, plan, counted):
+        (network,), note = page.page_networks([counted.smoke], counted.made, "bijie", plan, results.runs())
+        assert (list(network.runs.run_id), note.kind) == ([counted.run.run_id], "note")
+
+    def test_without_counts_are_synthetic(self, plan, counted):
+        (network,), note = page.page_networks([counted.smoke], counted.made, "cld", plan, results.runs())
+        assert (list(network.runs.data_kind), note.kind) == (["synthetic"], "warning")
+
+
+def test_data_sets_that_are_not_available(project):
+    table = page.count_table().frame.set_index("Data set")
+    assert table.loc["bijie"].tolist() == ["770", "not available", "-", "-"]
+    assert list(table.index) == [name for name in data.SOURCES if not name.startswith("synthetic")]
+
+
+def test_available_data_sets_are_counted(monkeypatch):
+    class Whole(list):
+        kind, sites = "real", ("a", "b", "a")
+
+    monkeypatch.setattr(data, "dataset_available", lambda name: name == "cld")
+    monkeypatch.setattr(data, "open_whole", lambda name: Whole([1, 2, 3]))
+    table = page.count_table().frame.set_index("Data set")
+    assert table.loc["cld"].tolist() == ["20865", "3", "real", "2"]
+
+
+def test_shared_pixels_by_split(monkeypatch):
+    found = {
+        "random-0": SimpleNamespace(
+            parts=[SimpleNamespace(part="train", images=3)],
+            seen=[SimpleNamespace(part="test", before="train", share=0.256)],
+        ),
+        "scene-0": SimpleNamespace(parts=[SimpleNamespace(part="train", images=2)], seen=[]),
+    }
+    monkeypatch.setattr(data, "dataset_available", lambda name: name == "amunet")
+    monkeypatch.setattr(overlap, "audit", lambda name, split: found[split], raising=False)
+    wanted = pd.DataFrame(
+        {
+            "Split": ["random-0", "scene-0"],
+            "Images, train": ["3", "2"],
+            "test pixels seen in train (%)": ["25.6", "-"],
+        }
+    )
+    pd.testing.assert_frame_equal(page.seen_table("amunet", list(found)).frame, wanted, check_dtype=False)
+    assert page.seen_table("cld", ["0"]).frame.to_numpy().tolist() == [["cld is not available"]]
