@@ -28,8 +28,8 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from scgcnet import files, zoo
-from scgcnet.checkout import find_checkout
 from scgcnet.cost import count_cost
+from scgcnet.files import find_checkout
 from scgcnet.scan import BackendError, available_backends, resolve_backend, selective_scan_2d
 from scgcnet.scan.reference import K, positions
 
@@ -271,7 +271,7 @@ def training_step(network: Network, images: Tensor, masks: Tensor) -> Callable[[
         images: float32 (B, C, H, W).
         masks: int64 (B, H, W).
     """
-    from scgcnet.train import composite_loss
+    from scgcnet.train.losses import composite_loss
 
     torch.manual_seed(0)
     model = zoo.create_model(*network, in_channels=images.shape[1]).to(images.device).train()

@@ -42,7 +42,7 @@ def bench_data(
         DatasetError: The data set is missing or damaged.
     """
     from scgcnet.data import TrainingView, TrainTransform, open_dataset
-    from scgcnet.train import TrainConfig
+    from scgcnet.train.config import TrainConfig
 
     part = open_dataset(name, 0, "train", root)
     batch, rounds = 8, 5
@@ -178,24 +178,24 @@ def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str
 
 def trained_networks() -> tuple[int, dict[str, Path], dict[str, dict[str, Any]]]:
     """The image size of the training, and by network the weights and the run that they are of."""
-    from scgcnet.study import load_plan, weights_for
-    from scgcnet.study.comparison_tables import contestants
-    from scgcnet.study.store import load_all, load_trials
+    from scgcnet.study import load_plan, results
+    from scgcnet.study.networks import chosen_runs, gather
 
     plan = load_plan()
-    found = contestants(PLACES[0], plan, load_all("real"), load_trials("real"), PROFILE, FIG10)
+    chosen = chosen_runs(plan, results.trials(), PLACES[0], PROFILE)
     weights, runs = {}, {}
-    for network in found:
-        for record in network.records:
-            if network.name not in runs and (file := weights_for(record)) is not None:
+    for network in gather({name: run for name, run in chosen.items() if name in FIG10}, results.runs()):
+        for row in network.runs.itertuples():
+            if network.name not in runs and (file := results.weights_of(row.run_id, row.finished_utc)) is not None:
                 weights[network.name] = file
-                runs[network.name] = {key: getattr(record, key) for key in ("file", "seed", "finished_utc")}
+                runs[network.name] = {key: getattr(row, key) for key in ("file", "seed", "finished_utc")}
     return int(plan.profile(PROFILE).settings["image_size"]), weights, runs
 
 
 def iou_at(network: torch.nn.Module, images: Any, side: int) -> float:
     """Pooled IoU in percent at native size of a network with an input of this side, over a part of a data set."""
-    from scgcnet.train import Confusion, predict
+    from scgcnet.metrics import Confusion
+    from scgcnet.train.predict import predict
 
     total = Confusion()
     for probability, sample in zip(predict(network, images, range(len(images)), side), images, strict=True):

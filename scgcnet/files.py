@@ -12,6 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+PLAN_FILE = "study.yml"
+
 
 class WriteError(RuntimeError):
     """A file cannot be written; the message names it, says why, and what to do."""
@@ -98,3 +100,13 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(earlier, ignore_errors=True)
     with suppress(OSError):  # it is gone, or not ours to remove
         shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.removed")), ignore_errors=True)
+
+
+def find_checkout() -> Path | None:
+    """The nearest folder from here upwards with a study.yml, else the checkout of this package, else None.
+
+    Chapters, tests and the command line run in different folders and must agree.
+    """
+    here = Path.cwd()
+    folders = (here, *here.parents, Path(__file__).resolve().parents[1])
+    return next((folder for folder in folders if (folder / PLAN_FILE).is_file()), None)

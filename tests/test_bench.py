@@ -16,9 +16,10 @@ from scgcnet import bench, bench_images, zoo
 from scgcnet.bench import BenchError, compared, curves, median_ms, read_sides, read_timings
 from scgcnet.cli import main
 from scgcnet.data import open_dataset, write_fake
+from scgcnet.metrics import Confusion
 from scgcnet.scan import selective_scan_2d
 from scgcnet.scene.seams import Mosaic
-from scgcnet.train import Confusion, predict
+from scgcnet.train.predict import predict
 
 LIMITS = {"exponentials": 1e9, "copied_bytes": 1e9, "multiply_accumulates": 1e9}
 TINY = ("scgcnet", "tiny")

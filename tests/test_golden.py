@@ -25,7 +25,9 @@ from torch import Tensor, nn
 
 from scgcnet import zoo
 from scgcnet.data import AugmentConfig, Subset, TrainingView, TrainTransform, open_dataset, write_fake
-from scgcnet.train import TrainConfig, config, fit, new_network
+from scgcnet.train import config
+from scgcnet.train.config import TrainConfig
+from scgcnet.train.fit import fit, new_network
 
 FILE = Path(__file__).with_name("golden.json")
 PROTOCOL = getattr(config, "PROTOCOL", 1)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from pages import REPOSITORY, blocks, commands, copy_project, shell
-
-from scgcnet.model import PRESETS
 from scgcnet.study.chapters import declared_parameters, executed_file
 from scgcnet.study.plan_reader import load_plan
+
+from scgcnet.model import PRESETS
 
 PAGES = ("README.md", "data/README.md")
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from scgcnet import peers, plots, zoo
-from scgcnet.efficiency import count_cost, count_params
+from scgcnet.cost import count_cost, count_params
 from scgcnet.study.show import NONE, Table
 
 PARAMS_TOLERANCE = 0.005  # relative

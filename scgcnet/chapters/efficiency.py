@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from scgcnet.efficiency import cost_table
+from scgcnet.cost import cost_table
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.paper import read_claims
 from scgcnet.study.plan import project_root

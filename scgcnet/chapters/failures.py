@@ -7,22 +7,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
+from scgcnet import zoo
 from scgcnet.data import Sample
 from scgcnet.explain.atlas import Atlas, Entry, Model, RunFacts, Shown, make_atlas
 from scgcnet.explain.explorer import MAX_CASES, write_explorer
 from scgcnet.explain.failures import CAUSES, OTHER, TITLES, Cause, calibration_error, largest_gap
-from scgcnet.study.ledger import StoreError
+from scgcnet.study import results
+from scgcnet.study.cases import SIZE, spread
+from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.plan import Plan, Run, at_home, project_root
-from scgcnet.study.runner import load_predictor, run, weights_for
+from scgcnet.study.results import Record, ResultError
+from scgcnet.study.runner import free_images, load_predictor, open_test
 from scgcnet.study.show import NONE, Link, Note, Table
-from scgcnet.study.statistics import spread
-from scgcnet.study.store import FOLDERS, Kind, Record, find, load_all
+
+if TYPE_CHECKING:
+    from scgcnet.data import LandslideDataset
 
 PUBLISHED = "tiny-bijie"  # the weights that the atlas opens with
 FEW = 5  # images: a share of fewer is not printed in percent
@@ -32,49 +38,45 @@ FEW = 5  # images: a share of fewer is not printed in percent
 
 
 def load_atlas(plan: Plan, shown: str = "auto", compare: str = "auto", profile: str = "auto") -> Atlas:
-    """The atlas of the runs of `pick_runs`, which explains the arguments.
-
-    Raises:
-        PlanError: study.yml does not plan such a run, or has no such profile.
-        StoreError: a named run is not stored, its weights are missing, or the images differ from those it was scored
-            on.
-        DatasetError: a data set is missing or damaged.
-        WeightsError: weights are damaged.
-    """
-    from scgcnet.study.details import free_images
-    from scgcnet.study.material import open_test
-
-    runs = pick_runs(plan, shown, compare, profile)
-    free = free_images(runs[0]) if len({bool(free_images(one)) for one in runs}) == 1 else []
-    return make_atlas([_load(one) for one in runs], open_test(runs[0]), str(runs[0].split), free)
-
-
-def pick_runs(plan: Plan, shown: str = "auto", compare: str = "auto", profile: str = "auto") -> list[Run]:
-    """One or two runs with weights, tested on the same images.
+    """The atlas of one or two runs with weights, tested on the same images.
 
     Args:
         plan: the study.
         shown: id of a stored run, or its beginning; "auto" for that of the weights `PUBLISHED` if its images are
-            available, else a network trained in seconds on synthetic images.
+            available, else the published weights on synthetic images.
         compare: id of a second run on the same test part; "auto" for the run of another network that is best on
             validation among those with weights, if there is one; "none" for no second.
         profile: of study.yml; one on synthetic data rules out the real run of "auto".
+
+    Raises:
+        PlanError: study.yml does not plan such a run, or has no such profile.
+        ResultError: a named run is not stored, its weights are missing, or the images differ from those it was scored
+            on.
+        DatasetError: a data set is missing or damaged.
+        WeightsError: weights are damaged.
     """
-    wanted: Kind = "real" if profile == "auto" else plan.profile(profile).data
-    first = _published(plan) if shown == "auto" and wanted == "real" else None
+    real = profile == "auto" or plan.profile(profile).data == "real"
+    first = (_published(plan) if real else None) if shown == "auto" else _stored(plan.find(shown))
     if first is None:
-        first = _trained_now(plan, "scgcnet") if shown == "auto" else _stored(plan.find(shown))
-    if compare == "none":
-        return [first]
-    if compare != "auto":
-        second: Run | None = _stored(plan.find(compare))
-    else:
-        second = _trained_now(plan, "unet") if first.dataset == "synthetic" else _rival(plan, first)
-    if second is None:
-        return [first]
-    if _tested_on(first) != _tested_on(second):
-        raise StoreError(f"{first.run_id} and {second.run_id} are not tested on the same images: choose others")
-    return [first, second]
+        from scgcnet.data import open_dataset
+
+        test, val = (open_dataset("synthetic", 0, part) for part in ("test", "val"))
+        names = zoo.pretrained_names()[: 1 if compare == "none" else 2]
+        return make_atlas([_pretrained(name, val) for name in names], test, "0", [])
+    runs = [first]
+    if (
+        second := _rival(plan, first)
+        if compare == "auto"
+        else None
+        if compare == "none"
+        else _stored(plan.find(compare))
+    ):
+        runs.append(second)
+    if len({_tested_on(one) for one in runs}) > 1:
+        raise ResultError(f"{first.run_id} and {compare} are not tested on the same images: choose others")
+    free = [free_images(one) for one in runs]
+    quiet = free[0] if all(images is not None for images in free) else None
+    return make_atlas([_load(one) for one in runs], open_test(first), str(first.split), quiet or [])
 
 
 def _tested_on(spec: Run) -> tuple[object, ...]:
@@ -84,74 +86,70 @@ def _tested_on(spec: Run) -> tuple[object, ...]:
 def _published(plan: Plan) -> Run | None:
     """The run behind the published weights; None where it, its weights or its images are missing."""
     from scgcnet.data import data_sha256, dataset_available
-    from scgcnet.pretrained import pretrained_file, pretrained_names
-    from scgcnet.zoo import read_metadata
 
-    if PUBLISHED not in pretrained_names():
-        return None
-    run_id = read_metadata(pretrained_file(PUBLISHED))["run_id"]
+    run_id = zoo.read_metadata(zoo.pretrained_file(PUBLISHED))["run_id"]
     spec = next((one for one in plan.runs if one.run_id == run_id), None)
-    record = find(run_id, "real")
-    if spec is None or record is None or weights_for(record) is None or not dataset_available(spec.dataset):
+    record = results.find(run_id, "real")
+    if spec is None or record is None or _weights(record) is None or not dataset_available(spec.dataset):
         return None
     return spec if data_sha256(spec.dataset) == record.data_sha256 else None  # generated ones may stand in their place
 
 
-def _trained_now(plan: Plan, model: str) -> Run:
-    spec = plan.make_run("synthetic", model, "tiny", "smoke")
-    record = run(spec, progress=False)
-    if weights_for(record) is None:
-        run(spec, force=True, progress=False)
-    return spec
-
-
 def _rival(plan: Plan, first: Run) -> Run | None:
-    records = {record.run_id: record for record in load_all("real")}
+    stored = results.runs()
     able = [
-        (records[one.run_id].val_iou, one.run_id, one)
+        (stored.val_iou[one.run_id], one.run_id, one)
         for one in plan.runs
-        if one.run_id in records
+        if one.run_id in stored.index
         and _tested_on(one) == _tested_on(first)
         and one.model != first.model
         and at_home(one.config)
-        and weights_for(records[one.run_id])
+        and results.weights_of(one.run_id, stored.finished_utc[one.run_id])
     ]
     return max(able)[2] if able else None
 
 
 def _stored(spec: Run) -> Run:
-    if weights_for(_record(spec)) is None:
-        raise StoreError(f"the weights of {spec.run_id} are missing: scgcnet study run {spec.run_id} --force")
+    if _weights(_record(spec)) is None:
+        raise ResultError(f"the weights of {spec.run_id} are missing: scgcnet run {spec.run_id} --force")
     return spec
 
 
 def _record(spec: Run) -> Record:
-    record = next((found for kind in FOLDERS if (found := find(spec.run_id, kind))), None)
+    record = next((found for kind in results.ROOTS if (found := results.find(spec.run_id, kind))), None)
     if record is None:
-        raise StoreError(f"{spec.run_id} is not stored: scgcnet study run {spec.run_id}")
+        raise ResultError(f"{spec.run_id} is not stored: scgcnet run {spec.run_id}")
     return record
+
+
+def _weights(record: Record) -> Path | None:
+    return results.weights_of(record.run_id, record.finished_utc)
 
 
 def _load(spec: Run) -> Shown:
     """A run's network and validation part, and its record in plain values."""
-    from scgcnet.study.material import open_material
     from scgcnet.study.publish import best_threshold
+    from scgcnet.study.runner import open_material
 
     record, material = _record(spec), open_material(spec)
     if material.data_sha256 != record.data_sha256:
-        raise StoreError(
+        raise ResultError(
             f"{spec.run_id} was scored on other images: their hash is {material.data_sha256}, not {record.data_sha256}"
         )
-    network, size = load_predictor(_record(_stored(spec))), spec.settings["image_size"]
-    assert network is not None
-    facts = RunFacts(
-        spec.run_id,
-        f"{record.model} {record.size}, seed {record.seed}",
-        record.file,
-        ", ".join(record.train_datasets),
-        record.metrics["pooled"]["iou"],
-    )
+    network = load_predictor(spec.run_id, record.finished_utc, record.prediction)
+    assert network is not None and record.metrics is not None
+    size, title = spec.settings["image_size"], f"{record.model} {record.size}, seed {record.seed}"
+    iou = record.metrics.pooled["iou"]
+    facts = RunFacts(spec.run_id, title, record.file, ", ".join(record.train_datasets), iou)
     return Shown(facts, network, size, best_threshold(network, material.val, size)[0], material.val)
+
+
+def _pretrained(name: str, val: LandslideDataset) -> Shown:
+    """Published weights on other images than they were scored on."""
+    stamp = zoo.read_metadata(zoo.pretrained_file(name))
+    record = results.find(stamp["run_id"], "real")
+    facts = RunFacts(name, name, record.file if record else "", stamp["sources"], None)
+    return Shown(facts, zoo.load_pretrained(name), SIZE, float(stamp["threshold"]), val)
 
 
 # The page.
@@ -209,9 +207,8 @@ def atlas_note(atlas: Atlas) -> Note:
     if atlas.kind == "synthetic":
         return Note(
             "Synthetic data",
-            f"This page was run on synthetic images with networks trained for seconds ({where}). It shows that "
-            "everything works; its failures, causes and probabilities mean nothing. With Bijie in place "
-            "(SCGCNET_DATA) and the profile cpu the same page shows the published weights.",
+            f"Published weights, trained on real images, are shown synthetic images ({where}): this page shows that "
+            "everything works. With Bijie's images in place (SCGCNET_DATA) it shows real failures at the profile cpu.",
             "warning",
         )
     return Note("Real data, scaled down", f"{where}. These networks are far smaller than the paper's, at fewer pixels.")
@@ -302,7 +299,7 @@ def threshold_table(atlas: Atlas) -> Table:
             {
                 "Network": model.run.title,
                 "At 0.50": _percent(model.test_iou[49]),
-                "At 0.50, run file": _percent(model.run.pooled_iou),
+                "At 0.50, run file": NOT_RUN if model.run.pooled_iou is None else _percent(model.run.pooled_iou),
                 "Best on validation": f"{_percent(model.test_iou[chosen])} at {model.threshold:.2f}",
                 "Best on test: not a reportable score": f"{_percent(model.test_iou[best])} at {model.best_on_test:.2f}",
                 "Run": Link(model.run.run_id, model.run.file),

@@ -16,8 +16,8 @@ import rasterio
 from numpy.typing import NDArray
 
 from scgcnet import files, zoo
-from scgcnet.checkout import find_checkout
 from scgcnet.data.synthetic import generator_id
+from scgcnet.files import find_checkout
 from scgcnet.scene import MapOptions, MapResult, SceneError, map_scene
 from scgcnet.scene.mapping import OUTPUTS, REPORT
 from scgcnet.scene.outputs import MASK, NO_DATA, POLYGONS, PROBABILITY, QUICK_LOOK, STEPS, read_outlines

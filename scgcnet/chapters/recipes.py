@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from scgcnet.chapters.common import SHARED
 from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, chosen_runs, rate_trials
 from scgcnet.study.plan import Plan, PlanError, Run, at_home, project_root
 from scgcnet.study.results import ResultError
@@ -83,8 +84,7 @@ def recipe_table(plan: Plan, trials: pd.DataFrame, stored: pd.DataFrame, dataset
         for run, one in zip((*usual, *tried), found.itertuples(), strict=True)
     ]
     rows = rows or [{"Network": f"no other recipes are planned on {dataset}"}]
-    caption = "Other recipes, whole trainings: validation IoU of the best epoch (%); "
-    return Table(pd.DataFrame(rows), caption + "wall time, machine shared with other jobs")
+    return Table(pd.DataFrame(rows), f"Other recipes, whole trainings: validation IoU of the best epoch (%); {SHARED}")
 
 
 def grid(plan: Plan, profile: str, step: float) -> dict[Weights, Run]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from scgcnet.chapters.common import SHARED
 from scgcnet.study import results, stats
 from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, rate_trials, refuse_synthetic
 from scgcnet.study.paper import SCORE_NAMES
@@ -195,7 +196,7 @@ def increment_table(scores: pd.DataFrame, stored: pd.DataFrame) -> Table:
     where = f"from {one.train} to {one.dataset}, {sizes}, profile {one.profile}"
     where += f", on {images} test images" * bool(images)
     caption = f"Scores {where} (%); at home: the test part of what it was trained on first; "
-    return Table(pd.DataFrame(rows), caption + "training: wall time, machine shared with other jobs")
+    return Table(pd.DataFrame(rows), f"{caption}training: {SHARED}")
 
 
 def _test_images(scores: pd.DataFrame) -> str:

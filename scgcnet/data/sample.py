@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scgcnet.checkout import find_checkout
+from scgcnet.files import find_checkout
 
 Part = Literal["train", "val", "test"]
 Kind = Literal["real", "synthetic"]

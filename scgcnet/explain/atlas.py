@@ -44,7 +44,7 @@ class RunFacts:
     title: str  # in print
     file: str  # of its record, relative to the project
     trained_on: str  # names of data sets
-    pooled_iou: float  # on the test part at threshold 0.5, in its record, a fraction of 1
+    pooled_iou: float | None  # on the test part at threshold 0.5, in its record, a fraction of 1; None if not scored
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import nn
 
+from scgcnet.cost import Cost, count_cost
 from scgcnet.data import IGNORE_INDEX, Sample
-from scgcnet.efficiency import Cost, count_cost
 from scgcnet.explain.attribution import Attribution, Map, Question, Region
 from scgcnet.explain.features import capture, energy, layer_shapes
 from scgcnet.explain.receptive_field import Field, field_side

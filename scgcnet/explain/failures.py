@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scgcnet.data import Sample
-from scgcnet.measures import IGNORE, component_hits
+from scgcnet.metrics import IGNORE_INDEX, component_hits
 
 LEVELS = 255  # of a stored probability
 STEPS = 99  # thresholds of the page: 0.01, 0.02, ... 0.99
-BAND = 4  # pixels at native size: the bands in which outlines are compared, one of scgcnet.measures.WIDTHS
+BAND = 4  # pixels at native size: the bands in which outlines are compared, one of scgcnet.metrics.WIDTHS
 NEAR = 8  # pixels: a wrong pixel this near to the true outline counts as one of the outline
 EDGE = 0.08  # change of brightness from pixel to pixel, as a share of the full range, that counts as an edge
 FOUND = 0.5  # a landslide is found if at least this share of its pixels is
@@ -136,7 +136,7 @@ def describe(sample: Sample, dataset: str, site: str = "") -> ImageFacts:
         height=mask.shape[0],
         width=mask.shape[1],
         resolution=sample.resolution,
-        known=int(np.count_nonzero(mask != IGNORE)),
+        known=int(np.count_nonzero(mask != IGNORE_INDEX)),
         truth=int(np.count_nonzero(truth)),
         landslides=number,
         largest=int(sizes.max(initial=0)),
@@ -200,7 +200,7 @@ def assess_prediction(sample: Sample, values: NDArray[np.float64], threshold: fl
         ValueError: the shapes differ.
     """
     mask = sample.mask
-    known, truth = mask != IGNORE, mask == 1
+    known, truth = mask != IGNORE_INDEX, mask == 1
     called = (values > LEVELS * threshold) & known
     hits = component_hits(mask, called)
     alarms, wrong = called & ~truth, (called != truth) & known
@@ -246,7 +246,7 @@ def curves(mask: NDArray[np.uint8], values: NDArray[np.float64], thresholds: Seq
         raise ValueError(f"mask {mask.shape} and probability {values.shape} differ in shape")
     limits = LEVELS * np.array(thresholds or [step / 100 for step in range(1, STEPS + 1)])
     truth = mask == 1
-    shown = np.where(mask == IGNORE, 0.0, values)
+    shown = np.where(mask == IGNORE_INDEX, 0.0, values)
     own = np.searchsorted(limits, shown)  # number of thresholds below the pixel
     least = np.searchsorted(limits, _grey_erosion(shown))
     truth_band = truth & (_grey_erosion(truth.astype(np.float64)) < 1)
@@ -421,7 +421,7 @@ def reliability(images: Iterable[tuple[NDArray[np.uint8], NDArray[np.float64]]])
     pixels, landslide = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     total = np.zeros(BINS)
     for mask, values in images:
-        known = mask != IGNORE
+        known = mask != IGNORE_INDEX
         probability = values[known] / LEVELS
         places = np.minimum((probability * BINS).astype(np.intp), BINS - 1)
         pixels += np.bincount(places, minlength=BINS)

@@ -19,8 +19,8 @@ from torch import nn
 from scgcnet.data import IGNORE_INDEX, EvalTransform, Sample
 from scgcnet.explain.attribution import METHODS, PARTS, REGIONS, Attribution, Map, Region, ask, attribute, map_layers
 from scgcnet.explain.drawings import draw_map, outline
+from scgcnet.metrics import Confusion
 from scgcnet.plots.panels import error_legend, error_overlay, without_ticks
-from scgcnet.train import Confusion
 
 Case = tuple[Sample, Map, float]  # with the probability of landslide (H, W) and the IoU at the validation threshold
 _WIDE = widgets.Layout(width="28em")

@@ -14,26 +14,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan import Plan, PlanError, project_root
-from scgcnet.study.runner import load_predictor, run, weights_for
-from scgcnet.study.selection import resolve_profile
+from scgcnet.study import results
+from scgcnet.study.pages import page_profile
+from scgcnet.study.plan import Plan, PlanError
+from scgcnet.study.results import Kind, Record, ResultError
+from scgcnet.study.runner import limit_threads, load_predictor
 from scgcnet.study.show import Note
-from scgcnet.study.statistics import spread
-from scgcnet.study.store import Kind, Record, find
-from scgcnet.study.threads import limit_threads
 
 if TYPE_CHECKING:
     from torch import nn
 
     from scgcnet.data import LandslideDataset, Part, Sample
 
-EXAMPLE = "results/weights/tiny-bijie.safetensors"
-_MAKE = "`scgcnet study run ID --force` makes them"
+EXAMPLE = "tiny-bijie"  # published weights that pages look into
+SIZE = 128  # side of the square input that published weights were trained with, pixels
+_MAKE = "`scgcnet run ID --force` makes them"
 #: Said by a page without trained weights.
 NO_WEIGHTS = (
     "No trained weights are available. They lie in `build/weights` after `make study PROFILE=cpu`; "
-    "`scgcnet study run ID --force` makes those of one run."
+    "`scgcnet run ID --force` makes those of one run."
 )
 _PARTS = {"val": "validation", "test": "test"}
 
@@ -81,7 +80,8 @@ def predict_cases(
     indices: Sequence[int] | None = None,
 ) -> list[Case]:
     """Images of a part (by default all) with the network's probability, and the IoU of each at a threshold."""
-    from scgcnet.train import Confusion, predict
+    from scgcnet.metrics import Confusion
+    from scgcnet.train.predict import predict
 
     chosen = range(len(part)) if indices is None else indices
     return [
@@ -92,6 +92,20 @@ def predict_cases(
     ]
 
 
+def spread(values: Sequence[float], n: int) -> list[int]:
+    """Indices of `n` values evenly spaced by rank, from the lowest to the highest; fewer where there are fewer.
+
+    Raises:
+        ValueError: `n` is below 1.
+    """
+    if n < 1:
+        raise ValueError(f"n_cases is {n}: show at least one case")
+    order = sorted(range(len(values)), key=lambda index: (values[index], index))
+    if n >= len(order) or n == 1:
+        return order[:n]
+    return [order[round(step * (len(order) - 1) / (n - 1))] for step in range(n)]
+
+
 def spread_cases(cases: Sequence[Case], n: int) -> list[Case]:
     """`n` cases evenly spaced by rank, from the worst IoU to the best; ValueError if `n` is below 1."""
     return [cases[index] for index in spread([case.iou for case in cases], n)]
@@ -100,11 +114,11 @@ def spread_cases(cases: Sequence[Case], n: int) -> list[Case]:
 # Test images of finished runs.
 
 
-def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases: int) -> list[Case]:
+def pick_cases(runs: pd.DataFrame, test: LandslideDataset | None, n_cases: int) -> list[Case]:
     """Test images of a run, evenly spaced by rank from the worst IoU (at threshold 0.5) to the best.
 
     Args:
-        records: runs on one split; the first with weights is shown.
+        runs: rows of `results.frame` on one split; the first with weights is shown.
         test: the test part, or None without data.
         n_cases: how many to show, from 1.
 
@@ -115,37 +129,37 @@ def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases
         ValueError: `n_cases` is below 1.
         WeightsError: the weights are damaged.
     """
-    record = _first(records)
-    return spread_cases(_predict(record, test), n_cases) if record and test else []
+    shown = _first(runs)
+    return spread_cases(_predict(shown, test), n_cases) if shown and test else []
 
 
 def pick_network_cases(
-    records: Mapping[str, Sequence[Record]], test: LandslideDataset | None, n_cases: int
+    runs: Mapping[str, pd.DataFrame], test: LandslideDataset | None, n_cases: int
 ) -> list[NetworkCase]:
     """`pick_cases` of the first network with weights, and the predictions of the others on the same images.
 
     Args and errors are those of `pick_cases`; of each network the first run with weights is shown.
     """
-    shown = {name: record for name, group in records.items() if (record := _first(group))}
+    shown = {name: row for name, group in runs.items() if (row := _first(group))}
     if not shown or test is None:
         return []
     ious = [case.iou for case in _predict(next(iter(shown.values())), test)]
     indices = spread(ious, n_cases)
-    found = {name: _predict(record, test, indices) for name, record in shown.items()}
+    found = {name: _predict(row, test, indices) for name, row in shown.items()}
     return [
         NetworkCase(test[index], {name: cases[place].probability for name, cases in found.items()})
         for place, index in enumerate(indices)
     ]
 
 
-def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real") -> TrainedNetworks:
+def load_networks(runs: Mapping[str, pd.DataFrame], images: Kind = "real") -> TrainedNetworks:
     """The networks of some runs, all trained on one kind of images, so that they compare.
 
     Networks trained on real images are taken where `images`, those to show them, are real, and where there are two or
     none trained on synthetic images; else the latter.
 
     Args:
-        records: runs of each network, the preferred first.
+        runs: rows of `results.frame` by network, the preferred first.
         images: kind of the available images.
 
     Raises:
@@ -155,14 +169,14 @@ def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real"
 
     limit_threads()
     found: dict[Kind, dict[str, Path]] = {"real": {}, "synthetic": {}}
-    for name, group in records.items():
-        for record in group:
-            if name not in found[record.data_kind] and (weights := weights_for(record)):
-                found[record.data_kind][name] = weights
+    for name, group in runs.items():
+        for row in group.itertuples():
+            if name not in found[row.data_kind] and (weights := results.weights_of(row.run_id, row.finished_utc)):
+                found[row.data_kind][name] = weights
     real = images == "real" and (len(found["real"]) > 1 or not found["synthetic"])
     kind: Kind = "real" if real else "synthetic"
     networks = {name: zoo.load_model(path).eval() for name, path in found[kind].items()}
-    return TrainedNetworks(networks, kind, kind_note(kind, networks, records))
+    return TrainedNetworks(networks, kind, kind_note(kind, networks, runs))
 
 
 def no_images(dataset: str) -> str:
@@ -205,20 +219,19 @@ def load_network(plan: Plan, profile: str = "auto", weights: str = "tiny-bijie",
 
     Args:
         plan: the study.
-        profile: name in study.yml. One on real data takes `weights` and real images; without these, or on synthetic
-            data, a network trained in seconds and synthetic images are taken. "auto" as everywhere.
+        profile: name in study.yml. Without real images, or with a profile on synthetic data, the images are synthetic.
         weights: a name of published weights, or the id of a run with weights.
         part: the images, "val" or "test": nothing is chosen by either.
 
     Raises:
         PlanError: there is no such profile, or the part is that of training.
-        WeightsError, StoreError: there are no such weights, or they are damaged.
+        WeightsError, ResultError: there are no such weights, or they are damaged.
         DatasetError: the data set is damaged.
     """
     if part not in _PARTS:
         raise PlanError(f"part {part!r}: val or test; a network knows the images of training")
-    real = plan.profile(resolve_profile(plan, profile, "bijie")).data == "real"
-    return (_published(weights, part) if real else None) or _synthetic(plan, part)
+    real = plan.profile(page_profile(plan, profile, "bijie")).data == "real"
+    return (_stored(weights, part) if real else None) or _on_synthetic(weights, part)
 
 
 def choose_cases(shown: TrainedNetwork, n: int, names: Sequence[str] | None = None) -> list[Case]:
@@ -282,11 +295,9 @@ def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:
 
     torch.manual_seed(0)
     model = zoo.create_model("scgcnet", size, **flags).eval()
-    path = project_root() / EXAMPLE
-    if path.is_file():
-        trained = zoo.load_model(path)
-        if trained.config == model.config:
-            return trained, f"The weights are {path.stem}, trained on real images of Bijie."
+    trained = zoo.load_pretrained(EXAMPLE)
+    if trained.config == model.config:
+        return trained, f"The weights are {EXAMPLE}, trained on real images of Bijie."
     return model, "The weights are random: no trained ones of this configuration are stored."
 
 
@@ -300,30 +311,29 @@ def example_sample() -> tuple[Sample, str]:
     return sample, f"The image is {kind}, {sample.name} of the validation part."
 
 
-def _first(records: Sequence[Record]) -> Record | None:
-    return next((record for record in records if weights_for(record)), None)
+def _first(runs: pd.DataFrame) -> Any:
+    return next((row for row in runs.itertuples() if results.weights_of(row.run_id, row.finished_utc)), None)
 
 
-def _predict(record: Record, test: LandslideDataset, indices: Sequence[int] | None = None) -> list[Case]:
-    network = load_predictor(record)
+def _predict(row: Any, test: LandslideDataset, indices: Sequence[int] | None = None) -> list[Case]:
+    network = load_predictor(row.run_id, row.finished_utc, row.prediction)
     assert network is not None
-    return predict_cases(network, test, record.config["settings"]["image_size"], indices=indices)
+    return predict_cases(network, test, row.config["settings"]["image_size"], indices=indices)
 
 
-def _published(weights: str, part: Part) -> TrainedNetwork | None:
-    """Stored weights with real images; None where the images are missing."""
+def _stored(weights: str, part: Part) -> TrainedNetwork | None:
+    """Stored weights with real images; None if the images are missing."""
     from scgcnet import zoo
     from scgcnet.data import dataset_available, open_dataset
-    from scgcnet.pretrained import pretrained_file, pretrained_names
 
-    run_id = zoo.read_metadata(pretrained_file(weights))["run_id"] if weights in pretrained_names() else weights
-    record = find(run_id, "real")
+    published = zoo.pretrained_names()
+    run_id = zoo.read_metadata(zoo.pretrained_file(weights))["run_id"] if weights in published else weights
+    record = results.find(run_id, "real")
     if record is None:
-        named = ", ".join(pretrained_names()) or "none"
-        raise StoreError(f"weights {weights!r}: neither one of {named} nor the id of a stored run on real images")
-    path = weights_for(record)
+        raise ResultError(f"weights {weights!r}: neither one of {', '.join(published)} nor a stored run on real images")
+    path = results.weights_of(run_id, record.finished_utc)
     if path is None:
-        raise StoreError(f"the weights of {run_id} are missing: scgcnet study run {run_id} --force")
+        raise ResultError(f"the weights of {run_id} are missing: scgcnet run {run_id} --force")
     dataset = record.dataset if record.dataset in record.train_datasets else record.train_datasets[0]
     if not dataset_available(dataset) or open_dataset(dataset, record.split, part).kind != "real":
         return None
@@ -336,17 +346,19 @@ def _published(weights: str, part: Part) -> TrainedNetwork | None:
     return TrainedNetwork(weights, network, size, threshold, images, Note("Real data", text))
 
 
-def _synthetic(plan: Plan, part: Part) -> TrainedNetwork:
-    spec = plan.make_run("synthetic", "scgcnet", "tiny", "smoke")
-    record = run(spec, progress=False)
-    path = weights_for(record) or weights_for(record := run(spec, force=True, progress=False))
-    assert path is not None  # just written
+def _on_synthetic(weights: str, part: Part) -> TrainedNetwork:
+    """Published weights with synthetic images."""
+    from scgcnet import zoo
+    from scgcnet.data import open_dataset
+
+    name = weights if weights in zoo.pretrained_names() else EXAMPLE
+    threshold = float(zoo.read_metadata(zoo.pretrained_file(name))["threshold"])
     text = (
-        f"A network that trained on synthetic images for {record.wall_s:.0f} seconds is shown synthetic images: this "
-        "page shows that everything works, and its maps mean nothing. With Bijie's images in place (SCGCNET_DATA) and "
-        "the profile cpu the same page shows the published weights."
+        f"The published weights {name}, trained on real images, are shown synthetic images: this page shows that "
+        "everything works. With Bijie's images in place (SCGCNET_DATA) it shows real ones at the profile cpu."
     )
-    return TrainedNetwork("smoke", *_open(path, record, "synthetic", part), Note("Synthetic data", text, "warning"))
+    note = Note("Synthetic data", text, "warning")
+    return TrainedNetwork(name, zoo.load_pretrained(name), SIZE, threshold, open_dataset("synthetic", 0, part), note)
 
 
 def _open(path: Path, record: Record, dataset: str, part: Part) -> tuple[nn.Module, int, float, LandslideDataset]:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 from fake_atlas import fake_atlas
+from scgcnet.study.ledger import StoreError
+from scgcnet.study.looks import read_looks
+from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.store import find
 
 from scgcnet import cli, zoo
 from scgcnet.chapters import failures
@@ -31,12 +35,8 @@ from scgcnet.data import open_dataset, write_fake
 from scgcnet.explain.atlas import Atlas
 from scgcnet.explain.explorer import PAGE
 from scgcnet.explain.failures import CAUSES, TITLES, calibration_error
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.looks import read_looks
 from scgcnet.study.plan import PlanError, Run
-from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import WEIGHTS_FOLDER, run
-from scgcnet.study.store import find
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

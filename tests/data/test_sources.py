@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scgcnet.checkout import find_checkout
 from scgcnet.data import (
     PARTS,
     SOURCES,
@@ -32,7 +31,7 @@ from scgcnet.data import (
 from scgcnet.data.overlap import audit, report
 from scgcnet.data.pairs import FileDataset
 from scgcnet.data.sample import MARKER
-from scgcnet.files import WriteError
+from scgcnet.files import WriteError, find_checkout
 
 LAYOUTS = [name for name in SOURCES if not name.startswith("synthetic")]
 clock = itertools.count(1)

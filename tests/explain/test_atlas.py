@@ -11,7 +11,8 @@ from subjects import Bright, Given, picture
 
 from scgcnet.explain.atlas import GRID, Atlas, RunFacts, Shown, make_atlas
 from scgcnet.explain.failures import Limits, assess_prediction, describe, reliability
-from scgcnet.train import Confusion, predict
+from scgcnet.metrics import Confusion
+from scgcnet.train.predict import predict
 
 SIDE, THRESHOLD = 32, 0.6
 VAL = Given(picture("v1", (0, 8), (0, 12)), picture("v2", (4, 20), (8, 16)), picture("v3", (0, 0), (0, 4)))

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scgcnet import zoo
+from scgcnet.cost import count_cost
 from scgcnet.data import Sample
-from scgcnet.efficiency import count_cost
 from scgcnet.explain.attribution import Attribution, Question
 from scgcnet.explain.drawings import (
     all_offset_fields,

@@ -36,8 +36,7 @@ from scgcnet.explain.failures import (
     quantise,
     reliability,
 )
-from scgcnet.measures import boundary_counts
-from scgcnet.train import Confusion
+from scgcnet.metrics import Confusion, boundary_counts
 
 
 def grey(height: int, width: int, value: int = 100) -> np.ndarray:

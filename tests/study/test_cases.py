@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scgcnet.study.ledger import StoreError
+from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.store import Record, save
 from subjects import Given, picture
 from torch import nn
 
@@ -16,6 +19,7 @@ from scgcnet import zoo
 from scgcnet.data import EvalTransform, LandslideDataset, bijie, open_dataset, write_fake
 from scgcnet.data.sample import MARKER
 from scgcnet.data.synthetic import open_synthetic
+from scgcnet.metrics import Confusion
 from scgcnet.study import cases as module
 from scgcnet.study.cases import (
     EXAMPLE,
@@ -33,13 +37,10 @@ from scgcnet.study.cases import (
     spread_samples,
     validation_part,
 )
-from scgcnet.study.ledger import StoreError
 from scgcnet.study.plan import PlanError
-from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.runner import PUBLISHED_FOLDER, WEIGHTS_FOLDER
 from scgcnet.study.show import Note
-from scgcnet.study.store import Record, save
-from scgcnet.train import Confusion, predict
+from scgcnet.train.predict import predict
 
 SIZE = 32
 

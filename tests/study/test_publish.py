@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from scgcnet.study.ledger import StoreError
+from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.store import find
 
 from scgcnet import zoo
 from scgcnet.data import write_fake
 from scgcnet.study import publish as module
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.publish import card, publish
 from scgcnet.study.runner import run
-from scgcnet.study.store import find
 
 
 def test_weights_are_published_with_their_threshold_and_card(project, tmp_path, monkeypatch):
