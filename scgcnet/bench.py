@@ -209,7 +209,7 @@ def backends(size: Size, device: str) -> list[str]:
 
 
 def _scan(inputs: tuple[Tensor, ...], backend: str) -> Tensor:
-    return stepwise(*inputs) if backend == "stepwise" else selective_scan_2d(*inputs, backend=backend)
+    return stepwise(*inputs) if backend == "stepwise" else selective_scan_2d(*inputs, backend=backend)  # type: ignore[misc, arg-type]
 
 
 def _scan_extra_mb(size: Size, backend: str) -> float | None:

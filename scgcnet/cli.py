@@ -101,7 +101,11 @@ def map_command(
     )
     scenes = find_scenes(scene)
     if len(scene) > 1 or scene[0].is_dir():
-        return map_scenes(scenes, out, model or DEFAULT, options, jobs)
+        failed = False
+        for found in map_scenes(scenes, out, model or DEFAULT, options, jobs):
+            failed |= isinstance(found, str)
+            print(found if isinstance(found, str) else found.summary, flush=True)
+        return int(failed)
     done = map_scene(scenes[0], out, model or DEFAULT, options, progress=not quiet)
     print(done.summary if done.fresh else f"{done.summary} (it was there already)")
     return 0
@@ -264,12 +268,13 @@ def peers(
 
     Example: scgcnet peers
     """
-    from scgcnet.chapters.competitors import check_all, reference_table
+    from scgcnet.chapters.competitors import AGREES, check_counts, counts_table, published_counts
 
-    checks = check_all(every)
-    print(reference_table(checks))
-    wrong = sum(bool(one.faults) for one in checks)
-    print(f"{len(checks)} counts, {wrong or 'none'} out of tolerance", file=sys.stderr)
+    counts = published_counts()
+    checked = check_counts(counts if every else counts.groupby("network", sort=False).head(1))
+    print(counts_table(checked))
+    wrong = int((checked.check != AGREES).sum())
+    print(f"{len(checked)} counts, {wrong or 'none'} out of tolerance", file=sys.stderr)
     return int(wrong > 0)
 
 
@@ -358,7 +363,7 @@ def bench_data_command(name: Dataset, folder: Folder = None) -> None:
 
     Example: scgcnet bench data bijie
     """
-    from scgcnet.bench import bench_data
+    from scgcnet.bench_images import bench_data
 
     bench_data(name, folder)
 
@@ -374,7 +379,7 @@ def bench_scene_command(
 
     Example: scgcnet bench scene --side 2000
     """
-    from scgcnet.bench import bench_scene
+    from scgcnet.bench_images import bench_scene
 
     bench_scene(side, model, window, json)
 
@@ -390,7 +395,7 @@ def bench_seams_command(
 
     Example: scgcnet bench seams --windows 128,256
     """
-    from scgcnet.bench import bench_seams
+    from scgcnet.bench_images import bench_seams
 
     bench_seams(model, WHOLES(windows), REALS(scales), json)
 
@@ -404,10 +409,9 @@ def bench_sides_command(
 
     Example: scgcnet bench sides --sides 64,128
     """
-    from scgcnet.bench import measure_sides
-    from scgcnet.study import load_plan
+    from scgcnet.bench_images import bench_sides
 
-    measure_sides(load_plan(), WHOLES(sides), json)
+    bench_sides(WHOLES(sides), json)
 
 
 def _set_threads(threads: int | None) -> None:

@@ -75,8 +75,8 @@ def load_atlas(plan: Plan, shown: str = "auto", compare: str = "auto", profile: 
     if len({_tested_on(one) for one in runs}) > 1:
         raise ResultError(f"{first.run_id} and {compare} are not tested on the same images: choose others")
     free = [free_images(one) for one in runs]
-    quiet = free[0] if all(images is not None for images in free) else None
-    return make_atlas([_load(one) for one in runs], open_test(first), str(first.split), quiet or [])
+    quiet = [images for images in free[:1] if images is not None and None not in free]
+    return make_atlas([_load(one) for one in runs], open_test(first), str(first.split), quiet)
 
 
 def _tested_on(spec: Run) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from scgcnet import files, zoo
-from scgcnet.data.synthetic import generator_id
+from scgcnet.data.synthetic import VERSION
 from scgcnet.files import find_checkout
 from scgcnet.scene import MapOptions, MapResult, SceneError, map_scene
 from scgcnet.scene.mapping import OUTPUTS, REPORT
@@ -88,7 +88,7 @@ def example_scene(scene: str, real: bool) -> ExampleScene:
         scene = "A" if real and mosaics else "synthetic"
     if scene == "synthetic":
         height, width = SYNTHETIC
-        path = build / f"synthetic-{generator_id()}.tif"
+        path = build / f"synthetic-{VERSION}.tif"
         if not path.is_file():
             write_synthetic_scene(path, SYNTHETIC)
         return ExampleScene(path, f"a synthetic scene of {width} x {height} px", real=False)

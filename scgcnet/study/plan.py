@@ -417,7 +417,7 @@ class _Recipes(_Block):
     seed: Count
     settings: Settings | list[Settings]
     overrides: list[Settings] = [{}]
-    steps: int | None = Field(None, ge=1, le=100)
+    steps: int | None = Field(default=None, ge=1, le=100)
 
     def expand(self, profile: Profile) -> Iterable[Run]:
         """A trial for each of the settings (or points of the grid of loss weights) and overrides."""

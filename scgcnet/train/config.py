@@ -48,23 +48,23 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(400, ge=1)
-    batch_size: int = Field(16, ge=1)
-    image_size: int = Field(512, ge=32)
+    epochs: int = Field(default=400, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    image_size: int = Field(default=512, ge=32)
     optimizer: Literal["adam", "adamw"] = "adam"
-    lr: float = Field(2e-4, gt=0)
+    lr: float = Field(default=2e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = Field(1e-4, ge=0)
-    warmup_epochs: float = Field(0.0, ge=0)
-    gradient_clip: float = Field(0.0, ge=0)
-    ema_decay: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    gradient_clip: float = Field(default=0.0, ge=0)
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["32", "bf16"] = "32"
     loss: LossWeights = LossWeights()
-    focal_exponent: float = Field(2.0, ge=0)
+    focal_exponent: float = Field(default=2.0, ge=0)
     augment: AugmentConfig = AugmentConfig()
     sampling: Literal["proportional", "equal"] = "proportional"
-    epoch_images: int = Field(0, ge=0)
-    workers: int = Field(0, ge=0)
+    epoch_images: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], workers: int = 0) -> TrainConfig:
