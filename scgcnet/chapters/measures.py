@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 
 from scgcnet.metrics import WIDTHS
-from scgcnet.study import results, stats
-from scgcnet.study.networks import Network, gather, many
+from scgcnet.study import stats
+from scgcnet.study.networks import Network, many
 from scgcnet.study.paper import SCORE_NAMES
-from scgcnet.study.plan import Plan, Run
-from scgcnet.study.show import NONE, Link, Links, Note, Table
+from scgcnet.study.show import NONE, Link, Links, Table
 
 #: Upper ends of the size classes: square metres if every ground resolution is known, else pixels.
 SIZES = (500, 2_000, 5_000, 20_000)
@@ -182,25 +181,3 @@ def image_table(networks: Sequence[Network]) -> Table:
         "Scores with the 95 % interval over other test images (bootstrap over ground; %)",
         lambda one: [{name: cell(one.image_interval(score)) for score, name in scores.items()}],
     )
-
-
-def page_networks(runs: Sequence[Run], made: pd.DataFrame, dataset: str, plan: Plan) -> tuple[list[Network], Note]:
-    """The networks of a page on one data set, and a note on their images.
-
-    For a page that ran on synthetic images they are the stored ones on real images, if any has per-image counts.
-
-    Args:
-        runs: what the page is run with.
-        made: frame of their records.
-        dataset: our name of the data set that the page is on.
-        plan: the study.
-    """
-    own = gather({f"{run.model} {run.size}": run for run in runs}, made)
-    if not (made.data_kind == "synthetic").any():
-        return own, Note("Real images", "These are the runs of this page, counted image by image.")
-    stored = {f"{run.model} {run.size}": plan.make_run(dataset, run.model, run.size, "cpu") for run in runs}
-    real = gather(stored, results.runs())
-    if any(one.counted for one in real):
-        return real, Note("Real images", "Stored runs on real images, profile cpu, not trained by this page.")
-    text = f"No run on real images of {dataset} has per-image counts. These are of synthetic images and mean nothing."
-    return own, Note("Synthetic images", text, "warning")

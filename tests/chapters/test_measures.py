@@ -10,7 +10,7 @@ import pytest
 from counted import write_counted
 
 from scgcnet.chapters import measures
-from scgcnet.study import Plan, Run, results
+from scgcnet.study import Plan, results
 from scgcnet.study.networks import Network, gather
 from scgcnet.study.results import FreeCounts, Record
 from scgcnet.study.show import Table
@@ -160,18 +160,9 @@ def test_only_networks_with_counts_have_rows(make: Make, make_record: Callable[.
     assert rows(show([uncounted])) == rows(show([])) == [{"Network": "none has per-image counts"}]
 
 
-def test_a_page_on_synthetic_images_shows_the_real_runs(
-    make: Make, plan: Plan, make_record: Callable[..., Record]
-) -> None:
-    smoke: Run = next(run for run in plan.select("smoke") if run.model == "scgcnet" and run.unaltered)
+def test_synthetic_images_are_named(project: object, plan: Plan, make_record: Callable[..., Record]) -> None:
+    smoke = next(run for run in plan.select("smoke") if run.model == "scgcnet" and run.unaltered)
     write_counted(make_record, smoke, FIRST, kind="synthetic")
-    made = results.runs("synthetic")
-    found, note = measures.page_networks([smoke], made, "bijie", plan)
-    assert (found[0].runs.data_kind.tolist(), note.kind) == (["synthetic"], "warning")
+    found = gather({"scgcnet": smoke}, results.runs("synthetic"))
     assert measures.size_table(found).caption.startswith("Synthetic images")
     assert "10 m, synthetic" in set(measures.place_table(found).frame["Which"])
-    (real,) = make(scgcnet=[FIRST])
-    found, note = measures.page_networks([smoke], made, "bijie", plan)
-    assert (found[0].runs.run_id.tolist(), note.kind) == (real.runs.run_id.tolist(), "note")
-    found, note = measures.page_networks([real.run], real.runs, "bijie", plan)
-    assert (found[0].name, note.kind) == ("scgcnet tiny", "note")
