@@ -7,8 +7,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+PLAN_FILE = "study.yml"
 
 
 class WriteError(RuntimeError):
@@ -31,7 +35,7 @@ def atomic(path: Path) -> Iterator[Path]:
         WriteError: an OSError in the block, or the folder cannot be written. `path` is what it was before.
     """
     temporary: Path | None = None
-    path = Path(os.path.realpath(path))  # a link stays one, and what it leads to is replaced
+    path = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -50,7 +54,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all, in UTF-8 and with the line ends as they are.
+    """Writes a text file whole or not at all, in UTF-8, with its line ends unchanged.
 
     Raises:
         WriteError: see `atomic`.
@@ -60,41 +64,49 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Removes what writers of `path` that were killed have left; nobody else may be writing it."""
+    """Removes temporary files that killed writers of `path` have left; no other process may be writing it."""
     for leftover in path.parent.glob(f".{path.name}.*.part"):
         leftover.unlink(missing_ok=True)
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Waits until no other process holds this lock, and holds it; a process that is killed lets it go.
+    """Waits until no other process holds this lock, and holds it; a killed process releases it.
 
     Raises:
         WriteError: the folder cannot be written.
     """
-    import fcntl  # not on Windows, where a network can be loaded and used all the same
-
+    held = FileLock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        while not held.is_locked:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # the holder has removed the folder meanwhile
+                try:
+                    held.acquire(blocking=False)
+                except Timeout:
+                    print(f"waiting for another process, which holds {path.name}", file=sys.stderr)
+                    held.acquire()
     except OSError as error:
         raise WriteError(path, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process, which holds {path.name}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        held.release()
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder so that a kill in between leaves all of it, or nothing under its name."""
+    """Removes a folder such that a kill leaves all of it or nothing under its name."""
     for earlier in folder.parent.glob(f".{folder.name}.*.removed"):
         shutil.rmtree(earlier, ignore_errors=True)
-    doomed = folder.with_name(f".{folder.name}.{os.getpid()}.removed")
-    try:
-        folder.rename(doomed)
-    except OSError:  # gone already, or not ours to remove: what it was for is done
-        return
-    shutil.rmtree(doomed, ignore_errors=True)
+    with suppress(OSError):  # it is gone, or not ours to remove
+        shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.removed")), ignore_errors=True)
+
+
+def find_checkout() -> Path | None:
+    """The nearest folder from here upwards with a study.yml, else the checkout of this package, else None.
+
+    Chapters, tests and the command line run in different folders and must agree.
+    """
+    here = Path.cwd()
+    folders = (here, *here.parents, Path(__file__).resolve().parents[1])
+    return next((folder for folder in folders if (folder / PLAN_FILE).is_file()), None)

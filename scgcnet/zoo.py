@@ -19,6 +19,9 @@ from scgcnet import files, peers
 from scgcnet.model import PRESETS, SCGCNet, SCGCNetConfig
 
 FORMAT = "scgcnet-weights-1"
+WEIGHTS = Path(__file__).parent / "weights"  # published with the package; a model card lies beside each file
+#: Published weights that were trained on all sources: the choice for images from elsewhere.
+DEFAULT = "tiny-multisource"
 
 
 class WeightsError(ValueError):
@@ -55,9 +58,10 @@ def _own() -> Network:
 def _peer(name: str) -> Network:
     """A module of `peers`, imported when it is asked for: some take seconds, and packages that not everyone has."""
     module = import_module(f"scgcnet.peers.{name}")
+    peer = getattr(module, peers.NETWORKS[name])
 
     def build(values: dict[str, Any]) -> nn.Module:
-        model: nn.Module = module.build(values)
+        model: nn.Module = peer.from_dict(values)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     return Network(module.PRESETS, build)
@@ -66,7 +70,7 @@ def _peer(name: str) -> Network:
 #: A new network is one line here; what it builds has a `config` (see `Config`).
 NETWORKS: dict[str, Callable[[], Network]] = {
     "scgcnet": _own,
-    **{name: partial(_peer, name) for name in peers.NAMES},
+    **{name: partial(_peer, name) for name in peers.NETWORKS},
 }
 
 
@@ -174,9 +178,18 @@ def load_model(path: Path | str) -> nn.Module:
     path = Path(path)
     metadata = read_metadata(path)
     try:
-        network, config = _network(metadata["model"]), json.loads(metadata["config"])
+        network = _network(metadata["model"])
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        weights = sum(tensor.numel() for tensor in tensors.values())
+
+        def size(digits: str) -> int:
+            """A whole number of the configuration; a network has more weights than any of its widths or depths."""
+            if int(digits) > weights:
+                raise ValueError(f"its configuration has {digits}, but it holds only {weights} numbers")
+            return int(digits)
+
+        config = json.loads(metadata["config"], parse_int=size)
         with torch.device("meta"):  # without memory: a file may describe a network larger than the machine
             _check_tensors(network.build(config), tensors)
         model = network.build(config)
@@ -195,3 +208,47 @@ def _check_tensors(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
             raise ValueError(f"tensor {key!r} is not part of it")
         if tensors[key].shape != expected[key].shape:
             raise ValueError(f"tensor {key!r} has shape {tuple(tensors[key].shape)}, not {tuple(expected[key].shape)}")
+
+
+def pretrained_names() -> list[str]:
+    """Names of the published weights, the default first."""
+    found = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    return sorted(found, key=lambda name: name != DEFAULT)
+
+
+def pretrained_file(name: str = DEFAULT) -> Path:
+    """The file of published weights.
+
+    Raises:
+        WeightsError: The name is unknown; the message lists the known ones.
+    """
+    if name not in pretrained_names():
+        raise WeightsError(f"no published weights are called {name!r}; the names are {', '.join(pretrained_names())}")
+    return WEIGHTS / f"{name}.safetensors"
+
+
+def load_pretrained(name: str = DEFAULT) -> nn.Module:
+    """A trained network in evaluation mode, for images as `scgcnet.data.EvalTransform` makes them.
+
+    Its threshold, its sources and its run are in the file: `read_metadata(pretrained_file(name))`.
+
+    Raises:
+        WeightsError: There are no weights of that name, or the file is damaged.
+    """
+    return load_model(pretrained_file(name))
+
+
+def find_weights(model: str) -> Path:
+    """The file of published weights, by name, or a weights file itself.
+
+    Raises:
+        WeightsError: There is neither.
+    """
+    path = Path(model)
+    if not path.suffix and not path.exists():
+        return pretrained_file(model)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path} is not there, or is no file: name a weights file, or one of {', '.join(pretrained_names())}"
+        )
+    return path

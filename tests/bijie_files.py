@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from scgcnet.data.bijie import FOLDER
-
-Write = Callable[..., Path]
+from scgcnet.data.bijie import Bijie
 
 
 def picture(index: int, height: int = 9, width: int = 7) -> tuple[np.ndarray, np.ndarray]:
@@ -24,10 +21,10 @@ def picture(index: int, height: int = 9, width: int = 7) -> tuple[np.ndarray, np
 def write_pictures(root: Path, names: list[str], suffix: str = ".png", scale: int = 255) -> Path:
     """Write `picture(i)` under the i-th name as the download would have it, and return the data root."""
     for sub in ("image", "mask"):
-        (root / FOLDER / "landslide" / sub).mkdir(parents=True, exist_ok=True)
+        (root / Bijie.home / "landslide" / sub).mkdir(parents=True, exist_ok=True)
     options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
     for index, name in enumerate(names):
         image, mask = picture(index)
         for sub, array in (("image", image), ("mask", mask * np.uint8(scale))):
-            Image.fromarray(array).save(root / FOLDER / "landslide" / sub / (name + suffix), **options)
+            Image.fromarray(array).save(root / Bijie.home / "landslide" / sub / (name + suffix), **options)
     return root

@@ -1,15 +1,12 @@
-"""A small atlas of made-up images and probabilities, with odd names, odd sizes and unknown pixels."""
-
-from types import SimpleNamespace
+"""A small atlas of synthetic images and probabilities, with odd names, odd sizes and unknown pixels."""
 
 import numpy as np
 from scipy import ndimage
+from subjects import Given
 
 from scgcnet.data import Sample
-from scgcnet.explain.atlas import Atlas, Entry, Model, _entries
-from scgcnet.explain.calibration import reliability
-from scgcnet.explain.case_numbers import STEPS, curves, describe, enlarge
-from scgcnet.explain.failures import Limits
+from scgcnet.explain.atlas import Atlas, Entry, Model, RunFacts, iou_curve, make_entries
+from scgcnet.explain.failures import Limits, describe, enlarge, reliability
 
 NAMES = ["plain", 'a "quoted", <b>bold</b> & more', "=HYPERLINK(1)", "naïve/ü#%?&=+", "</script><script>", "bare"]
 SHAPES = [(40, 61), (64, 64), (33, 90), (120, 97), (64, 50), (48, 48)]
@@ -17,16 +14,8 @@ LIMITS = Limits(iou=0.6, share=0.2, small=150.0, edges=0.05, contrast=0.5, green
 THRESHOLDS = (0.55, 0.4)
 
 
-class Part(list):
-    """Samples that know their data set, as a `LandslideDataset` does."""
-
-    def __init__(self, dataset: str, samples: list[Sample]) -> None:
-        super().__init__(samples)
-        self.dataset, self.sites = dataset, [""] * len(samples)
-
-
 def fake_sample(number: int, landslide: bool = True) -> Sample:
-    """Green ground with two brown landslides; the third has a resolution, the fourth ground that nobody knows."""
+    """Green ground with two brown landslides; the third has a resolution, the fourth unknown ground."""
     rng = np.random.default_rng(number)
     height, width = SHAPES[number % len(SHAPES)]
     image = np.array([90, 130, 80]) + ndimage.gaussian_filter(rng.normal(0, 40, (height, width, 3)), (1.5, 1.5, 0))
@@ -50,38 +39,20 @@ def fake_small(number: int, model: int, side: int = 32) -> np.ndarray:
     return np.rint(255 / (1 + np.exp(-4 * noisy))).astype(np.uint8)
 
 
-def fake_model(number: int, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Model:
-    counted = [curves(mask, values) for mask, values in pairs]
-    tp, fp = (sum(getattr(one, key) for one in counted) for key in ("tp", "fp"))
-    truth = sum(int((mask == 1).sum()) for mask, _ in pairs)
-    record = SimpleNamespace(
-        run_id=f"fake-{number}",
-        dataset="made up",
-        train_datasets=["made up"],
-        split=0,
-        file="x.json",
-        metrics={"pooled": {"iou": 0.5}},
-    )
-    threshold = THRESHOLDS[number]
-    found = reliability(pairs)
-    calibration = {"validation": found, "test": found}
-    return Model(f"net {number}", record, threshold, 0.5, LIMITS, calibration, tp / np.maximum(truth + fp, 1))
-
-
 def fake_atlas(models: int = 2) -> Atlas:
     """Five test images and a landslide-free one."""
-    test, free = Part("made up", [fake_sample(n) for n in range(5)]), Part("no slides", [fake_sample(5, False)])
+    test = Given(*(fake_sample(n) for n in range(5)), dataset="made up")
+    free = Given(fake_sample(5, landslide=False), dataset="no slides")
     smalls = [[fake_small(n, model) for n in range(6)] for model in range(models)]
-    made = [
-        fake_model(
-            place, [(sample.mask, enlarge(small, sample.mask.shape)) for sample, small in zip(test, own, strict=False)]
-        )
-        for place, own in enumerate(smalls)
-    ]
-    assert made[0].test_iou.shape == (STEPS,)
+    made = []
+    for number, own in enumerate(smalls):
+        pairs = [(s.mask, enlarge(small, s.mask.shape)) for s, small in zip(test, own, strict=False)]
+        run = RunFacts(f"fake-{number}", f"net {number}", "x.json", "made up", 0.5)
+        bins = reliability(pairs)
+        made.append(Model(run, THRESHOLDS[number], LIMITS, {"validation": bins, "test": bins}, iou_curve(pairs)))
 
-    def entries(part: Part, first: int) -> tuple[Entry, ...]:
+    def entries(part: Given, first: int) -> tuple[Entry, ...]:
         facts = [describe(sample, part.dataset) for sample in part]
-        return _entries(part, facts, made, [own[first : first + len(part)] for own in smalls])
+        return make_entries(part, facts, made, [own[first : first + len(part)] for own in smalls])
 
-    return Atlas(tuple(made), "synthetic", entries(test, 0), entries(free, 5))
+    return Atlas(tuple(made), "made up", "0", "synthetic", entries(test, 0), entries(free, 5))

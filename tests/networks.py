@@ -1,7 +1,8 @@
-"""What every network of the zoo must do: a test class inherits `NetworkTests` and says which network it is."""
+"""Contract of every network: a test class inherits `NetworkTests` or `PeerTests` and names its network."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,42 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet import efficiency, zoo
+from scgcnet.chapters.competitors import AGREES, check_counts, published_counts
+from scgcnet.peers.base import Auxiliary
+
+
+def on_meta(name: str, size: str = "paper", **options: Any) -> Any:
+    """A network without memory, to count or to look at."""
+    with torch.device("meta"):
+        return zoo.create_model(name, size, **options)
+
+
+def outputs(model: nn.Module, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
+    """Logits and auxiliary heads, of which there may be none."""
+    found = model(images)
+    return (found, []) if isinstance(found, Tensor) else found
+
+
+@torch.no_grad()
+def disturb(model: nn.Module) -> nn.Module:
+    """Adds noise to the weights, and sets statistics of batch normalisation; in evaluation mode."""
+    for p in model.parameters():
+        p.add_(0.1 * torch.randn_like(p))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+def load_renamed(ours: nn.Module, theirs: nn.Module, names: dict[str, str]) -> None:
+    """Copies a library's weights, parts of whose names are replaced in turn; only auxiliary heads may be left out."""
+    state = theirs.state_dict()
+    for old, new in names.items():
+        state = {key.replace(old, new): value for key, value in state.items()}
+    missing, unexpected = ours.load_state_dict(state, strict=False)
+    assert not unexpected
+    assert all(key.startswith("aux.") for key in missing)
 
 
 class NetworkTests:
@@ -18,10 +55,9 @@ class NetworkTests:
     name: ClassVar[str]
     size: ClassVar[str] = "tiny"
     options: ClassVar[dict[str, Any]] = {}
-    stride: ClassVar[int] = 32  # what sides are padded to
 
     @classmethod
-    def build(cls, **options: Any) -> nn.Module:
+    def build(cls, **options: Any) -> Any:
         torch.manual_seed(0)
         return zoo.create_model(cls.name, cls.size, **{**cls.options, **options})
 
@@ -38,10 +74,10 @@ class NetworkTests:
         assert logits.isfinite().all()
 
     def test_padding_repeats_the_border(self, model: nn.Module) -> None:
+        stride = getattr(model, "stride", 32)
         image = torch.randn(1, 3, 50, 70)
-        pad = (0, -70 % self.stride, 0, -50 % self.stride)
-        assert any(pad)
-        padded = torch.nn.functional.pad(image, pad, mode="replicate")
+        padded = torch.nn.functional.pad(image, (0, -70 % stride, 0, -50 % stride), mode="replicate")
+        assert padded.shape != image.shape
         with torch.no_grad():
             torch.testing.assert_close(model(image), model(padded)[:, :, :50, :70])
 
@@ -61,10 +97,9 @@ class NetworkTests:
         with torch.no_grad():
             for p in model.parameters():
                 p.add_(0.01 * torch.randn_like(p))
-        outputs = model(torch.randn(2, 3, 64, 96))
-        logits, auxiliary = (outputs, []) if isinstance(outputs, Tensor) else outputs
+        logits, auxiliary = outputs(model, torch.randn(2, 3, 64, 96))
         assert logits.shape == (2, 2, 64, 96)
-        assert all(head.logits.shape == logits.shape and 0 < head.weight <= 1 for head in auxiliary)
+        assert all(head.logits.shape == logits.shape for head in auxiliary)
         assert bool(auxiliary) == any(name.startswith("aux.") for name, _ in model.named_parameters())
         sum((head.logits.square().mean() for head in auxiliary), logits.square().mean()).backward()
         for name, p in model.named_parameters():
@@ -91,38 +126,58 @@ class NetworkTests:
         assert zoo.read_metadata(tmp_path / "weights.safetensors")["run_id"] == "r1"
         assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
 
+    @pytest.mark.slow
     def test_exports(self, model: nn.Module) -> None:
         image = torch.randn(1, 3, 64, 64)
         exported = torch.export.export(model, (image,)).module()
         with torch.no_grad():
             torch.testing.assert_close(exported(image), model(image))
 
+    @pytest.mark.slow
     def test_compiles(self, model: nn.Module) -> None:
         torch._dynamo.reset()  # all networks share `Peer.forward`, which is compiled only so often in one process
         image = torch.randn(1, 3, 64, 64)
         compiled: Any = torch.compile(model, backend="aot_eager", fullgraph=True)
         with torch.no_grad():
-            expected: Tensor = model(image)
-            torch.testing.assert_close(compiled(image), expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(compiled(image), model(image), rtol=1e-4, atol=1e-5)
 
 
 class PeerTests(NetworkTests):
-    """What a comparison method must do beyond that: cost what `tiny` of ours costs, count as its reference does."""
+    """The contract of a comparison method: published counts, the cost of our `tiny`, its heads and its options.
+
+    `auxiliary` has weight and target of each head that only training uses; `refused` has options that do not fit each
+    other, with a part of the message.
+    """
+
+    auxiliary: ClassVar[tuple[tuple[float, str], ...]] = ()
+    refused: ClassVar[tuple[tuple[dict[str, Any], str], ...]] = ()
+
+    def test_published_counts(self) -> None:
+        published = published_counts().query("network == @self.name")
+        assert len(published)
+        assert list(check_counts(published).check) == [AGREES] * len(published)
 
     def test_tiny_costs_what_ours_does(self) -> None:
-        with torch.device("meta"):
-            model = zoo.create_model(self.name, "tiny")
-        cost = efficiency.count_cost(model, (1, 3, 128, 128))
+        cost = efficiency.count_cost(on_meta(self.name, "tiny"), (1, 3, 128, 128))
         assert 0.06 <= cost.gmac <= 0.10
         assert cost.params <= 2.0e6
 
     def test_paper_size_trains(self) -> None:
-        """Shapes only, on the meta device: the paper's size takes any image and has its auxiliary heads."""
-        with torch.device("meta"):
-            model = zoo.create_model(self.name, "paper")
-        model.train()
-        outputs = model(torch.empty(2, 3, 200, 256, device="meta"))
-        logits, auxiliary = (outputs, []) if isinstance(outputs, Tensor) else outputs
-        assert [tuple(t.shape) for t in (logits, *(head.logits for head in auxiliary))] == [(2, 2, 200, 256)] * (
-            1 + len(auxiliary)
-        )
+        logits, auxiliary = outputs(on_meta(self.name).train(), torch.empty(2, 3, 200, 256, device="meta"))
+        assert tuple((head.weight, head.target) for head in auxiliary) == self.auxiliary
+        assert {tuple(t.shape) for t in (logits, *(head.logits for head in auxiliary))} == {(2, 2, 200, 256)}
+
+    def test_options_out_of_range_are_named(self, model: nn.Module) -> None:
+        with pytest.raises(ValueError, match=f"unknown option 'colour': {self.name} has .*in_channels"):
+            self.build(colour=1)
+        for options, message in self.refused:
+            with pytest.raises(ValueError, match=message):
+                self.build(**options)
+        for field in dataclasses.fields(model.config):  # type: ignore[arg-type]
+            if isinstance(field.default, tuple):
+                for wrong in (field.default[1:], (0, *field.default[1:])):
+                    with pytest.raises(ValueError, match=f"{field.name}="):
+                        self.build(**{field.name: wrong})
+            elif field.name == "drop_path" or type(field.default) is int:
+                with pytest.raises(ValueError, match=f"{field.name}=-1"):
+                    self.build(**{field.name: -1})

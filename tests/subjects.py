@@ -1,17 +1,12 @@
-"""Something to look into whose answers are known: made by hand, without a study."""
+"""Samples and networks whose answers are known."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scgcnet.data import LandslideDataset, Sample
-from scgcnet.study.show import Note
-from scgcnet.study.subject import Subject
 
 SIDE = 32
 
@@ -19,8 +14,8 @@ SIDE = 32
 class Given(LandslideDataset):
     """Samples from a list."""
 
-    def __init__(self, *samples: Sample) -> None:
-        self.dataset, self.kind, self.samples = "given", "synthetic", samples
+    def __init__(self, *samples: Sample, dataset: str = "given") -> None:
+        self.dataset, self.kind, self.samples = dataset, "synthetic", samples
         self.names = tuple(sample.name for sample in samples)
         self.sites = ("",) * len(samples)
 
@@ -44,15 +39,9 @@ class Bright(nn.Module):
         return out
 
 
-def picture(name: str, true: tuple[int, int], bright: tuple[int, int]) -> Sample:
-    """Landslides in some rows, bright in others: those of both are found."""
-    image, mask = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
+def picture(name: str, true: tuple[int, int], bright: tuple[int, int], side: int = SIDE) -> Sample:
+    """Landslides in some rows, bright in others."""
+    image, mask = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), np.uint8)
     mask[slice(*true)] = 1
     image[slice(*bright)] = 255
     return Sample(name, image, mask)
-
-
-def subject(*samples: Sample, network: nn.Module | None = None, threshold: float = 0.5, side: int = SIDE) -> Subject:
-    """A subject of the network (default `Bright`), with an input of `side` pixels."""
-    record: Any = SimpleNamespace(config={"settings": {"image_size": side}})
-    return Subject("by hand", (network or Bright()).eval(), record, Given(*samples), threshold, Note("x", "y"))

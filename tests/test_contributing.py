@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pages import REPOSITORY, commands, copy_project, shell
 from PIL import Image
-
-from scgcnet.study.book import stage
 from scgcnet.study.chapters import template_faults
 from scgcnet.study.plan_reader import load_plan
+
+from scgcnet.study.book import stage
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
 # A fenced block, with the file that the line above it names: the file's whole text, or in a diff its change.

@@ -33,7 +33,7 @@ def test_an_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:
-    """Such as a ledger that lies on a shared disk."""
+    """Such as to a table on a shared disk."""
     (tmp_path / "shared").mkdir()
     target, link = tmp_path / "shared" / "a.txt", tmp_path / "a.txt"
     target.write_text("old")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from pages import REPOSITORY, blocks, commands, copy_project, shell
-
-from scgcnet.model import PRESETS
 from scgcnet.study.chapters import declared_parameters, executed_file
 from scgcnet.study.plan_reader import load_plan
+
+from scgcnet.model import PRESETS
 
 PAGES = ("README.md", "data/README.md")
 
@@ -46,7 +46,7 @@ ELSEWHERE = {
     "scgcnet study list": ("tests/test_cli.py", r"main\(\[\"study\", \"list\", \"--profile\", \"cpu\"\]\)"),
     "scgcnet study run ID --threads 4": ("tests/study/test_threads.py", r"\"--threads\", \"4\""),
     "scgcnet study chapter atlas -p run ID -p compare none": (
-        "tests/explain/test_atlas.py",
+        "tests/chapters/test_failures.py",
         r"\"chapter\", \"atlas\", \"-p\", \"run\", .*, \"-p\", \"compare\", \"none\"",
     ),
     "make book": ("tests/book/conftest.py", r"shell\(\"make book\""),
@@ -54,9 +54,9 @@ ELSEWHERE = {
     "source .venv/bin/activate": ("Makefile", r"\$\(PYTHON\) -m venv \$\(VENV\)"),
     "scgcnet data check cld": ("tests/data/test_cld.py", r"main\(\[\"data\", \"check\", \"cld\""),
     "scgcnet study replay": ("tests/study/test_replays.py", r"main\(\[\"study\", \"replay\"\]\)"),
-    "jupyter lab book/attribution.ipynb": ("tests/explain/test_live.py", r"\"lab\", \"book/attribution\.ipynb\""),
+    "jupyter lab book/attribution.ipynb": ("tests/explain/test_live.py", r"jupyterlab-manager"),
     "make bench": ("Makefile", r"scgcnet bench all"),
-    "scgcnet bench all --device cuda": ("tests/bench/test_report.py", r"bench\(device=\"cuda\"\)"),
+    "scgcnet bench all --device cuda": ("tests/test_bench.py", r"bench\(device=\"cuda\"\)"),
     "scgcnet peers": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\"\]\) == 0"),
     "scgcnet peers --all": ("tests/study/test_competitors.py", r"cli\.main\(\[\"peers\", \"--all\"\]\) == 1"),
     "pip install -e '.[peers]'": ("pyproject.toml", r"^peers = \["),
@@ -68,7 +68,7 @@ ELSEWHERE = {
         "tests/scene/test_command.py",
         r"\"map\", str\(scenes\), \"--out\", str\(out\)",
     ),
-    "scgcnet bench scene --side 2000": ("tests/bench/test_scene.py", r"main\(\[\"bench\", \"scene\""),
+    "scgcnet bench scene --side 2000": ("tests/test_bench.py", r"main\(\[\"bench\", \"scene\""),
     "scgcnet map --help": ("tests/scene/test_command.py", r"main\(\[\"map\", \"--help\"\]\)"),
     "pip install -e '.[map]'": ("pyproject.toml", r"^map = \["),
     # Experimental, says the README: it needs a compiler for CUDA.

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+import scgcnet
 from scgcnet import zoo
 from scgcnet.files import WriteError
 
@@ -67,8 +68,8 @@ def test_foreign_safetensors(tmp_path: Path) -> None:
         ({"cam": False}, r"'cam\.3\..*' is not part of it"),
         ({"cam_query": True}, r"'cam\.3\.query\..*' is missing"),
         ({"colour": 1}, "unknown option 'colour'"),
-        ({"neck_width": 2**20}, "tensor '.*' has shape"),  # would take terabytes: refused before it is built
-        ({"depths": [10**9, 2]}, "from 1 to 256 blocks"),
+        ({"neck_width": 2**14}, "tensor '.*' has shape"),  # would take gigabytes: refused before it is built
+        ({"neck_width": 10**9}, "configuration has 1000000000, but it holds only"),
         ({"widths": ["a", 1, 2, 3]}, "w.safetensors: does not fit"),
     ],
 )
@@ -92,3 +93,26 @@ def test_a_failed_write_leaves_the_old_file(weights: Path, monkeypatch: pytest.M
         zoo.save_model(zoo.create_model("scgcnet", "tiny"), weights)
     assert weights.read_bytes() == before
     assert list(weights.parent.iterdir()) == [weights]
+
+
+class TestPublished:
+    def test_the_default_has_seen_all_sources(self) -> None:
+        assert zoo.pretrained_names()[0] == zoo.DEFAULT == "tiny-multisource"
+        metadata = zoo.read_metadata(zoo.pretrained_file())
+        assert {"bijie", "landslide4sense", "cld", "amunet"} <= set(metadata["sources"].split(", "))
+        assert 0 < float(metadata["threshold"]) < 1
+        network = scgcnet.load_pretrained()
+        assert not network.training
+        with torch.no_grad():
+            logits = network(torch.randn(1, 3, 70, 90))
+        assert logits.shape == (1, 2, 70, 90) and logits.isfinite().all()
+
+    def test_by_name(self) -> None:
+        one, other = zoo.load_pretrained("tiny-bijie"), zoo.load_model(zoo.find_weights("tiny-bijie"))
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+        for name in ("tiny-mars", "../weights/tiny-bijie", ""):
+            with pytest.raises(zoo.WeightsError, match="the names are tiny-multisource, tiny-bijie"):
+                zoo.load_pretrained(name)
+
+    def test_every_file_has_a_card(self) -> None:
+        assert {path.stem for path in zoo.WEIGHTS.glob("*.md")} == set(zoo.pretrained_names())

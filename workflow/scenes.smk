@@ -1,38 +1,33 @@
-"""Several scenes mapped, each a job of its own: what `scgcnet map` calls for more than one.
+"""Many scenes mapped on a cluster, a job each; on one machine `scgcnet map FOLDER --out MAPS` does the same.
 
-In the working folder, tasks.json has for each name the scene, the folder to write and the options; a job leaves NAME.done
-with its line, or NAME.log with what went wrong.
+    snakemake -s workflow/scenes.smk --profile workflow/profiles/slurm --config scenes=FOLDER out=MAPS options="--window 128"
+
+Started again, it resumes the maps that were killed.
 """
 
-import json
 import sys
 from pathlib import Path
 
-TASKS = json.loads(Path("tasks.json").read_text("utf-8"))
-MAP = [sys.executable, "-m", "scgcnet.cli", "map"]
+from scgcnet.scene.many import find_scenes
 
-
-def command(wildcards):
-    task = TASKS[wildcards.name]
-    return [*MAP, task["scene"], "--out", task["out"], *task["arguments"]]
+SCENES = {scene.stem: scene.absolute() for scene in find_scenes([Path(config["scenes"])])}
+OUT = Path(config["out"])
 
 
 rule all:
     input:
-        [f"{name}.done" for name in TASKS],
+        [OUT / name / "report.json" for name in SCENES],
 
 
 rule scene:
     output:
-        "{name}.done",
-    log:
-        said="{name}.said",
-        faults="{name}.log",
+        OUT / "{name}" / "report.json",
     params:
-        command=command,
+        scene=lambda wildcards: SCENES[wildcards.name],
+        folder=lambda wildcards: OUT / wildcards.name,
+        options=config.get("options", ""),
     threads: 1
     resources:
         mem_mb=1500,
     shell:
-        # In two steps: the profile keeps what a job that failed has begun to write.
-        "{params.command:q} > {log.said:q} 2> {log.faults:q} && cp {log.said:q} {output:q}"
+        "{sys.executable} -m scgcnet.cli map {params.scene:q} --out {params.folder:q} --quiet {params.options}"

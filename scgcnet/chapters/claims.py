@@ -327,7 +327,7 @@ def base_gmac(side: int) -> float:
     import torch
 
     from scgcnet import zoo
-    from scgcnet.efficiency import count_cost
+    from scgcnet.cost import count_cost
 
     with torch.device("meta"):
         model = zoo.create_model("scgcnet", "base")

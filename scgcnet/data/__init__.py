@@ -1,31 +1,21 @@
 """The data sets of the study, each read in the layout of its real download.
 
-A new data set is one file with a function that opens it and a function that checks it, and one line in
-`SOURCES`.
+A new data set is a subclass of `pairs.FileDataset` in a file of its own, and its name in `SOURCES`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from scgcnet.data.amunet import check_amunet, open_amunet
-from scgcnet.data.bijie import check_bijie, open_bijie
-from scgcnet.data.bijie_negatives import check_bijie_negatives, open_bijie_negatives
-from scgcnet.data.cld import check_cld, notes_cld, open_cld
-from scgcnet.data.cld_fake import write_fake_cld
-from scgcnet.data.fake_tiles import write_fake_hrgldd, write_fake_landslide4sense, write_fake_landslide4sense_h5
-from scgcnet.data.folder import check_folder, notes_folder, open_folder, write_fake_folder
-from scgcnet.data.gvlm import check_gvlm, notes_gvlm, open_gvlm, write_fake_gvlm
-from scgcnet.data.hrgldd import check_hrgldd, notes_hrgldd, open_hrgldd
-from scgcnet.data.landslide4sense import check_landslide4sense, notes_landslide4sense, open_landslide4sense
-from scgcnet.data.landslide4sense_h5 import (
-    check_landslide4sense_h5,
-    notes_landslide4sense_h5,
-    open_landslide4sense_h5,
-)
+from scgcnet.data.amunet import Amunet
+from scgcnet.data.bijie import Bijie, BijieNegatives, Synthetic, SyntheticElsewhere
+from scgcnet.data.cld import Cld
+from scgcnet.data.folder import Folder
+from scgcnet.data.gvlm import Gvlm
+from scgcnet.data.hrgldd import HrGldd
+from scgcnet.data.landslide4sense import Landslide4Sense, Landslide4SenseH5
+from scgcnet.data.pairs import FileDataset
 from scgcnet.data.sample import (
     PARTS,
     DatasetError,
@@ -41,14 +31,7 @@ from scgcnet.data.sample import (
     data_root,
 )
 from scgcnet.data.splits import read_split, split_hash, take_part
-from scgcnet.data.synthetic import (
-    DEFAULT_COUNT,
-    check_synthetic,
-    check_synthetic_elsewhere,
-    open_synthetic,
-    open_synthetic_elsewhere,
-    write_synthetic,
-)
+from scgcnet.data.synthetic import DEFAULT_COUNT
 from scgcnet.data.transforms import (
     IGNORE_INDEX,
     AugmentConfig,
@@ -59,6 +42,7 @@ from scgcnet.data.transforms import (
 )
 
 __all__ = [
+    "DEFAULT_COUNT",
     "IGNORE_INDEX",
     "PARTS",
     "SOURCES",
@@ -88,41 +72,25 @@ __all__ = [
     "write_fake",
 ]
 
-
-@dataclass(frozen=True)
-class Source:
-    """How one data set is opened and checked (`None` as root stands for its usual place), and how a fake is written.
-
-    A fake has the on-disk layout of the real one, and a few images that our generator drew: `fake(root, n, seed)`.
-    Notes tell what is worth knowing of what is there and is no fault.
-    """
-
-    open: Callable[[Path | None], WholeDataset]
-    check: Callable[[Path | None], list[str]]
-    fake: Callable[[Path, int, int], object] | None = None
-    notes: Callable[[Path | None], list[str]] | None = None
-
-
-SOURCES = {
-    "bijie": Source(open_bijie, check_bijie, write_synthetic),
-    "bijie_negatives": Source(open_bijie_negatives, check_bijie_negatives),
-    "cld": Source(open_cld, check_cld, write_fake_cld, notes_cld),
-    "gvlm": Source(open_gvlm, check_gvlm, write_fake_gvlm, notes_gvlm),
-    "hrgldd": Source(open_hrgldd, check_hrgldd, write_fake_hrgldd, notes_hrgldd),
-    "landslide4sense": Source(
-        open_landslide4sense, check_landslide4sense, write_fake_landslide4sense, notes_landslide4sense
-    ),
-    "landslide4sense_h5": Source(
-        open_landslide4sense_h5, check_landslide4sense_h5, write_fake_landslide4sense_h5, notes_landslide4sense_h5
-    ),
-    "amunet": Source(open_amunet, check_amunet),
-    "folder": Source(open_folder, check_folder, write_fake_folder, notes_folder),
-    "synthetic": Source(open_synthetic, check_synthetic),
-    "synthetic_elsewhere": Source(open_synthetic_elsewhere, check_synthetic_elsewhere),
+SOURCES: dict[str, type[FileDataset]] = {
+    source.dataset: source
+    for source in (
+        Bijie,
+        BijieNegatives,
+        Cld,
+        Gvlm,
+        HrGldd,
+        Landslide4Sense,
+        Landslide4SenseH5,
+        Amunet,
+        Folder,
+        Synthetic,
+        SyntheticElsewhere,
+    )
 }
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> type[FileDataset]:
     if name not in SOURCES:
         raise DatasetError(f"There is no data set {name!r}; the names are {', '.join(SOURCES)}.")
     return SOURCES[name]
@@ -137,7 +105,7 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
     """Open one part of a data set.
 
     Args:
-        name: one of `SOURCES`; "synthetic" is generated on first use.
+        name: one of `SOURCES`; "synthetic" is drawn on first use.
         split: a number or the name of a split that the data set knows (0 is the main one), or the path of a CSV file,
             ending in .csv, with the columns name,part.
         part: "train", "val" or "test".
@@ -156,54 +124,34 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
 
 
 def dataset_available(name: str, root: Path | None = None) -> bool:
-    """Tell whether the data set is there (or can be made); its files are not decoded.
-
-    Raises:
-        DatasetError: there is no data set of that name, or the one found does not fit the layout.
-    """
+    """Tell whether the data set is there (or can be made); raises DatasetError where it does not fit the layout."""
     try:
-        _source(name).open(root)
+        open_whole(name, root)
     except DatasetNotFoundError:
         return False
     return True
 
 
 def data_sha256(name: str, root: Path | None = None) -> str:
-    """Return the SHA-256 of all decoded images and masks, the same for PNG and lossless WebP copies.
-
-    Raises:
-        DatasetError: the data set is missing or damaged.
-    """
-    return _source(name).open(root).sha256
+    """Return the SHA-256 of all decoded images and masks, the same for PNG and lossless WebP copies."""
+    return open_whole(name, root).sha256
 
 
 def split_sha256(name: str, split: int | str, root: Path | None = None) -> str:
-    """Return the SHA-256 of a split's content, in the order of the names.
-
-    Raises:
-        DatasetError: there is no such split, or it cannot be read.
-    """
+    """Return the SHA-256 of a split's content, in the order of the names."""
     return split_hash(_split(open_whole(name, root), split))
 
 
 def check_dataset(name: str, root: Path | None = None) -> list[str]:
-    """Return all faults of a data set, as messages that name the file and the remedy; empty if all is well.
-
-    Raises:
-        DatasetError: there is no data set of that name.
-    """
+    """Return all faults of a data set, as messages that name the file and the remedy; empty if all is well."""
     return _source(name).check(root)
 
 
 def dataset_notes(name: str, root: Path | None = None) -> list[str]:
-    """Return what is worth knowing of a data set and no fault, such as that it is not complete.
-
-    Raises:
-        DatasetError: there is no data set of that name.
-    """
-    notes = _source(name).notes
-    with contextlib.suppress(DatasetNotFoundError):  # a fault, and `check_dataset` tells it
-        return notes(root) if notes else []
+    """Return what should be known of a data set and is no fault, such as missing sub-sets."""
+    source = _source(name)
+    with contextlib.suppress(DatasetNotFoundError):  # a fault, which `check_dataset` reports
+        return source.notes(root)
     return []
 
 
@@ -211,13 +159,10 @@ def write_fake(name: str, folder: Path, n: int = DEFAULT_COUNT, seed: int = 0) -
     """Write a synthetic data set below `folder`, in the on-disk layout of the real one `name`, with splits.
 
     Raises:
-        DatasetError: that layout cannot be written, or `folder` holds the real data.
+        DatasetError: that layout cannot be written, n is too small, or `folder` holds the real data.
+        WriteError: the folder cannot be written or the disk is full; nothing is left of it.
     """
-    fake = _source(name).fake
-    if fake is None:
-        known = ", ".join(name for name, source in SOURCES.items() if source.fake)
-        raise DatasetError(f"Fakes can be written in the layouts of {known}, not of {name!r}.")
-    fake(folder, n, seed)
+    _source(name).write_fake(folder, n, seed)
 
 
 def _split(whole: WholeDataset, split: int | str) -> Split:

@@ -8,17 +8,18 @@ and how tiles are split decides how much of a test part was seen in training (se
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-from scgcnet.data.images import Pair, Stamp, faults_of, read_image, read_mask, require_same_size, stamp
-from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Sample, Split, WholeDataset, data_root, kind_of
+from scgcnet.data.pairs import FileDataset, Found, Pair, require_same_size
+from scgcnet.data.rasters import Raster, read_mask
+from scgcnet.data.sample import DatasetError, Sample, Split
 from scgcnet.data.splits import Box, blocked_split, random_split, seeded
+from scgcnet.data.synthetic import render
 
-FOLDER = "AMU-Net-reservoir"
 SCENES = ("A", "B")
 TILE, STRIDE = 256, 128  # pixels
 BLOCK = 512  # pixels; side of what goes to one part as a whole
@@ -26,27 +27,50 @@ LEAST_VALID = 0.5  # share of a tile that patches cover; below it, the tile is l
 SPLITS = ("buffer", "block", "random", "scene")
 
 
-class Amunet(WholeDataset):
-    """The tiles of both scenes, row by row; pixels that no patch covers are 255 in the mask."""
+class Amunet(FileDataset):
+    """The tiles of both scenes, row by row, decoded at once; pixels that no patch covers are 255 in the mask."""
 
-    def __init__(self, pairs: tuple[Pair, ...], _: Stamp) -> None:
-        self.pairs = pairs
-        self.boxes: list[Box] = []
-        for pair in pairs:
-            valid = self._scene(pair.site)[2]
-            for top in range(0, valid.shape[0] - TILE + 1, STRIDE):
-                for left in range(0, valid.shape[1] - TILE + 1, STRIDE):
-                    if valid[top : top + TILE, left : left + TILE].mean() >= LEAST_VALID:
-                        self.boxes.append(Box(pair.site, top, left, top + TILE, left + TILE))
-        names = tuple(f"{box.scene}_{box.top:04d}_{box.left:04d}" for box in self.boxes)
-        super().__init__("amunet", kind_of(pairs[0].image.parent), names, tuple(box.scene for box in self.boxes))
+    dataset = "amunet"
+    home = "AMU-Net-reservoir"
+    about = (
+        "The AMU-Net reservoir mosaics",
+        "the patches of https://github.com/virylon/AMU-Net, put together",
+        "two scenes, 15 megapixels",
+        "none stated; cite Wei et al. 2023",
+    )
+
+    def __init__(self, folder: Path, pairs: Sequence[Pair]) -> None:
+        super().__init__(folder, pairs)
+        self.scenes = {sample.name: sample for sample in map(super().read, range(len(pairs)))}
+        self.boxes = [
+            Box(name, top, left, top + TILE, left + TILE)
+            for name, scene in self.scenes.items()
+            for top in range(0, scene.mask.shape[0] - TILE + 1, STRIDE)
+            for left in range(0, scene.mask.shape[1] - TILE + 1, STRIDE)
+            if (scene.mask[top : top + TILE, left : left + TILE] != 255).mean() >= LEAST_VALID
+        ]
+        self.names = tuple(f"{box.scene}_{box.top:04d}_{box.left:04d}" for box in self.boxes)
+        self.sites = tuple(box.scene for box in self.boxes)
+
+    @classmethod
+    def find(cls, folder: Path) -> Found:
+        return [Pair(s, folder / f"{s}_image.png", folder / f"{s}_mask.png", s) for s in SCENES], []
+
+    @classmethod
+    def files_of(cls, pair: Pair) -> tuple[Path, ...]:
+        return (*super().files_of(pair), _valid_file(pair))
+
+    @classmethod
+    def read_mask(cls, pair: Pair) -> Raster:
+        """Decode the mask of a scene, 255 where no patch covers it."""
+        mask, valid = super().read_mask(pair).pixels, read_mask(_valid_file(pair))
+        require_same_size(Pair("", pair.image, _valid_file(pair)), mask.shape, valid.shape)
+        return Raster(np.where(valid == 1, mask, np.uint8(255)))
 
     def read(self, index: int) -> Sample:
-        """Cut one tile."""
         box = self.boxes[index]
-        window = (slice(box.top, box.bottom), slice(box.left, box.right))
-        image, mask, valid = (array[window] for array in self._scene(box.scene))
-        return Sample(self.names[index], image.copy(), np.where(valid == 1, mask, np.uint8(255)))
+        scene, window = self.scenes[box.scene], np.s_[box.top : box.bottom, box.left : box.right]
+        return Sample(self.names[index], scene.image[window].copy(), scene.mask[window].copy())
 
     def split(self, which: str) -> Split:
         """Draw a split 5:3:2; "0" means "buffer-0".
@@ -56,73 +80,28 @@ class Amunet(WholeDataset):
         B as "buffer" does, 5:3; "scene-1" keeps B.
         """
         kind, seed = seeded(which, SPLITS, self.dataset)
-        if kind == "scene":
-            return self._scene_split(seed)
         if kind == "random":
             return random_split(self.names, seed)
-        return blocked_split(self.names, self.boxes, seed, BLOCK, buffer=kind == "buffer")
-
-    def _scene_split(self, number: int) -> Split:
-        if number >= len(SCENES):
-            raise DatasetError(f"amunet has no split scene-{number}: name scene-0 or scene-1.")
-        other = [i for i, box in enumerate(self.boxes) if box.scene != SCENES[number]]
+        if kind != "scene":
+            return blocked_split(self.names, self.boxes, seed, BLOCK, buffer=kind == "buffer")
+        if seed >= len(SCENES):
+            raise DatasetError(f"amunet has no split scene-{seed}: name scene-0 or scene-1.")
+        other = [i for i, box in enumerate(self.boxes) if box.scene != SCENES[seed]]
         names, boxes = [self.names[i] for i in other], [self.boxes[i] for i in other]
-        drawn = blocked_split(names, boxes, number, BLOCK, buffer=True, parts=("train", "val"))
+        drawn = blocked_split(names, boxes, seed, BLOCK, buffer=True, parts=("train", "val"))
         return {name: drawn.get(name, "test") for name in self.names}
 
-    @functools.cached_property
-    def _scenes(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
-        found = {}
-        for pair in self.pairs:
-            valid_file = _valid_file(pair)
-            image, mask, valid = read_image(pair.image), read_mask(pair.mask), read_mask(valid_file)
-            require_same_size(pair.image, image, pair.mask, mask)
-            require_same_size(pair.image, image, valid_file, valid)
-            found[pair.site] = (image, mask, valid)
-        return found
-
-    def _scene(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image (H, W, 3), mask and validity (H, W), 0 or 1."""
-        return self._scenes[name]
-
-
-def open_amunet(root: Path | None = None) -> Amunet:
-    """Open the tiles of both scenes below `root` (default `data_root()`); the scenes are decoded at once.
-
-    Raises:
-        DatasetNotFoundError: the folder is not there.
-        DatasetError: a file is missing or damaged, or the sizes differ.
-    """
-    pairs = _pairs(root)
-    return _opened(pairs, (*stamp(pairs), *stamp([Pair("", _valid_file(p), _valid_file(p)) for p in pairs])))
-
-
-_opened = functools.lru_cache(maxsize=2)(Amunet)
-
-
-def check_amunet(root: Path | None = None) -> list[str]:
-    """Return every fault of the data set below `root`, as messages; an empty list if all is well."""
-    try:
-        pairs = _pairs(root)
-    except DatasetNotFoundError as error:
-        return [str(error)]
-    faults = [fault for pair in pairs for fault in faults_of(pair)]
-    for pair in pairs:
-        faults += [fault for fault in faults_of(Pair("", pair.image, _valid_file(pair))) if fault not in faults]
-    return faults
-
-
-def _pairs(root: Path | None) -> tuple[Pair, ...]:
-    folder = (data_root() if root is None else Path(root)).absolute() / FOLDER
-    if not folder.is_dir():
-        raise DatasetNotFoundError(
-            "The AMU-Net reservoir mosaics",
-            folder,
-            source="the patches of https://github.com/virylon/AMU-Net, put together",
-            size="two scenes, 15 megapixels",
-            licence="none stated; cite Wei et al. 2023",
-        )
-    return tuple(Pair(s, folder / f"{s}_image.png", folder / f"{s}_mask.png", site=s) for s in SCENES)
+    @classmethod
+    def fill(cls, folder: Path, n: int, seed: int) -> None:
+        """Write two scenes of at least n tiles and 2 x 2 blocks each; a strip of the second is not covered."""
+        for number, name in enumerate(SCENES):
+            width = 2 * BLOCK
+            height = max(width, STRIDE * (n // 7 + 2))  # 7 tiles a row
+            image, mask = (a.repeat(8, 0).repeat(8, 1) for a in render(seed, number, (height // 8, width // 8)))
+            valid = np.ones_like(mask)
+            valid[:, : 64 * number] = 0
+            for kind, pixels in (("image", image), ("mask", mask * np.uint8(255)), ("valid", valid * np.uint8(255))):
+                Image.fromarray(pixels).save(folder / f"{name}_{kind}.png", compress_level=1)
 
 
 def _valid_file(pair: Pair) -> Path:

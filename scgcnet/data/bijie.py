@@ -1,114 +1,106 @@
-"""The Bijie landslide data set (Ji et al., Landslides 17, 2020) in its official layout.
+"""The Bijie landslide data set (Ji et al., Landslides 17, 2020) in its official layout, and synthetic images in it.
 
-`Bijie-landslide-dataset/landslide/{image,mask}`: RGB images of 61 to 1239 px a side (TripleSat, 0.8 m) and
-masks of 0 and 255. The download has PNG files; a lossless copy in another format, such as WebP, is read
-alike: image and mask belong together when their stems are equal. Elevations (`dem`) are not used, and of the
-landslide-free images (`non-landslide`) only `bijie_negatives` makes use: the paper's counts are those of the 770
-landslide images alone.
+`Bijie-landslide-dataset/landslide/{image,mask}`: RGB images of 61 to 1239 px a side (TripleSat, 0.8 m) and masks of 0
+and 255; PNG in the download, lossless copies in another format are read alike. Elevations (`dem`) are not used.
+`non-landslide/image` holds 2003 images without landslides, which the paper does not use: `bijie_negatives`.
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from pathlib import Path
 
-from scgcnet.data.images import (
-    LOSSLESS,
-    Pair,
-    PairDataset,
-    faults_of,
-    list_files,
-    match_stems,
-    require_no_faults,
-    stamp,
-)
-from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Split, data_root, kind_of
-from scgcnet.data.splits import committed_split, read_split, split_indices
+from scgcnet.data.pairs import FileDataset, Found, Pair, list_files, match_folders
+from scgcnet.data.sample import DatasetError, Split, build_folder, kind_of
+from scgcnet.data.splits import committed_split, random_split, read_split, split_faults, write_split
+from scgcnet.data.synthetic import DEFAULT_COUNT, VERSION, render, write_pair
 
-FOLDER = "Bijie-landslide-dataset"
 RESOLUTION = 0.8  # metres per pixel
-SUFFIXES = {suffix for suffixes in LOSSLESS.values() for suffix in suffixes}
+N_SPLITS = 3  # of a fake, as for the real data
 
 
-class Bijie(PairDataset):
-    """All pairs of one folder, sorted by name; open it with `open_bijie`, which shares the cache."""
+class Bijie(FileDataset):
+    """The landslide images."""
 
-    @property
-    def folder(self) -> Path:
-        """The data set's own folder."""
-        return self.pairs[0].image.parents[2]
+    dataset = "bijie"
+    home = "Bijie-landslide-dataset"
+    about = (
+        "The Bijie landslide data set",
+        "http://gpcv.whu.edu.cn/data/Bijie_pages.html",
+        "770 pairs, 50 megapixels",
+        "none stated; cite Ji et al. 2020",
+    )
+
+    @classmethod
+    def find(cls, folder: Path) -> Found:
+        return match_folders(folder / "landslide" / "image", folder / "landslide" / "mask", resolution=RESOLUTION)
+
+    @classmethod
+    def common_faults(cls, folder: Path, pairs: Sequence[Pair]) -> list[str]:
+        return split_faults([pair.name for pair in pairs], _split_path(folder, "0"), "bijie split 0") if pairs else []
 
     def split(self, which: str) -> Split:
-        """A committed split; for generated images one of those beside them.
+        """Read a committed split, or for synthetic images one of those beside them.
 
         "0" to "2" are drawn over images, as in the paper as far as it says. Many images are crops of one scene and
-        show some of the same ground; "grouped-0" is drawn over groups of such (`audit.ground_groups`).
+        show some of the same ground; "grouped-0" is drawn over groups of such (`overlap.ground_groups`).
         """
         return read_split(_split_path(self.folder, which))
 
+    @classmethod
+    def fill(cls, folder: Path, n: int, seed: int) -> None:
+        names = [f"ls_{index:04d}" for index in range(n)]
+        for index, name in enumerate(names):
+            write_pair(folder / "landslide" / "image", folder / "landslide" / "mask", name, *render(seed, index))
+        for number in range(N_SPLITS):
+            write_split(folder / "splits" / f"bijie-{number}.csv", random_split(names, number))
 
-def open_bijie(root: Path | None = None, dataset: str = "bijie") -> Bijie:
-    """Open the whole data set below `root` (default `data_root()`); nothing is decoded yet.
 
-    Raises:
-        DatasetNotFoundError: the folder is not there.
-        DatasetError: it is empty, or an image or a mask has no partner.
+class BijieNegatives(FileDataset):
+    """The landslide-free images, to count false alarms; their masks are 0 throughout."""
+
+    dataset = "bijie_negatives"
+    home, about = Bijie.home, Bijie.about
+
+    @classmethod
+    def find(cls, folder: Path) -> Found:
+        files, faults = list_files(folder / "non-landslide" / "image")
+        return [Pair(stem, file, None, resolution=RESOLUTION) for stem, file in files.items()], faults
+
+    @classmethod
+    def fill(cls, folder: Path, n: int, seed: int) -> None:
+        for index in range(n):
+            write_pair(folder / "non-landslide" / "image", None, f"n_{index:04d}", *render(seed, index))
+
+
+class Synthetic(Bijie):
+    """The default synthetic data set, drawn on first use below `root` (default `build/data`).
+
+    It stands in where the real data are not available; nothing measured on it says anything about the paper.
     """
-    folder = require_folder(root)
-    pairs, faults = find_pairs(folder)
-    require_no_faults(faults)
-    return _opened(dataset, kind_of(folder), tuple(pairs), stamp(pairs))
+
+    dataset = "synthetic"
+    seed = 0
+
+    @classmethod
+    def locate(cls, root: Path | None) -> Path:
+        place = build_folder() / "data" if root is None else Path(root)
+        return super().write_fake(place / f"{cls.dataset.replace('_', '-')}-v{VERSION}", DEFAULT_COUNT, cls.seed)
+
+    @classmethod
+    def write_fake(cls, root: Path, n: int, seed: int) -> Path:
+        """Raises DatasetError: it is no layout of its own."""
+        raise DatasetError(f"{cls.dataset} is drawn on first use; write a fake in another layout, such as bijie.")
 
 
-_opened = functools.lru_cache(maxsize=4)(Bijie)
+class SyntheticElsewhere(Synthetic):
+    """Another draw of the generator, which stands in for a new domain."""
 
-
-def check_bijie(root: Path | None = None) -> list[str]:
-    """Return every fault of the data set below `root`, as messages; an empty list if all is well."""
-    try:
-        folder = require_folder(root)
-    except DatasetNotFoundError as error:
-        return [str(error)]
-    pairs, faults = find_pairs(folder)
-    faults += [fault for pair in pairs for fault in faults_of(pair)]
-    if pairs:
-        try:
-            split_indices([pair.name for pair in pairs], read_split(_split_path(folder, "0")), "bijie split 0")
-        except DatasetError as error:
-            faults.append(str(error))
-    return faults
+    dataset = "synthetic_elsewhere"
+    seed = 1
 
 
 def _split_path(folder: Path, which: str) -> Path:
-    """Real images have the committed splits; generated ones have their own beside them."""
     if kind_of(folder) == "synthetic":
         return folder / "splits" / f"bijie-{which}.csv"
     return committed_split("bijie", which)
-
-
-def require_folder(root: Path | None) -> Path:
-    """Return the data set's own folder below `root`; raises DatasetNotFoundError where it is missing."""
-    folder = (data_root() if root is None else Path(root)).absolute() / FOLDER
-    if not folder.is_dir():
-        raise DatasetNotFoundError(
-            "The Bijie landslide data set",
-            folder,
-            source="http://gpcv.whu.edu.cn/data/Bijie_pages.html",
-            size="770 pairs, 50 megapixels",
-            licence="none stated; cite Ji et al. 2020",
-        )
-    return folder
-
-
-def find_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
-    """Match images and masks by stem.
-
-    Returns:
-        The pairs sorted by name, and the faults found: a missing or empty folder, files without a partner,
-        two files of one name.
-    """
-    images, faults = list_files(folder / "landslide" / "image", SUFFIXES)
-    masks, more = list_files(folder / "landslide" / "mask", SUFFIXES)
-    matched, alone = match_stems(images, masks)
-    pairs = [Pair(image.stem, image, mask, resolution=RESOLUTION) for image, mask in matched]
-    return pairs, [*faults, *more, *alone]

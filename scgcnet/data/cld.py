@@ -15,6 +15,7 @@ place, such as Moxi town at 0.2 m and at 1 m, show the same ground at two resolu
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -23,42 +24,35 @@ import unicodedata
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tqdm import tqdm
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-from scgcnet.data.bijie import SUFFIXES
-from scgcnet.data.images import Pair, PairDataset, list_files, look_at, match_stems, require_no_faults, stamp
-from scgcnet.data.overlap import Overlap, find_overlap, quadrants_of_files
-from scgcnet.data.sample import DatasetError, DatasetNotFoundError, Split, data_root, kind_of
+from scgcnet.data.matching import Overlap, find_overlap, quadrants_of_files
+from scgcnet.data.pairs import FileDataset, Found, Pair, match_folders
+from scgcnet.data.sample import DatasetError, Split, kind_of
 from scgcnet.data.splits import Box, blocked_split, random_split, seeded
+from scgcnet.data.synthetic import render
 
-FOLDER = "CAS-Landslide-Dataset"
 TILE, STRIDE = 512, 256  # pixels
 SPLITS = ("grouped", "random")
 MOST = 0.2  # share of a sub-set; a larger group of overlapping tiles is cut into blocks
 LEAST = 16  # tiles; a smaller group is not cut, because the buffer between the parts would take most of it
 BLOCK = 0.05  # share of a sub-set that a block holds, about: 20 blocks can be dealt out near 5:3:2
 DEPTH = 3  # folders below the data set's own in which `img` is looked for
+ENLARGED = 4  # times; a fake is drawn that much smaller, because drawing at full size takes seconds
+FAKE_LEAST = 3  # tiles of a fake sub-set that do not overlap, one for each part
 
 
-@dataclass(frozen=True)
-class SubSet:
-    """One archive.
-
-    Attributes:
-        key: short name, the first part of its samples' names.
-        archive: name of the archive as it is published.
-        count: number of tiles in it.
-        resolution: metres per pixel.
-        aliases: other names that it goes by.
-    """
+class SubSet(NamedTuple):
+    """One archive: its key here, its published name, number of tiles, metres per pixel, and other names of it."""
 
     key: str
     archive: str
-    count: int
+    tiles: int
     resolution: float
     aliases: tuple[str, ...] = ()
 
@@ -100,15 +94,61 @@ def plain(name: str) -> str:
 _KNOWN = {name: subset for subset in SUBSETS for name in subset.names}
 
 
-class Cld(PairDataset):
-    """All tiles, sorted by name; `sites` holds the key of each one's sub-set. Open it with `open_cld`."""
+class Cld(FileDataset):
+    """All tiles; `sites` holds the key of each one's sub-set."""
+
+    dataset = "cld"
+    home = "CAS-Landslide-Dataset"
+    about = (
+        "The CAS Landslide Dataset",
+        "https://zenodo.org/records/10294997, any of the 16 archives",
+        "20,865 tiles of 512 x 512 px",
+        "CC BY-NC 4.0; cite Xu et al. 2024",
+    )
+    fewest = FAKE_LEAST * len(SUBSETS)
+
+    @classmethod
+    def find(cls, folder: Path) -> Found:
+        places, faults = find_subsets(folder)
+        pairs: list[Pair] = []
+        for subset, place in places.items():
+            found, more = match_folders(place / "img", place / "mask", f"{subset.key}/", subset.key, subset.resolution)
+            pairs += found
+            faults += more
+        return sorted(pairs, key=lambda pair: pair.name), faults
+
+    @classmethod
+    def common_faults(cls, folder: Path, pairs: Sequence[Pair]) -> list[str]:
+        """Name sub-sets whose masks are the pictures of masks."""
+        landslide: dict[str, list[float]] = defaultdict(list)
+        for pair in pairs:
+            with contextlib.suppress(DatasetError):  # reported already
+                landslide[pair.site].append(float(cls.read_mask(pair).pixels.mean()))
+        return [
+            f"{site}: the masks call {np.mean(shares):.0%} of the pixels landslide. The pictures in `label` show "
+            "landslides black, so they are no masks; copy the folder `mask` of the archive."
+            for site, shares in landslide.items()
+            if np.mean(shares) > 0.5
+        ]
+
+    @classmethod
+    def notes(cls, root: Path | None = None) -> list[str]:
+        folder = cls.locate(root)
+        counts = Counter(pair.site for pair in cls.find(folder)[0])
+        away = [subset.archive for subset in SUBSETS if not counts[subset.key]]
+        notes = [f"{len(away)} of {len(SUBSETS)} sub-sets are not there: {', '.join(away)}."] if away else []
+        if kind_of(folder) == "real":
+            notes += [
+                f"{subset.key} has {counts[subset.key]} pairs, its archive {subset.tiles}."
+                for subset in SUBSETS
+                if counts[subset.key] not in (0, subset.tiles)
+            ]
+        return notes
 
     @functools.cached_property
     def overlap(self) -> Overlap:
-        """Which tiles share quadrants; on first use all images are decoded, unless the checkout has a cache of it."""
-        files = [pair.image for pair in self.pairs]
-        folder = next(parent for parent in files[0].parents if parent.name == FOLDER)
-        return find_overlap(quadrants_of_files(files, folder))
+        """Which tiles share quadrants; on first use all images are decoded, unless `build` has a cache of it."""
+        return find_overlap(quadrants_of_files([pair.image for pair in self.pairs], self.folder))
 
     def split(self, which: str) -> Split:
         """Draw a split 5:3:2 of every sub-set; "0" means "grouped-0".
@@ -133,7 +173,7 @@ class Cld(PairDataset):
         if kind == "random":
             homes: Sequence[str] = self.sites
         else:
-            # A group belongs to the sub-set of its first tile, in case somebody has copies of tiles in two of them.
+            # A group belongs to the sub-set of its first tile, in case copies of tiles are in two of them.
             groups = self.overlap.groups
             first = dict(zip(reversed(groups), reversed(self.sites), strict=True))
             homes = [first[group] for group in groups]
@@ -164,93 +204,38 @@ class Cld(PairDataset):
             if cut and box is None:
                 one, other = (self.names[tile] for tile in self.overlap.conflicts[group])
                 raise DatasetError(
-                    f"{sizes[group]} tiles hang together, and what they share puts some in two places: {one} and "
-                    f"{other} have a quadrant in common that cannot be one place. Remove one of the two."
+                    f"{sizes[group]} tiles are connected and contradict each other: {one} and {other} share a quadrant "
+                    "that would put one of them in two places. Remove one of the two."
                 )
             boxes.append(box if cut and box else Box(f"group {group}", 0, 0, TILE, TILE))
         block = STRIDE * max(2, round(math.sqrt(BLOCK * len(indices))))
         return blocked_split([self.names[index] for index in indices], boxes, seed, block, buffer=True)
 
-
-def open_cld(root: Path | None = None) -> Cld:
-    """Open all tiles of the sub-sets below `root` (default `data_root()`); nothing is decoded yet.
-
-    Raises:
-        DatasetNotFoundError: the folder is not there.
-        DatasetError: no sub-set is in it, a folder of tiles has an unknown name, or an image or a mask has no partner.
-    """
-    folder = _require_folder(root)
-    pairs, faults = _pairs(folder)
-    require_no_faults(faults)
-    return _opened("cld", kind_of(folder), tuple(pairs), stamp(pairs))
-
-
-_opened = functools.lru_cache(maxsize=2)(Cld)
+    @classmethod
+    def fill(cls, folder: Path, n: int, seed: int) -> None:
+        """Write all 16 sub-sets; each has three tiles that share nothing, others overlap one of these by half."""
+        for number, subset in enumerate(SUBSETS):
+            count = n // len(SUBSETS) + (number < n % len(SUBSETS))
+            for kind in ("img", "label", "mask"):
+                (folder / subset.archive / kind).mkdir(parents=True)
+            for index, (image, mask) in enumerate(_fake_tiles(count, seed, number)):
+                label = np.where(mask[..., None] == 1, np.uint8(0), np.uint8(255)).repeat(3, axis=2)
+                for kind, array in (("img", image), ("label", label), ("mask", mask)):
+                    file = folder / subset.archive / kind / f"{subset.key.partition('-')[0]}{index + 1:04d}.tif"
+                    Image.fromarray(array).save(file, compression="tiff_lzw")
 
 
-def check_cld(root: Path | None = None) -> list[str]:
-    """Return every fault of the sub-sets below `root`, as messages; an empty list if all is well."""
-    try:
-        pairs, faults = _pairs(_require_folder(root))
-    except DatasetNotFoundError as error:
-        return [str(error)]
-    landslide: dict[str, list[float]] = defaultdict(list)
-    for pair in tqdm(pairs, desc="checking", unit="tile", disable=None):
-        found, mask = look_at(pair)
-        faults += found
-        if mask is not None:
-            landslide[pair.site].append(float(mask.mean()))
-    for site, shares in landslide.items():
-        if (share := sum(shares) / len(shares)) > 0.5:
-            faults.append(
-                f"{site}: the masks call {share:.0%} of the pixels landslide. The pictures in `label` show landslides "
-                "black, so they are no masks; copy the folder `mask` of the archive."
-            )
-    return faults
-
-
-def notes_cld(root: Path | None = None) -> list[str]:
-    """What is worth knowing of the sub-sets below `root` and no fault: which are not there, or not complete."""
-    try:
-        folder = _require_folder(root)
-    except DatasetNotFoundError:
-        return []
-    counts = Counter(pair.site for pair in _pairs(folder)[0])
-    away = [subset.archive for subset in SUBSETS if not counts[subset.key]]
-    notes = [f"{len(away)} of {len(SUBSETS)} sub-sets are not there: {', '.join(away)}."] if away else []
-    if kind_of(folder) == "real":
-        notes += [
-            f"{subset.key} has {counts[subset.key]} pairs, its archive {subset.count}."
-            for subset in SUBSETS
-            if counts[subset.key] not in (0, subset.count)
-        ]
-    return notes
-
-
-def _require_folder(root: Path | None) -> Path:
-    folder = (data_root() if root is None else Path(root)).absolute() / FOLDER
-    if not folder.is_dir():
-        raise DatasetNotFoundError(
-            "The CAS Landslide Dataset",
-            folder,
-            source="https://zenodo.org/records/10294997, any of the 16 archives",
-            size="20,865 tiles of 512 x 512 px",
-            licence="CC BY-NC 4.0; cite Xu et al. 2024",
-        )
-    return folder
-
-
-def _pairs(folder: Path) -> tuple[list[Pair], list[str]]:
-    places, faults = find_subsets(folder)
-    pairs: list[Pair] = []
-    for subset, place in places.items():
-        images, of_images = list_files(place / "img", SUFFIXES)
-        masks, of_masks = list_files(place / "mask", SUFFIXES)
-        matched, alone = match_stems(images, masks)
-        faults += [*of_images, *of_masks, *alone]
-        for image, mask in matched:
-            pairs.append(Pair(f"{subset.key}/{image.stem}", image, mask, subset.key, subset.resolution))
-    return sorted(pairs, key=lambda pair: pair.name), faults
+def _fake_tiles(count: int, seed: int, number: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Images and masks of one sub-set, cut from pictures that are one or two tiles wide."""
+    pictures = max(FAKE_LEAST, (count + 1) // 2)
+    for picture in range(pictures):
+        tiles = 2 if picture < count - pictures else 1
+        width = TILE + STRIDE * (tiles - 1)
+        drawn = render(seed, 1000 * number + picture, (TILE // ENLARGED, width // ENLARGED))
+        size, resampling = (width, TILE), (Image.Resampling.BICUBIC, Image.Resampling.NEAREST)
+        image, mask = (np.asarray(Image.fromarray(a).resize(size, r)) for a, r in zip(drawn, resampling, strict=True))
+        for left in range(0, STRIDE * tiles, STRIDE):
+            yield image[:, left : left + TILE], mask[:, left : left + TILE]
 
 
 def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
@@ -269,7 +254,7 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
                 without.setdefault(subset, place)
         elif place == folder:
             faults.append(
-                f"{place / 'img'}: an archive was unpacked right here, so nobody can tell which; move img, label and "
+                f"{place / 'img'}: an archive was unpacked right here, so its name is unknown; move img, label and "
                 f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
             )
         elif subset is None:

@@ -1,12 +1,13 @@
-"""Pictures of any make: PNG, JPEG, WebP, TIFF and GeoTIFF; 8 bits or more; one band, three or many; with no-data.
+"""Images and masks decoded from files: PNG, JPEG, WebP, BMP, TIFF and GeoTIFF; 8 bits or more; one band or many.
 
-Pillow reads what has 8 bits. TIFF is read by rasterio, and so is PNG of 16 bits, of which Pillow keeps the upper half
-of each value and says nothing. What counts is the content of a file, not its suffix.
+The content of a file decides, not its suffix. Pillow reads pictures of 8 bits. rasterio reads TIFF and PNG of 16 bits
+for `read_any_image` and `read_any_mask`, since Pillow keeps only the upper byte of the latter. (rasterio decodes WebP
+and PNG to the same pixels but takes two to four times as long for small files, and decodes JPEG to other pixels.)
 
 How values become 8 bits: uint8 is taken as it is. Everything else is stretched linearly, so that the 2nd percentile of
 the image becomes 0 and the 98th 255, rounded and clipped. The percentiles are over all valid pixels of all three bands
-together, so colours keep their relation, and each image is stretched by itself, so brightness does not compare between
-images. A few pixels of cloud or shadow, or values stored as 12 bits in 16, then do no harm.
+together, so colours keep their relation. Each image is stretched by itself, so brightness does not compare between
+images.
 
 Which bands are red, green and blue: those that a TIFF marks so (its colour interpretation), else the first three; bands
 beyond are not read. One band is taken as grey. `rio edit-info --colorinterp 1=blue,2=green,3=red FILE` marks bands.
@@ -16,9 +17,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +28,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from scgcnet.data.images import ORIENTATION, PNG, read_mask, require_file, verified
 from scgcnet.data.sample import DatasetError
 
+#: Suffixes of lossless formats. JPEG changes pixels, so no mask is read from it.
+SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp")
+AGAIN = "Copy the file again from the download."
 PERCENTILES = (2, 98)  # become 0 and 255
-LEAST_SIDE = 16  # pixels; a smaller picture shows nothing to map, and is more likely a placeholder
+LEAST_SIDE = 16  # pixels; a smaller picture is more likely a placeholder
 HUGE = 1e30  # floating-point values from here on stand for no data, such as an undeclared -3.4e38
 TOLERANCE = 0.01  # pixels by which the corners of an image and its mask may differ on the ground
 
+_LOSSLESS = ("PNG", "WEBP", "TIFF", "BMP")  # Pillow's names
+_ORIENTATION = 0x0112  # the Exif tag by which a camera says how it was held
+_PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,8 @@ class Place:
     transform: tuple[float, float, float, float, float, float]
     resolution: float | None
 
-    def agrees(self, other: Place, shape: tuple[int, int]) -> bool:
-        """Whether pictures of this shape (height, width) at both places cover the same ground."""
+    def agrees(self, other: Place, shape: tuple[int, ...]) -> bool:
+        """Tell whether pictures of this shape (height, width) at both places cover the same ground."""
         if self.crs is not None and other.crs is not None and self.crs != other.crs:
             return False
         a, b, _, d, e, _ = self.transform
@@ -66,9 +72,179 @@ class Place:
         )
 
 
+@dataclass(frozen=True)
+class Raster:
+    """A decoded picture.
+
+    Attributes:
+        pixels: uint8, read-only: an image (H, W, C), or a mask (H, W) of 0, 1, and 255 for unknown.
+        valid: bool (H, W), where all bands of an image are known; None for everywhere.
+        place: where it lies, None where the file does not say.
+    """
+
+    pixels: NDArray[np.uint8]
+    valid: NDArray[np.bool_] | None = None
+    place: Place | None = None
+
+    def __post_init__(self) -> None:
+        self.pixels.setflags(write=False)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an RGB image of 8 bits, lossless: uint8, (H, W, 3), read-only.
+
+    Raises:
+        DatasetError: damaged, of another format, too large for Pillow's limit, or not three channels of 8 bits.
+    """
+    pixels = _decode(path, _LOSSLESS, ("RGB",), "3 channels of 8 bits (RGB)")
+    pixels.setflags(write=False)
+    return pixels
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Decode a mask of 0 and 255, or 0 and 1: uint8, (H, W), 0 or 1, read-only.
+
+    Three equal channels count as one, since WebP knows no grey.
+
+    Raises:
+        DatasetError: damaged, lossy, too large for Pillow's limit, not a single channel, or with other values.
+    """
+    wanted = "1 channel of 8 bits (grey)"
+    mask = _decode(path, _LOSSLESS, ("L", "1", "RGB"), wanted)
+    if mask.ndim == 3:
+        if (mask != mask[..., :1]).any():
+            raise DatasetError(f"{path}: a mask must have {wanted}, this one has colours. Save it as grey values.")
+        mask = mask[..., 0]
+    return binary_mask(mask, path)
+
+
+def read_any_image(path: Path) -> Raster:
+    """Decode an image of any make, as RGB of 8 bits; 0 where a band is unknown.
+
+    Unknown is: the no-data value, a mask band or alpha channel of 0, and values that are not finite.
+
+    Raises:
+        DatasetError: damaged, too large for Pillow's limit, smaller than 16 px, without a valid pixel, two bands,
+            a palette in a TIFF, turned by Exif, or rasterio is needed and missing.
+    """
+    driver = _driver(path)
+    place = None
+    if driver is None:
+        modes = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+        pixels = _decode(path, (*_LOSSLESS, "JPEG"), modes, "grey or RGB", convert="RGBA")
+        image, valid = pixels[..., :3].copy(), pixels[..., 3] > 0
+    else:
+        with decoding(path), _raster(path, driver) as source:
+            bands = _rgb(path, source)
+            values = source.read(bands)  # (1 or 3, H, W)
+            valid = source.read_masks(bands).all(axis=0) & _finite(values).all(axis=0)
+            image = np.stack(list(_stretch(values, valid)) * (3 // len(bands)), axis=-1)
+            place = _place(source)
+    height, width = valid.shape
+    if min(height, width) < LEAST_SIDE:
+        raise DatasetError(f"{path} has {width}x{height} px; the least is {LEAST_SIDE} a side. Remove it and its mask.")
+    if not valid.any():
+        raise DatasetError(f"{path} has no valid pixel: all of it is no-data. Remove it and its mask.")
+    image[~valid] = 0
+    return Raster(image, valid, place)
+
+
+def read_any_mask(path: Path) -> Raster:
+    """Decode a mask of 0 and 255, or 0 and 1, of any type; 255 where it is unknown.
+
+    In a TIFF, pixels of no-data or not a number are unknown, except that a no-data value of 0, which many programs
+    write by themselves, is taken for "no landslide".
+
+    Raises:
+        DatasetError: as `read_mask`; the no-data value is 1; or rasterio is needed and missing.
+    """
+    driver = _driver(path)
+    if driver is None:
+        return Raster(read_mask(path))
+    with decoding(path), _raster(path, driver) as source:
+        if source.count != 1:
+            raise DatasetError(f"{path}: a mask must have 1 band, this one has {source.count}. Save it as grey values.")
+        if source.nodata == 1:
+            raise DatasetError(f"{path}: its no-data value is 1, that of landslides: rio edit-info --unset-nodata FILE")
+        values = source.read(1)
+        known = np.ones(values.shape, bool) if source.nodata == 0 else source.read_masks(1) > 0
+        mask = Raster(binary_mask(values, path, known & ~np.isnan(values)), place=_place(source))
+    return mask
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width from a picture's head; it raises as `read_image` does."""
+    with decoding(path), Image.open(path, formats=_LOSSLESS) as file:
+        width, height = file.size
+    return height, width
+
+
+def binary_mask(values: NDArray[Any], name: Path | str, known: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+    """Turn a mask of 0 and 255, or 0 and 1, of any type into one of 0 and 1, read-only; 255 where it is not `known`.
+
+    Raises:
+        DatasetError: it has other values, or both 1 and 255; the message starts with `name`.
+    """
+    of_known = values if known is None else values[known]
+    if values.dtype == np.uint8:
+        found = np.flatnonzero(np.bincount(of_known.ravel(), minlength=256))
+    else:
+        found = np.unique(of_known)
+    wrong = found[(found != 0) & (found != 1) & (found != 255)].tolist()
+    if wrong or {1, 255} <= set(found.tolist()):
+        shown = ", ".join(f"{value:g}" for value in wrong[:5] or (1, 255)) + ", ..." * (len(wrong) > 5)
+        raise DatasetError(
+            f"{name}: mask values must be 0 and 255 (or 0 and 1), found {shown}. Save the mask without loss and "
+            f"without smoothing. {AGAIN}"
+        )
+    mask: NDArray[np.uint8] = (values != 0).astype(np.uint8)
+    if known is not None:
+        mask[~known] = 255
+    mask.setflags(write=False)
+    return mask
+
+
+def require_bands(bands: Sequence[int], count: int, dataset: str) -> tuple[int, ...]:
+    """Return the bands that were asked for, by their index from 0; raises DatasetError where there is no such band."""
+    if not bands or any(band not in range(count) for band in bands):
+        raise DatasetError(f"{dataset} has the bands 0 to {count - 1}: name one or more of them, not {tuple(bands)}.")
+    return tuple(bands)
+
+
+def to_8_bits(values: NDArray[Any], white: Sequence[float], bands: Sequence[int], name: str) -> NDArray[np.uint8]:
+    """Scale some bands of an image so that 0 becomes 0 and `white` 255; values beyond either are clipped.
+
+    Args:
+        values: floating-point numbers, (H, W, B).
+        white: of each of the B bands.
+        bands: the C bands of the result, by their index from 0.
+        name: file or tile that the message names.
+
+    Returns:
+        uint8, (H, W, C), rounded to nearest, read-only.
+
+    Raises:
+        DatasetError: there are NaN or infinite values, whether or not in these bands.
+    """
+    wrong = np.count_nonzero(~np.isfinite(values))
+    if wrong:
+        raise DatasetError(f"{name}: {wrong} of {values.size} values are NaN or infinite. {AGAIN}")
+    limit = np.array(white)[list(bands)]
+    image: NDArray[np.uint8] = np.rint(np.clip(values[..., list(bands)], 0, limit) * (255 / limit)).astype(np.uint8)
+    image.setflags(write=False)
+    return image
+
+
+def require_file(path: Path) -> None:
+    """Raises DatasetError for what is no file, or a link that leads to none: a pipe would keep a reader waiting."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is not a file, or leads to none; put the file of the download there.")
+
+
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with a file in the block becomes one DatasetError that names it."""
+    """Turn whatever goes wrong with a file in the block into one DatasetError that names it."""
+    require_file(path)
     try:
         with warnings.catch_warnings():
             # Pillow only warns between its limit and twice that; no image of the data sets comes near.
@@ -78,120 +254,63 @@ def decoding(path: Path) -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
-    except UnidentifiedImageError:  # whose message names an object in memory
-        raise DatasetError(f"{path} cannot be decoded, it is damaged or no picture. Copy it again.") from None
+    except UnidentifiedImageError:  # its message names an object in memory
+        raise DatasetError(f"{path} cannot be decoded, it is damaged or no picture. {AGAIN}") from None
     except Exception as error:  # damage leads the libraries into errors of any kind, TypeError among them
-        raise DatasetError(f"{path} cannot be decoded, it is truncated or damaged ({error}). Copy it again.") from error
+        if isinstance(error, OSError) and error.strerror:
+            raise DatasetError(f"{path} cannot be read ({error.strerror}). {AGAIN}") from error
+        raise DatasetError(f"{path} cannot be decoded, it is truncated or damaged ({error}). {AGAIN}") from error
 
 
-def read_any_image(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Place | None]:
-    """Decode an image.
-
-    Returns:
-        The image, uint8 (H, W, 3), 0 where a band is unknown; where all are known, bool (H, W), from the no-data value,
-        the mask band or the alpha channel (0 is unknown), and from values that are finite; and where it lies. The first
-        is read-only.
-
-    Raises:
-        DatasetError: damaged, too large for Pillow's limit, smaller than 16 px, without a valid pixel, two bands,
-            a palette in a TIFF, turned by Exif, or rasterio is needed and not there.
-    """
-    driver = _driver(path)
-    if driver is None:
-        image, valid = _by_pillow(path)
-        place = None
-    else:
-        with decoding(path), _raster(path, driver) as source:
-            bands = _rgb(path, source)
-            values = source.read(bands)  # (1 or 3, H, W)
-            valid = source.read_masks(bands).all(axis=0) & _finite(values).all(axis=0)
-            image = np.stack(list(_to_8_bits(values, valid)) * (3 // len(bands)), axis=-1)
-            place = _place(source)
-    height, width = valid.shape
-    if min(height, width) < LEAST_SIDE:
-        raise DatasetError(f"{path} has {width}x{height} px; an image needs at least {LEAST_SIDE} on each side.")
-    if not valid.any():
-        raise DatasetError(f"{path} has no valid pixel: all is no-data. Remove the image and its mask.")
-    image[~valid] = 0
-    image.setflags(write=False)
-    return image, valid, place
-
-
-def read_any_mask(path: Path) -> tuple[NDArray[np.uint8], Place | None]:
-    """Decode a mask: uint8, (H, W), 0, 1, or 255 where nobody knows, read-only; and where it lies.
-
-    On disk it has 0 and 255 or 0 and 1. In a TIFF, pixels of no-data or not a number are unknown, except that a no-data
-    value of 0, which many programs write by themselves, is taken for "no landslide".
-
-    Raises:
-        DatasetError: as `images.read_mask`; the no-data value is 1; or rasterio is needed and not there.
-    """
-    driver = _driver(path)
-    if driver is None:
-        return read_mask(path), None
-    with decoding(path), _raster(path, driver) as source:
-        if source.count != 1:
-            raise DatasetError(f"{path}: a mask must have 1 band, this one has {source.count}. Save it as grey values.")
-        values = source.read(1)
-        known = np.ones(values.shape, bool) if source.nodata == 0 else source.read_masks(1) > 0
-        known &= ~np.isnan(values)
-        if source.nodata == 1:
-            raise DatasetError(f"{path}: its no-data value is 1, that of landslides: rio edit-info --unset-nodata FILE")
-        mask = _binary(path, values, known)
-        place = _place(source)
-    mask.setflags(write=False)
-    return mask, place
-
-
-def _binary(path: Path, values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """0, 1 and 255 from a mask of 0 and 255, or 0 and 1, of any type."""
-    landslide = [value for value in (1, 255) if (values[known] == value).any()]
-    wrong = values[known & (values != 0) & (values != 1) & (values != 255)]
-    if wrong.size or len(landslide) == 2:
-        found = sorted(set(wrong[:1000].tolist()))[:5] or landslide
-        raise DatasetError(
-            f"{path}: mask values must be 0 and 255 (or 0 and 1), found {', '.join(f'{value:g}' for value in found)}. "
-            "Save the mask without loss and without smoothing."
-        )
-    return np.where(known, values != 0, 255).astype(np.uint8)
+def _decode(
+    path: Path, formats: Collection[str], modes: Collection[str], wanted: str, convert: str | None = None
+) -> NDArray[np.uint8]:
+    """Pixels by Pillow, converted to a mode where one is given; `wanted` says in words what `modes` are."""
+    with decoding(path):
+        content = BytesIO(path.read_bytes())
+        if content.getvalue()[: len(_PNG)] == _PNG:  # it has checksums, which Pillow's decoder does not look at
+            with Image.open(content, formats=("PNG",)) as file:
+                file.verify()
+            content.seek(0)
+        # Named formats: Pillow would else try all that it knows, and hand PostScript to Ghostscript.
+        with Image.open(content, formats=(*_LOSSLESS, "JPEG")) as file:
+            if file.format not in formats:
+                raise DatasetError(
+                    f"{path}: the content is {file.format}, which changes pixels when it is saved; here only "
+                    f"{', '.join(formats)} are read. {AGAIN}"
+                )
+            if min(file.size) < 2:  # a placeholder, which would be stretched to the network's size
+                raise DatasetError(f"{path} has {file.width}x{file.height} px, which shows nothing. {AGAIN}")
+            if file.getexif().get(_ORIENTATION, 1) != 1:
+                raise DatasetError(
+                    f"{path}: its Exif data says that it is to be turned when shown, so image and mask may not lie "
+                    "alike. Save it as it is shown, without that entry."
+                )
+            if file.mode not in modes:
+                raise DatasetError(f"{path}: it must have {wanted}, not Pillow's mode {file.mode}. Save it anew so.")
+            pixels = np.array(file.convert(convert) if convert else file, dtype=np.uint8)
+    return pixels
 
 
 def _driver(path: Path) -> str | None:
     """GDAL's name of the format where rasterio is to read the file, None where Pillow is."""
-    require_file(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(25)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}). Copy it again.") from error
+    with decoding(path), path.open("rb") as file:
+        head = file.read(25)
     if head[:4] in _TIFF:
         return "GTiff"
-    return "PNG" if head[:8] == PNG and head[24:] == b"\x10" else None  # the header's bit depth
-
-
-def _by_pillow(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    with decoding(path), Image.open(verified(path), formats=("PNG", "JPEG", "WEBP")) as file:
-        if file.mode not in _MODES:
-            raise DatasetError(f"{path}: an image must be grey or RGB, this one is {file.mode}. Save it as RGB.")
-        if file.getexif().get(ORIENTATION, 1) != 1:
-            raise DatasetError(
-                f"{path}: its Exif data says that it is to be turned when shown, so nobody can tell which way its mask "
-                "lies. Save the image as it is shown, without that entry."
-            )
-        pixels = np.asarray(file.convert("RGBA"))
-    return pixels[..., :3].copy(), pixels[..., 3] > 0
+    return "PNG" if head[:8] == _PNG and head[24:] == b"\x10" else None  # the header's bit depth
 
 
 @contextmanager
 def _raster(path: Path, driver: str) -> Iterator[Any]:
     try:
-        import rasterio  # heavy, and only this room needs it
+        import rasterio  # heavy, and optional
         from rasterio.errors import NotGeoreferencedWarning
     except ImportError as error:
         raise DatasetError(
             f"{path}: TIFF, and PNG of 16 bits, is read by rasterio, which is missing: pip install rasterio"
         ) from error
-    warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `decoding` takes it back
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `decoding` restores the filters
     # A named driver: others would follow what a file says to further files or to the network.
     with rasterio.open(path, driver=driver) as source:
         if source.width * source.height > (Image.MAX_IMAGE_PIXELS or math.inf):
@@ -219,10 +338,10 @@ def _rgb(path: Path, source: Any) -> list[int]:
 def _finite(values: NDArray[Any]) -> NDArray[np.bool_]:
     if values.dtype.kind != "f":
         return np.ones(values.shape, bool)
-    return np.asarray(np.abs(values) < HUGE)  # false for what is not a number
+    return np.asarray(np.abs(values) < HUGE)  # false for NaN
 
 
-def _to_8_bits(bands: NDArray[Any], valid: NDArray[np.bool_]) -> Iterator[NDArray[np.uint8]]:
+def _stretch(bands: NDArray[Any], valid: NDArray[np.bool_]) -> Iterator[NDArray[np.uint8]]:
     """The bands (K, H, W) as uint8, one after the other, stretched together unless they are uint8."""
     if bands.dtype == np.uint8:
         yield from bands
@@ -247,5 +366,5 @@ def _place(source: Any) -> Place | None:
 def _too_large(path: Path) -> DatasetError:
     return DatasetError(
         f"{path}: the file claims more than {Image.MAX_IMAGE_PIXELS} pixels, which is refused as a decompression bomb. "
-        "Copy it again, or cut it into tiles."
+        f"{AGAIN}"
     )

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scgcnet.checkout import find_checkout
+from scgcnet.files import find_checkout
 
 Part = Literal["train", "val", "test"]
 Kind = Literal["real", "synthetic"]
@@ -22,8 +22,8 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 UNUSED: Literal["unused"] = "unused"  # in a split: in none of the parts, such as a buffer between them
 Split = Mapping[str, Part | Literal["unused"]]  # by the samples' names
 
-MARKER = "synthetic.json"  # the generator leaves it, so that its images never pass for real ones
-KEEP_BYTES = 1 << 30  # decoded samples that a data set keeps in memory, so that a large one is not held whole
+MARKER = "synthetic.json"  # written by the generator, so that its images never pass for real ones
+KEEP_BYTES = 1 << 30  # decoded samples that a data set keeps in memory
 
 
 class DatasetError(Exception):
@@ -33,22 +33,15 @@ class DatasetError(Exception):
 class DatasetNotFoundError(DatasetError):
     """A data set is not where it is looked for; the message says how to get it."""
 
-    def __init__(self, title: str, folder: Path, source: str, size: str, licence: str) -> None:
-        super().__init__(
-            f"{title} not found: there is no folder {folder}. Get it from {source} (size: {size}; "
-            f"licence: {licence}), unpack it so that this folder exists, or set SCGCNET_DATA to the folder "
-            f"that holds {folder.name!r}."
-        )
-
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its truth, as stored: native size, not normalised.
+    """One image with its mask, as stored: native size, not normalised.
 
     Attributes:
         name: unique within the data set, such as the file's stem.
-        image: uint8, (H, W, C), 0 to 255, channels in the order red, green, blue, and others after these.
-        mask: uint8, (H, W), 1 where there is a landslide, 0 where there is none, 255 where nobody knows (no data).
+        image: uint8, (H, W, C); channels in the order red, green, blue, then any others.
+        mask: uint8, (H, W): 1 landslide, 0 none, 255 unknown (no data).
         resolution: ground sampling distance, metres per pixel; None where it is not known.
     """
 
@@ -63,7 +56,7 @@ class LandslideDataset(ABC):
 
     Attributes:
         dataset: the registered name, as in run files.
-        kind: "synthetic" if our generator wrote the files, whatever the name, else "real".
+        kind: "synthetic" if our generator wrote the files, else "real".
         names: the samples' names, in the order of the sequence.
         sites: the sub-set, event or place of each sample; empty strings where the data set has none.
     """
@@ -90,15 +83,15 @@ class LandslideDataset(ABC):
 
     @property
     def sources(self) -> tuple[tuple[str, int], ...]:
-        """Names and lengths of the data sets that follow one another in this one: itself, unless it is merged."""
+        """Names and lengths of the data sets in this one: itself, unless it is merged."""
         return ((self.dataset, len(self)),)
 
 
 class WholeDataset(LandslideDataset):
     """All samples of a data set, sorted by name, before they are split.
 
-    What was decoded is kept in memory until it fills `KEEP_BYTES`; training goes around all samples, so what would have
-    to be thrown out for a new one is as likely to be needed next.
+    Decoded samples are kept in memory up to `KEEP_BYTES`, without eviction: training goes around all samples, so an
+    evicted one is as likely to be needed next.
     """
 
     def __init__(self, dataset: str, kind: Kind, names: tuple[str, ...], sites: tuple[str, ...] = ()) -> None:
@@ -117,7 +110,7 @@ class WholeDataset(LandslideDataset):
 
     @abstractmethod
     def split(self, which: str) -> Split:
-        """The part of every sample under a named split; each data set says which there are, "0" is the main one.
+        """Return the part of every sample under a named split; "0" is the main one.
 
         Raises:
             DatasetError: there is no such split.
@@ -137,8 +130,7 @@ class WholeDataset(LandslideDataset):
     def sha256(self) -> str:
         """SHA-256 over all decoded pixels in the order of the names, as hexadecimal digits.
 
-        File formats do not count, and names only by their order: PNG and lossless WebP copies, and copies
-        with other names in the same order, have the same hash. Decodes everything on first use.
+        Independent of file formats and of the names themselves: PNG and lossless WebP copies have the same hash.
         """
         digest = hashlib.sha256()
         for sample in self:
@@ -149,7 +141,7 @@ class WholeDataset(LandslideDataset):
 
 
 class Subset(LandslideDataset):
-    """Some samples of a data set, for example its training part; what is decoded is kept with the whole."""
+    """Some samples of a data set, for example its training part; decoded samples are kept with the whole."""
 
     def __init__(self, whole: WholeDataset, indices: list[int]) -> None:
         self.whole = whole
@@ -163,7 +155,7 @@ class Subset(LandslideDataset):
 
 
 class Merged(LandslideDataset):
-    """Several data sets one after the other, as one: merged training (paper, Sec. IV-A-1)."""
+    """Several data sets, one after the other, as one: merged training (paper, Sec. IV-A-1)."""
 
     def __init__(self, datasets: Sequence[LandslideDataset]) -> None:
         if not datasets:
@@ -186,7 +178,7 @@ class Merged(LandslideDataset):
 
 
 def kind_of(folder: Path) -> Kind:
-    """Whether a data set's own folder holds real images, or ones that our generator wrote."""
+    """Tell whether a data set's own folder holds real images or ones that our generator wrote."""
     return "synthetic" if (folder / MARKER).is_file() else "real"
 
 
@@ -195,4 +187,21 @@ def data_root() -> Path:
 
     A relative path counts from the checkout, without one from the working folder.
     """
-    return (find_checkout() or Path.cwd()) / (os.environ.get("SCGCNET_DATA") or "data")
+    return _base() / (os.environ.get("SCGCNET_DATA") or "data")
+
+
+def build_folder() -> Path:
+    """Return `build` of the checkout, without one that of the working folder."""
+    return _base() / "build"
+
+
+def cache_folder() -> Path:
+    """Return the folder of decoded pictures and found overlaps, removable at any time: SCGCNET_CACHE or `build/cache`.
+
+    A relative path counts from the checkout, without one from the working folder.
+    """
+    return _base() / (os.environ.get("SCGCNET_CACHE") or "build/cache")
+
+
+def _base() -> Path:
+    return find_checkout() or Path.cwd()

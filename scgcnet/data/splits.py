@@ -1,4 +1,4 @@
-"""Splits: CSV files with the columns `name,part`, and 5:3:2 ones drawn over samples or over groups of them."""
+"""Splits: CSV files with the columns `name,part`; 5:3:2 ones drawn over samples, groups or blocks; increments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from scgcnet.data.sample import PARTS, UNUSED, DatasetError, Part, Split, Subset
 
 BIJIE_COUNT = 770  # landslide images in the official download (Ji et al. 2020)
 SHARES = (5, 3, 2)  # train : val : test (paper, Sec. IV-A-1)
+POOL = 20  # percent of a new domain's patches that increments are drawn from (paper, Sec. IV-D)
+
+By = Literal["patch", "site"]
 
 
 def committed_split(dataset: str, split: int | str) -> Path:
@@ -41,8 +44,7 @@ def read_split(path: Path) -> Split:
     """Read a split: the part of every name, in the order of the file; "unused" stands for none of the parts.
 
     Raises:
-        DatasetError: the file is missing, has other columns or parts, names an image twice, or leaves a part
-            empty.
+        DatasetError: the file is missing, has other columns or parts, names an image twice, or leaves a part empty.
     """
     if not path.is_file():
         raise DatasetError(f"{path}: no such split file; it is a CSV file with the columns name,part.")
@@ -74,16 +76,11 @@ def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part,
     were made on had lost the official names (`df003`, `hz001`, ...): entry i is the i-th of the sorted
     official names, so a complete download of other names is matched by rank.
 
-    Args:
-        names: the data set's names, sorted.
-        split: the part of each name, from `read_split`.
-        source: the split's file or name, for the message.
-
     Returns:
         For each part the indices into `names`, ascending.
 
     Raises:
-        DatasetError: the names differ and the rank does not settle it.
+        DatasetError: the names differ and the rank does not settle it; `source` names the split.
     """
     if set(names) == set(split):
         parts = [split[name] for name in names]
@@ -99,6 +96,15 @@ def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part,
             "made for these images."
         )
     return {wanted: [i for i, part in enumerate(parts) if part == wanted] for wanted in PARTS}
+
+
+def split_faults(names: Sequence[str], path: Path, source: str) -> list[str]:
+    """Return why a split file does not fit the sorted names of a data set, as a message; empty if it does."""
+    try:
+        split_indices(names, read_split(path), source)
+    except DatasetError as error:
+        return [str(error)]
+    return []
 
 
 def _some(names: list[str]) -> str:
@@ -149,16 +155,16 @@ def random_split(names: Sequence[str], seed: int) -> Split:
     return {name: parts[i] for i, name in enumerate(names)}
 
 
+def deal(n: int, seed: int) -> dict[Part, list[int]]:
+    """Deal the numbers from 0 to n - 1 out to the parts, about 5:3:2."""
+    split = random_split([str(index) for index in range(n)], seed)
+    return {part: [int(index) for index, chosen in split.items() if chosen == part] for part in PARTS}
+
+
 def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int, parts: Sequence[Part] = PARTS) -> Split:
     """Draw a split near 5:3:2 that never divides a group, such as tiles that overlap, or a site.
 
     Groups are taken in random order; each goes to the part that lacks most of its share.
-
-    Args:
-        names: of the samples.
-        groups: of each sample.
-        seed: of the order.
-        parts: those to draw.
 
     Raises:
         DatasetError: fewer groups than parts.
@@ -216,7 +222,7 @@ def blocked_split(
         boxes: of each tile.
         seed: of the draw over blocks.
         block: side of a block, pixels.
-        buffer: whether to take out the overlapping tiles, which become "unused".
+        buffer: whether overlapping tiles become "unused".
         parts: those to draw.
 
     Raises:
@@ -234,6 +240,60 @@ def blocked_split(
     if empty := [part for part in parts if part not in drawn.values()]:
         raise DatasetError(f"Blocks of {block} px leave no tile for {', '.join(empty)}; take smaller ones.")
     return drawn
+
+
+def increment_split(whole: WholeDataset, percent: float, seed: int, by: By = "patch") -> Split:
+    """Draw an increment of a new domain: "train", with "test" outside the pool and "unused" for the rest of the pool.
+
+    The paper draws 20 % of the patches with and 20 % of those without landslides as the pool, adds 0 to 20 % of the
+    patches to the training set, and tests on "the remaining" data. Here increments are nested, and the test part is
+    what never was in the pool, the same for all increments, so that their scores compare.
+
+    Args:
+        whole: the new data set, whatever its own parts are. By "patch", its masks are decoded.
+        percent: share of the samples that is trained on, 0 to `POOL`, as percent.
+        seed: of the pool and its order, the same for all increments.
+        by: "patch" draws samples, with and without landslides alike; "site" takes whole sites into the pool until it
+            holds `POOL` percent of the samples, and draws increments from these.
+
+    Raises:
+        DatasetError: the percentage is out of range, there are fewer than two sites, or nothing is left to test.
+    """
+    if not 0 <= percent <= POOL:
+        raise DatasetError(f"An increment of {percent} % cannot be drawn from a pool of {POOL} %: take 0 to {POOL}.")
+    rng = np.random.default_rng([seed, POOL])
+    pools = _pools_by_site(whole, rng) if by == "site" else _pools_by_patch(whole, rng)
+    parts: dict[str, Part | Literal["unused"]] = dict.fromkeys(whole.names, "test")
+    for pool in pools:
+        taken = min(len(pool), round(len(pool) * percent / POOL if by == "patch" else len(whole) * percent / 100))
+        for rank, index in enumerate(pool):
+            parts[whole.names[index]] = "train" if rank < taken else "unused"
+    if "test" not in parts.values():
+        raise DatasetError(f"{whole.dataset}: the pool takes all {len(whole)} samples; nothing is left to test.")
+    return parts
+
+
+def _pools_by_patch(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
+    """Indices of the pool, in its order: of samples with landslides, and of those without."""
+    slides = np.array([bool((sample.mask == 1).any()) for sample in whole])
+    pools = []
+    for kind in (True, False):
+        found = rng.permutation(np.flatnonzero(slides == kind))
+        pools.append([int(index) for index in found[: round(len(found) * POOL / 100)]])
+    return pools
+
+
+def _pools_by_site(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
+    """Indices of the pool, in its order, from the first sites of a random order that hold enough samples."""
+    sites = sorted(set(whole.sites))
+    if len(sites) < 2 or set(sites) <= set(PARTS):
+        raise DatasetError(f"{whole.dataset} has no sites to choose among; draw the increments by patch.")
+    pool: list[int] = []
+    for number in rng.permutation(len(sites)):
+        if len(pool) >= len(whole) * POOL / 100:
+            break
+        pool += [index for index, site in enumerate(whole.sites) if site == sites[number]]
+    return [[int(index) for index in rng.permutation(pool)]]
 
 
 def write_split(path: Path, split: Split) -> None:

@@ -1,32 +1,32 @@
-"""A procedural landslide data set, written in Bijie's on-disk layout and read back by the very same loader.
+"""Synthetic landslide images, and the folders they are written into.
 
-It stands in where the real data is not at hand: tests, CI, a first look. Nothing measured on it says anything
-about the paper. Each image shows hill-shaded, vegetated terrain with one landslide near the middle, as in
-Bijie, and sometimes a small second one: a tongue that follows the slope, with a share of the image drawn from
-a log-normal law fitted by eye to Bijie's (median 0.08, mean 0.10). Roads, rivers, fields of the same bare
-soil, roofs and shadows are there to be confused with it.
+Each image shows hill-shaded, vegetated terrain with one landslide near the middle, as in Bijie, and sometimes a small
+second one: a tongue that follows the slope. Its share of the image is drawn from a log-normal law fitted by eye to
+Bijie's (median 0.08, mean 0.10). Roads, rivers, fields of the same bare soil, roofs and shadows resemble it. Nothing
+measured on these images says anything about the paper.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import math
+import shutil
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from scgcnet.checkout import find_checkout
-from scgcnet.data.bijie import FOLDER, Bijie, check_bijie, open_bijie
-from scgcnet.data.generated import write_folder, write_pair
-from scgcnet.data.sample import DatasetError
-from scgcnet.data.splits import random_split, write_split
+from scgcnet.data.sample import MARKER, DatasetError
+from scgcnet.files import WriteError
 
-DEFAULT_COUNT = 60  # enough for a smoke test: 30 to train, 18 to validate, 12 to test
-N_SPLITS = 3  # as for the real data
+VERSION = 1  # of the images; raise it with every change of `render` that moves a pixel
+DEFAULT_COUNT = 60  # 30 to train, 18 to validate, 12 to test
 
 # Colours are fractions of full scale (red, green, blue), before shading.
 SOILS = np.array([[0.70, 0.47, 0.27], [0.66, 0.55, 0.38], [0.60, 0.55, 0.48], [0.72, 0.66, 0.54], [0.55, 0.36, 0.24]])
@@ -131,15 +131,17 @@ def _stroke(shape: tuple[int, int], points: Array, width: float) -> Array:
     return np.asarray(canvas.resize((shape[1], shape[0]), Image.Resampling.BOX)) / 255.0
 
 
+def _axes(angle: float) -> tuple[Array, Array]:
+    """Unit vectors (x, y) along an angle and across it."""
+    return np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
+
+
 def _bend(shape: tuple[int, int], rng: Rng, bends: float) -> Array:
     """Return a smooth curve (n, 2) of (x, y) that crosses the picture."""
     height, width = shape
     centre = np.array([width, height]) * rng.uniform(0.15, 0.85, 2)
     angle = rng.uniform(0, math.pi)
-    along, across = (
-        np.array([math.cos(angle), math.sin(angle)]),
-        np.array([-math.sin(angle), math.cos(angle)]),
-    )
+    along, across = _axes(angle)
     t = np.linspace(-1.5, 1.5, 80)
     swing = np.zeros_like(t)
     for k in (1, 2, 3):
@@ -173,15 +175,9 @@ def _paint_field(colour: Array, rng: Rng) -> None:
     height, width = colour.shape[:2]
     size = math.sqrt(height * width)
     cx, cy = rng.uniform(0, width), rng.uniform(0, height)
-    angle, half_long, half_short = (
-        rng.uniform(0, math.pi),
-        rng.uniform(0.06, 0.2) * size,
-        rng.uniform(0.04, 0.12) * size,
-    )
-    along, across = (
-        np.array([math.cos(angle), math.sin(angle)]),
-        np.array([-math.sin(angle), math.cos(angle)]),
-    )
+    angle = rng.uniform(0, math.pi)
+    half_long, half_short = rng.uniform(0.06, 0.2) * size, rng.uniform(0.04, 0.12) * size
+    along, across = _axes(angle)
     corners = [
         np.array([cx, cy])
         + a * half_long * along * rng.uniform(0.8, 1.2)
@@ -306,75 +302,63 @@ def _expose(colour: Array, land: _Land, rng: Rng) -> NDArray[np.uint8]:
     return np.asarray(np.clip(255 * image + 0.5, 0, 255), dtype=np.uint8)
 
 
-def write_synthetic(root: Path, n: int = DEFAULT_COUNT, seed: int = 0) -> Path:
-    """Write n pairs as PNG below `root` in Bijie's layout, with splits and a marker file.
+def near_infrared(visible: Array) -> Array:
+    """Turn colours (..., 3) of 0 to 1 into a plausible band (...): bright where it is green, dark where it is bare."""
+    return np.clip(0.5 + 2 * (visible[..., 1] - visible[..., 0]), 0.05, 1)
 
-    All of it appears at once. What is there already is kept if it was written with the same settings. Two
-    processes may do this at the same time: each writes a folder of its own and the first to finish puts it in
-    place.
 
-    Returns:
-        The data set's folder, `root/Bijie-landslide-dataset`.
+def write_folder(folder: Path, settings: dict[str, Any], fill: Callable[[Path], None]) -> None:
+    """Write a synthetic data set with a marker file, so that all of it appears at once, also with several writers.
+
+    Args:
+        folder: the data set's own, as the loader looks for it. It is kept if it was written with the same settings.
+        settings: what the content depends on, kept in the marker.
+        fill: writes the content into an empty folder.
 
     Raises:
-        DatasetError: fewer than 3 images are asked for, or the folder holds something else.
+        DatasetError: the folder holds something else.
         WriteError: the folder cannot be written or the disk is full; nothing is left of it.
     """
-    if n < 3:
-        raise DatasetError(f"A synthetic data set needs at least 3 images, one for each part; {n} were asked for.")
-    folder = Path(root).absolute() / FOLDER
-
-    def fill(partial: Path) -> None:
-        names = [f"ls_{index:04d}" for index in range(n)]
-        for sub in ("landslide/image", "landslide/mask", "splits"):
-            (partial / sub).mkdir(parents=True)
-        for index, name in enumerate(names):
-            write_pair(partial / "landslide" / "image", partial / "landslide" / "mask", name, *render(seed, index))
-        for number in range(N_SPLITS):
-            write_split(partial / "splits" / f"bijie-{number}.csv", random_split(names, number))
-
-    write_folder(folder, {"generator": generator_id(), "n": n, "seed": seed}, fill)
-    return folder
-
-
-def generator_id() -> str:
-    """Return 8 digits that change with this file, so that a changed generator never meets its old images."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-
-
-def _place(root: Path | None, name: str = "synthetic") -> Path:
-    return ((find_checkout() or Path.cwd()) / "build" / "data" if root is None else Path(root)) / (
-        f"{name}-{generator_id()}"
-    )
+    if folder.exists():
+        _require_settings(folder, settings)
+        return
+    partial: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        fill(partial)
+        (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        partial.chmod(0o755)  # mkdtemp makes it private
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            _require_settings(folder, settings)  # another process was first
+    except OSError as error:
+        raise WriteError(folder, error) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def open_synthetic(root: Path | None = None) -> Bijie:
-    """Open the default synthetic data set in `root` (default `build/data`), written on first use.
-
-    Raises:
-        DatasetError: the folder was changed or damaged since it was written.
-    """
-    place = _place(root)
-    write_synthetic(place, DEFAULT_COUNT)
-    return open_bijie(place, dataset="synthetic")
-
-
-def check_synthetic(root: Path | None = None) -> list[str]:
-    """Return every fault of the default synthetic data set, writing it first if it is not there."""
-    place = _place(root)
-    write_synthetic(place, DEFAULT_COUNT)
-    return check_bijie(place)
+def _require_settings(folder: Path, settings: dict[str, Any]) -> None:
+    marker = folder / MARKER
+    if not marker.is_file():
+        raise DatasetError(f"{folder} exists and is not synthetic; choose another folder for synthetic images.")
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{marker} is damaged ({error}); remove {folder}, and it is written anew.") from error
+    if found != settings:
+        raise DatasetError(f"{folder} was written with {found}, not {settings}; remove it or choose another folder.")
 
 
-def open_synthetic_elsewhere(root: Path | None = None) -> Bijie:
-    """Open another draw of the generator: what stands in for a new domain. It raises as `open_synthetic` does."""
-    place = _place(root, "synthetic-elsewhere")
-    write_synthetic(place, DEFAULT_COUNT, seed=1)
-    return open_bijie(place, dataset="synthetic_elsewhere")
-
-
-def check_synthetic_elsewhere(root: Path | None = None) -> list[str]:
-    """Return every fault of that data set, writing it first if it is not there."""
-    place = _place(root, "synthetic-elsewhere")
-    write_synthetic(place, DEFAULT_COUNT, seed=1)
-    return check_bijie(place)
+def write_pair(
+    images: Path, masks: Path | None, name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8], scale: int = 255
+) -> None:
+    """Write an image, and its mask of 0 and 1 as one of 0 and `scale`, as PNG into two folders, which are made."""
+    for folder, pixels in ((images, image), (masks, mask * np.uint8(scale))):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{name}.png", compress_level=1)

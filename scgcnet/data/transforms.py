@@ -1,10 +1,9 @@
 """From samples to network inputs: resizing, augmentation, normalisation.
 
-The paper resizes every image to S x S (S = 512), whatever its shape, and augments with random scale, random
-crop to S x S, horizontal flips with probability 0.5 and photometric distortion (Sec. IV-A-4); it gives no
-ranges. Images are resized with Pillow's antialiased bilinear filter. Masks take the nearest pixel: labels
-stay 0 or 1 and the landslide share stays right on average, while averaging and cutting at one half would
-erase scars thinner than half an output pixel.
+The paper resizes every image to S x S (S = 512), whatever its shape, and augments with random scale, random crop to
+S x S, horizontal flips with probability 0.5 and photometric distortion (Sec. IV-A-4); it gives no ranges. Images are
+resized with Pillow's antialiased bilinear filter. Masks take the nearest pixel: the landslide share stays right on
+average, while averaging and cutting at one half would erase scars thinner than half an output pixel.
 """
 
 from __future__ import annotations
@@ -43,12 +42,10 @@ class AugmentConfig:
 
     Attributes:
         scale: lowest and highest factor on the size, after the nominal resize to S x S.
-        hflip: probability of a horizontal flip.
-        vflip: probability of a vertical flip.
+        hflip, vflip: probabilities of a horizontal and of a vertical flip.
         rot90: turn by 0, 90, 180 or 270 degrees, equally often.
         brightness: largest shift up or down, as a fraction of the full range.
-        contrast: the factor is drawn from 1 - contrast to 1 + contrast.
-        saturation: likewise.
+        contrast, saturation: the factor is drawn from 1 - x to 1 + x.
         hue: largest turn of the hue, as a fraction of the colour circle.
         tint: each channel's own factor is drawn from 1 - tint to 1 + tint, as if the light had another colour.
         resolution: lowest and highest ground resolution, metres per pixel of the network's input. Where a sample's own
@@ -108,10 +105,9 @@ class EvalTransform:
 class TrainTransform:
     """Random scale, crop or padding, flips, turns and photometric distortion, then normalisation.
 
-    The image is thought of as resized to S x S; a factor s above 1 enlarges it and a window of S x S is cut
-    out, a factor below 1 shrinks it and it is placed anywhere on an S x S canvas. Crop and resize are one
-    step, so no pixel is interpolated twice. The canvas beyond the image is 0 after normalisation and
-    `IGNORE_INDEX` in the mask.
+    After the resize to S x S, a factor above 1 enlarges the image and a window of S x S is cut out; a factor below 1
+    shrinks it and it is placed anywhere on an S x S canvas, which is 0 after normalisation and `IGNORE_INDEX` in the
+    mask. Crop and resize are one step, so no pixel is interpolated twice.
     """
 
     def __init__(self, image_size: int, augment: AugmentConfig | None = None) -> None:

@@ -1,22 +1,22 @@
-"""Which pixels a network's answer rests on: captum's attributions for a region of a segmentation.
+"""Attributions by captum: the contribution of each pixel to a network's answer in a region.
 
-A segmentation has a logit at every pixel and class. What is explained here is one number: the mean over a region of the
-logit of landslide minus that of background (`margin`). The region is the truth, what was missed, a false alarm, or a
-box; summing the logits of chosen pixels is how Vinogradova, Dibrov and Myers brought Grad-CAM to segmentation ("Towards
-Interpretable Semantic Segmentation via Gradient-Weighted Class Activation Mapping", AAAI 2020). In all maps positive
-values speak for landslide in that region, and negative ones against it.
+A segmentation has a logit at every pixel and class. One number is explained: the mean over a region of the logit of
+landslide minus that of background (`margin`). Source of summing the logits of chosen pixels: Vinogradova, Dibrov and
+Myers, "Towards Interpretable Semantic Segmentation via Gradient-Weighted Class Activation Mapping", AAAI 2020.
+Positive values speak for landslide in that region, negative ones against it.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from captum.attr import IntegratedGradients, LayerGradCam, Occlusion
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from scgcnet.data import EvalTransform, Sample
 from scgcnet.data.transforms import normalise
-from scgcnet.explain.features import evaluating
+from scgcnet.explain.features import evaluating, outputs_of
 
 Map = npt.NDArray[np.float32]
 Region = npt.NDArray[np.bool_]
@@ -35,32 +35,33 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 STEPS = 64  # of the path that Integrated Gradients adds up
 TOLERANCE = 0.05  # of completeness: Sundararajan et al. 2017 ask for a sum within 5 % of the difference
-PATCHES = 8  # side of the occluding square: this part of the image's; it moves by half of itself
+PATCHES = 8  # the occluding square has this part of the image's side; it moves by half of itself
 _AT_ONCE = 8  # images through the network: more need memory and are no faster
+
+#: Layers for Grad-CAM by the paper's name of the part: the last of HMIE's two stages, CAM, and the calibration units.
+PARTS = {
+    "HMIE, stage 3": "encoder.stage3",
+    "HMIE, stage 4": "encoder.stage4",
+    "CAM": "cam.3",
+    **{f"PSCCS, unit {unit + 1}": f"decoder.units.{unit}" for unit in range(3)},
+}
 
 
 class EmptyRegionError(ValueError):
-    """There is no pixel in the region that is asked about."""
+    """The region has no pixel."""
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much each pixel adds to the margin of a region.
+    """Contribution of each pixel to the margin of a region."""
 
-    Attributes:
-        values: float32 (H, W), pixels of the network's input; positive speaks for landslide in the region.
-        margin: of the image, a difference of logits.
-        start: margin of the baseline, where the method compares with one and its values should add up to
-            `margin - start` (Integrated Gradients); None for other methods.
-    """
-
-    values: Map
-    margin: float
-    start: float | None = None
+    values: Map  # (H, W), pixels of the network's input; positive speaks for landslide in the region
+    margin: float  # of the image, a difference of logits
+    start: float | None = None  # margin of the baseline, where the values should add up to the difference of margins
 
     @property
     def gap(self) -> float | None:
-        """How far the values are from adding up to the difference of margins, as a fraction of it; None without one."""
+        """Distance of the values' sum from the difference of margins, as a fraction of it; None without a baseline."""
         if self.start is None:
             return None
         wanted = self.margin - self.start
@@ -69,8 +70,56 @@ class Attribution:
 
     @property
     def complete(self) -> bool | None:
-        """Whether the gap is within `TOLERANCE`; None where nothing need add up."""
+        """Whether the gap is within `TOLERANCE`; None without a baseline."""
         return None if self.gap is None else self.gap <= TOLERANCE
+
+
+@dataclass(frozen=True)
+class Question:
+    """An image and the region whose margin is explained."""
+
+    sample: Sample
+    probability: Map  # of landslide, (H, W) at native size
+    iou: float  # of the prediction, a fraction of 1
+    pixels: Tensor  # the network's input, (1, C, S, S)
+    region: Region  # (S, S)
+
+
+def ask(
+    cases: Sequence[tuple[Sample, Map, float]],
+    image_size: int,
+    threshold: float,
+    which: Which = "truth",
+    box: Sequence[int] | None = None,
+) -> list[Question]:
+    """Questions about a region of each image; an image where the region has no pixel is left out.
+
+    Args:
+        cases: sample, probability of landslide (H, W) and IoU of each.
+        image_size: side of the square network input, pixels.
+        threshold: probability above which a pixel is called landslide.
+        which: see `region_of`.
+        box: left, top, right, bottom in pixels of the image, instead of `which`.
+
+    Raises:
+        EmptyRegionError: the region has no pixel in any image.
+        ValueError: there is no such region, or the box has not four numbers.
+    """
+    if box is not None and len(box) != 4:
+        raise ValueError(f"box {list(box)}: needs left, top, right, bottom in pixels of the image")
+    asked, last = [], "there is no image"
+    for sample, probability, iou in cases:
+        chosen = which if box is None else (box[0], box[1], box[2], box[3])
+        try:
+            region = region_of(sample, chosen, image_size, probability, threshold)
+        except EmptyRegionError as error:
+            last = str(error)
+            continue
+        pixels = EvalTransform(image_size)(sample)[0].unsqueeze(0)
+        asked.append(Question(sample, probability, iou, pixels, region))
+    if not asked:
+        raise EmptyRegionError(last)
+    return asked
 
 
 def region_of(
@@ -80,14 +129,14 @@ def region_of(
     probability: Map | None = None,
     threshold: float = 0.5,
 ) -> Region:
-    """The pixels of the network's input that a question is about.
+    """The region of the network's input that a question is about.
 
     Args:
         sample: at native size.
-        which: the true landslides, those of their pixels that were missed, the pixels without landslide that were
-            called one; or a box (left, top, right, bottom) in pixels of the image, right and bottom excluded.
+        which: the true landslides, their missed pixels, the pixels falsely called landslide; or a box (left, top,
+            right, bottom) in pixels of the image, right and bottom excluded.
         image_size: side of the square network input, pixels.
-        probability: of landslide, (H, W) at native size; misses and false alarms need it.
+        probability: of landslide, (H, W) at native size; required for misses and false alarms.
         threshold: probability above which a pixel is called landslide.
 
     Returns:
@@ -121,11 +170,11 @@ def region_of(
 
 
 def margin(model: nn.Module, region: Region) -> Callable[[Tensor], Tensor]:
-    """What is explained: images (B, C, H, W) to their mean of landslide's logit minus background's in a region, (B,).
+    """A function from images (B, C, H, W) to the mean of landslide's logit minus background's in a region, (B,).
 
     Raises:
-        EmptyRegionError: The region has no pixel.
-        ValueError: When called: the images have other sides than the region.
+        EmptyRegionError: the region has no pixel.
+        ValueError: when called: the images have other sides than the region.
     """
     if not region.any():
         raise EmptyRegionError("the region has no pixel: there is nothing to explain")
@@ -149,11 +198,11 @@ def attribute(method: Method, model: nn.Module, image: Tensor, region: Region, l
         model: any network of the zoo with two classes; it runs as in evaluation, and its mode is left as it is.
         image: (1, C, H, W), normalised as `EvalTransform` does.
         region: (H, W).
-        layer: for Grad-CAM, see `grad_cam`; the others look at the whole network.
+        layer: for Grad-CAM alone: qualified name of a submodule that gives a map (1, D, h, w).
 
     Raises:
-        EmptyRegionError: The region has no pixel.
-        ValueError: There is no such method or layer.
+        EmptyRegionError: the region has no pixel.
+        ValueError: there is no such method or layer.
     """
     if method == "integrated gradients":
         return integrated_gradients(model, image, region)
@@ -178,9 +227,6 @@ def integrated_gradients(
         region: (H, W).
         baseline: b, (1, C, H, W); by default `black`.
         steps: of the sum, each a forward and a backward pass.
-
-    Raises:
-        EmptyRegionError: The region has no pixel.
     """
     target = margin(model, region)
     start = black(image) if baseline is None else baseline
@@ -192,11 +238,11 @@ def integrated_gradients(
 
 
 def black(image: Tensor) -> Tensor:
-    """What stands for "nothing there": a black image, normalised, of the shape of `image` (B, C, H, W).
+    """A black image, normalised, of the shape of `image` (B, C, H, W): the baseline.
 
-    A baseline is to have a margin near 0. Our networks call what is flat and not dark a landslide: over the true
-    landslides of 39 validation images of Bijie (every sixth), `tiny-bijie` has a mean margin of 0.1 for black, 1.4 for
-    the mean colour of ImageNet (0 after normalisation), 2.7 for each image's own mean colour, and 2.4 for the image.
+    The margin of a baseline should be near 0. Flat bright ground has a high one: over the true landslides of 39
+    validation images of Bijie (every sixth), `tiny-bijie` has a mean margin of 0.1 for black, 1.4 for the mean colour
+    of ImageNet (0 after normalisation), 2.7 for each image's own mean colour, and 2.4 for the image.
     """
     flat = normalise(np.zeros((image.shape[1], 1, 1), dtype=np.float32))
     return torch.from_numpy(flat).to(image).expand_as(image)
@@ -206,17 +252,11 @@ def grad_cam(model: nn.Module, image: Tensor, region: Region, layer: str) -> Att
     """A layer's channels, each times the mean of its gradient over the map, summed and stretched to the image.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV
-    2017. They keep the positive values alone; here the negative ones are kept too.
-
-    Args:
-        model: any network with two classes.
-        image: (1, C, H, W).
-        region: (H, W).
-        layer: qualified name of a submodule that gives a map (1, D, h, w), one of `map_layers` or further inside.
+    2017. They keep the positive values alone; here the negative ones are kept too. The arguments are those of
+    `attribute`.
 
     Raises:
-        EmptyRegionError: The region has no pixel.
-        ValueError: There is no such layer, or it gives no map; the message lists those that do.
+        ValueError: there is no such layer, or it gives no map; the message lists those that do.
     """
     target = margin(model, region)
     with evaluating(model):
@@ -229,19 +269,19 @@ def grad_cam(model: nn.Module, image: Tensor, region: Region, layer: str) -> Att
 
 
 def occlusion(model: nn.Module, image: Tensor, region: Region, patch: int) -> Attribution:
-    """How much the margin falls when a black square hides a place, the mean over all squares that hide it.
+    """Fall of the margin when a black square hides a place, the mean over all squares that hide it.
 
-    Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
+    Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014. A square over the
+    region itself hides the landslide, and so stands out.
 
     Args:
         model: any network with two classes.
         image: (1, C, H, W).
-        region: (H, W); a square over the region itself hides what is to be found, and so stands out.
+        region: (H, W).
         patch: side of the square, pixels, up to the image's; it moves by half of that.
 
     Raises:
-        EmptyRegionError: The region has no pixel.
-        ValueError: The square is larger than the image.
+        ValueError: the square is larger than the image.
     """
     target = margin(model, region)
     channels, height, width = image.shape[1:]
@@ -257,21 +297,78 @@ def occlusion(model: nn.Module, image: Tensor, region: Region, patch: int) -> At
     return Attribution(found[0, 0].float().cpu().numpy(), own)
 
 
+def explain(model: nn.Module, questions: Sequence[Question], method: Method, layer: str) -> list[Attribution]:
+    """The answers of one method, in the order of the questions; it raises as `attribute` does."""
+    return [attribute(method, model, one.pixels, one.region, layer) for one in questions]
+
+
+def methods_of(model: nn.Module) -> dict[str, tuple[Method, str]]:
+    """The methods that apply to a network, by their name in print: method and layer."""
+    modules = dict(model.named_modules())
+    cams: dict[str, tuple[Method, str]] = {
+        f"Grad-CAM at {part}": ("grad-cam", layer)
+        for part, layer in PARTS.items()
+        if layer in modules and not isinstance(modules[layer], nn.Identity)
+    }
+    return {"Integrated Gradients": ("integrated gradients", ""), "Occlusion": ("occlusion", ""), **cams}
+
+
+def all_maps(model: nn.Module, question: Question) -> dict[str, Map]:
+    """The map of each of `methods_of` for one question."""
+    return {
+        name: attribute(method, model, question.pixels, question.region, layer).values
+        for name, (method, layer) in methods_of(model).items()
+    }
+
+
+def baseline_table(model: nn.Module, questions: Sequence[Question]) -> pd.DataFrame:
+    """Margins of each region in images that show nothing; a baseline for "no landslide" should have none."""
+    rows = []
+    for one in questions:
+        target = margin(model, one.region)
+        flat = {
+            "Image": one.pixels,
+            "Black": black(one.pixels),
+            "ImageNet's mean colour": torch.zeros_like(one.pixels),
+            "Its own mean colour": one.pixels.mean(dim=(2, 3), keepdim=True).expand_as(one.pixels),
+        }
+        with torch.no_grad():
+            found = {f"Margin: {name}": f"{float(target(pixels)):.2f}" for name, pixels in flat.items()}
+        rows.append({"Image": one.sample.name, **found})
+    return pd.DataFrame(rows)
+
+
+def completeness_table(model: nn.Module, questions: Sequence[Question]) -> pd.DataFrame:
+    """Whether Integrated Gradients add up to the difference that they explain, for each image."""
+    rows = []
+    for one in questions:
+        found = integrated_gradients(model, one.pixels, one.region)
+        assert found.start is not None and found.gap is not None
+        rows.append(
+            {
+                "Image": one.sample.name,
+                "Margin": f"{found.margin:.3f}",
+                "Of a black image": f"{found.start:.3f}",
+                "Difference": f"{found.margin - found.start:.3f}",
+                "Sum of the values": f"{found.values.sum(dtype=np.float64):.3f}",
+                "Gap (%)": f"{100 * found.gap:.2f}",
+                f"Within {100 * TOLERANCE:.0f} %": "yes" if found.complete else "NO",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def map_layers(model: nn.Module, image: Tensor) -> list[str]:
-    """Names of the layers that give a map (1, D, h, w) of the image, such as can be explained to somebody.
+    """Names of the layers that give a map (1, D, h, w) of the image (1, C, H, W), and that a reader can name.
 
-    That are the network's parts, and those of their parts that have parts themselves; where none of these gives a map,
-    what lies deeper.
-
-    Args:
-        model: any network.
-        image: (1, C, H, W), which is run through it once.
+    These are the network's parts and those of their parts that have parts themselves; where none of these gives a map,
+    deeper ones.
     """
     modules = {name: module for name, module in model.named_modules() if name}
     maps = {name for name, shape in _outputs(model, image, list(modules)).items() if _is_map(shape, image)}
 
     def depth(name: str) -> int:
-        """How many parts lie in one another; a ModuleList is none: decoder.units.0 is a part of the decoder."""
+        """Levels of parts; a ModuleList is none: decoder.units.0 is a part of the decoder."""
         levels = name.split(".")
         inside = (modules[".".join(levels[: n + 1])] for n in range(len(levels)))
         return sum(not isinstance(module, nn.ModuleList) for module in inside)
@@ -304,25 +401,10 @@ def _map_layer(model: nn.Module, image: Tensor, layer: str) -> nn.Module:
 
 
 def _outputs(model: nn.Module, image: Tensor, layers: list[str]) -> dict[str, torch.Size]:
-    """Shapes of what the named layers give, of those that are reached and give a tensor."""
-    shapes: dict[str, torch.Size] = {}
-    modules = dict(model.named_modules())
-
-    def hook(name: str) -> Callable[[nn.Module, object, object], None]:
-        def keep(_module: nn.Module, _inputs: object, output: object) -> None:
-            if isinstance(output, Tensor):
-                shapes[name] = output.shape
-
-        return keep
-
-    handles = [modules[name].register_forward_hook(hook(name)) for name in layers]
-    try:
-        with torch.no_grad(), evaluating(model):
-            model(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return shapes
+    """Output shapes of the named layers, of those that are reached and give a tensor."""
+    with torch.no_grad(), evaluating(model), outputs_of(model, layers, strict=False) as outputs:
+        model(image)
+    return {name: output.shape for name, output in outputs.items()}
 
 
 def _is_map(shape: torch.Size, image: Tensor) -> bool:

@@ -1,8 +1,8 @@
-"""The atlas as a page that opens from its folder: no server, no network, no framework.
+"""The atlas as a page that opens from its folder, offline and without a server.
 
-A browser lets a page from a folder load scripts beside it, and nothing else: so the data are scripts too. The index
-holds what filters and the list need; each case has a file of its own that is loaded when it is looked at, with the
-photograph as WebP and truth and probabilities as zlib data (a canvas would not promise to give back every pixel).
+A browser lets a page from a folder load scripts beside it alone: the data are scripts too. The index holds the numbers
+of filters and list; each case has a file of its own, loaded when it is shown, with the photograph as WebP and truth and
+probabilities as zlib data (a canvas does not promise to give back every pixel).
 """
 
 from __future__ import annotations
@@ -25,40 +25,42 @@ from PIL import Image
 
 from scgcnet import files
 from scgcnet.explain.atlas import Atlas, Entry, Model
-from scgcnet.explain.case_numbers import curves
-from scgcnet.explain.failures import CAUSES, TITLES
-from scgcnet.study.plan import project_root
-from scgcnet.study.statistics import spread
+from scgcnet.explain.failures import CAUSES, TITLES, curves
 
-PAGE = "book/explorer"  # what all pages share
-FOLDER = "build/explorer"  # never committed: the images of real data sets are not ours to hand on
+PAGE = "book/explorer"  # files that all pages share
+FOLDER = "build/explorer"  # never committed: real images may not be redistributed
 MAX_CASES = 200
 MAX_BYTES = 50_000  # of a case: its file and its entry in the index
 _PHOTOS = ((512, 80), (512, 60), (384, 60), (256, 50), (128, 40))  # longest side in pixels and quality, the best first
 _THUMB = 40  # pixels
+_FACTS = (
+    "dataset",
+    "name",
+    "site",
+    "height",
+    "width",
+    "resolution",
+    "known",
+    "truth",
+    "landslides",
+    "largest",
+    "touches",
+)
 
 
-def write_explorer(atlas: Atlas, n_cases: int = MAX_CASES, root: Path | None = None) -> Path:
-    """Write the page of an atlas.
-
-    Args:
-        atlas: of `make_atlas`.
-        n_cases: images on the page, from 1 to `MAX_CASES`: test images from the worst IoU of the first run to its best,
-            evenly spaced in rank, and where all of them find room, landslide-free ones likewise.
-        root: the project.
+def write_explorer(atlas: Atlas, shown: Sequence[Entry], root: Path) -> Path:
+    """Write the page of some of an atlas's entries, 1 to `MAX_CASES`, into the project at `root`.
 
     Returns:
         The page, `build/explorer/RUN/index.html`, or `RUN_RUN` of two runs.
 
     Raises:
-        ValueError: `n_cases` is out of range.
+        ValueError: the number of entries is out of range.
         WriteError: the folder cannot be written.
     """
-    if not 1 <= n_cases <= MAX_CASES:
-        raise ValueError(f"n_cases is {n_cases}: the page holds 1 to {MAX_CASES} cases")
-    root = root or project_root()
-    shown = _chosen(atlas, n_cases)
-    folder = root / FOLDER / "_".join(model.record.run_id for model in atlas.models)
+    if not 1 <= len(shown) <= MAX_CASES:
+        raise ValueError(f"{len(shown)} cases: the page holds 1 to {MAX_CASES}")
+    folder = root / FOLDER / "_".join(model.run.run_id for model in atlas.models)
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(making, ignore_errors=True)
@@ -84,23 +86,14 @@ def write_explorer(atlas: Atlas, n_cases: int = MAX_CASES, root: Path | None = N
     return folder / "index.html"
 
 
-def _chosen(atlas: Atlas, n_cases: int) -> list[Entry]:
-    chosen: list[Entry] = []
-    for entries in (atlas.entries, atlas.free):
-        if entries and (room := n_cases - len(chosen)) > 0:
-            ious = [entry.outcomes[0].iou for entry in entries]
-            chosen += [entries[index] for index in sorted(spread(ious, room))]
-    return chosen
-
-
 def _heading(atlas: Atlas) -> dict[str, Any]:
     return {
         "kind": atlas.kind,
         "causes": TITLES,
         "models": [
             {
-                "title": model.title,
-                "run": model.record.run_id,
+                "title": model.run.title,
+                "run": model.run.run_id,
                 "threshold": round(100 * model.threshold),
                 "best": round(100 * model.best_on_test),
                 "fails": model.limits.iou,
@@ -111,44 +104,31 @@ def _heading(atlas: Atlas) -> dict[str, Any]:
 
 
 def case_data(entry: Entry, number: str) -> tuple[dict[str, Any], str]:
-    """What the index holds of a case, and the text of its own file.
+    """The index's item of an entry, and the text of its own file, which is named by `number`.
 
-    Together they take at most `MAX_BYTES`: the photograph gives way. (A network whose output is noise from pixel to
-    pixel could still exceed it.)
-
-    Args:
-        entry: of an atlas.
-        number: that names its file.
+    Together they take at most `MAX_BYTES`: the photograph is reduced. (A network whose output is noise from pixel to
+    pixel could exceed it.)
     """
     mask, facts = entry.sample.mask, entry.facts
     counted = [curves(mask, entry.values(place)) for place in range(len(entry.small))]
+    counts = {key: getattr(facts, key) for key in _FACTS}
     item = {
         "file": number,
-        "dataset": facts.dataset,
-        "name": facts.name,
-        "site": facts.site,
-        "height": facts.height,
-        "width": facts.width,
-        "resolution": facts.resolution,
-        "known": facts.known,
-        "truth": facts.truth,
-        "landslides": facts.landslides,
-        "largest": facts.largest,
-        "touches": facts.touches,
+        **counts,
         "edges": _short(facts.edge_density),
         "contrast": _short(facts.contrast),
         "band": counted[0].truth_band,
         "thumb": _webp(entry.sample.image, _THUMB, 50),
         "models": [
             {
-                "entropy": _short(outcome.entropy),
+                "entropy": _short(found.entropy),
                 "causes": why,
                 "tp": one.tp.tolist(),
                 "fp": one.fp.tolist(),
                 "band": one.band.tolist(),
                 "hits": one.band_hits.tolist(),
             }
-            for outcome, why, one in zip(entry.outcomes, entry.causes, counted, strict=True)
+            for found, why, one in zip(entry.predictions, entry.causes, counted, strict=True)
         ],
     }
     small = [{"rows": one.shape[0], "columns": one.shape[1], "data": _packed(one)} for one in entry.small]
@@ -178,41 +158,32 @@ def _packed(values: NDArray[np.uint8]) -> str:
 
 
 def _short(value: float) -> float | None:
-    """A number for the page; null where it is none, which JSON cannot say otherwise."""
+    """A number for the page; null for NaN, which JSON lacks."""
     return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def _json(value: Any) -> str:
-    """JSON that is a JavaScript literal too, wherever it may be put: no name can end a script or a line."""
+    """JSON that is a JavaScript literal too: no name can end a script or a line."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def page(template: str, atlas: Atlas, shown: Sequence[Entry]) -> str:
-    """The page's HTML, which holds the table for readers without JavaScript.
-
-    Args:
-        template: book/explorer/index.html.
-        atlas: that is shown.
-        shown: its images on the page.
-    """
-    first = atlas.models[0].record
+    """The HTML of book/explorer/index.html (`template`) with the table for readers without JavaScript."""
+    names = " and ".join(model.run.title for model in atlas.models)
     of_test = set(map(id, atlas.entries))
     tested = sum(id(entry) in of_test for entry in shown)
-    about = (
-        f"{' and '.join(model.title for model in atlas.models)} on {first.dataset}, split {first.split}: "
-        f"{tested} of {len(atlas.entries)} test images"
-    )
+    about = f"{names} on {atlas.dataset}, split {atlas.split}: {tested} of {len(atlas.entries)} test images"
     if free := len(shown) - tested:
         about += f", and {free} of {len(atlas.free)} images of the same place without landslides"
     warning = (
-        "Made-up images, and networks trained for seconds: this page shows that everything works, its numbers mean "
+        "Synthetic images, and networks trained for seconds: this page shows that everything works, its numbers mean "
         "nothing."
         if atlas.kind == "synthetic"
-        else "Built on this machine from images that are not ours to hand on: keep it here, or ask their owners."
+        else "Built on this machine from images that may not be redistributed: keep it here, or ask their owners."
     )
     parts = {
-        "title": html.escape(" and ".join(model.title for model in atlas.models)),
+        "title": html.escape(names),
         "about": html.escape(about + "."),
         "warning": f'<p class="warning">{html.escape(warning)}</p>',
         "table": plain_table(atlas.models, shown),
@@ -236,9 +207,9 @@ def _rules(model: Model) -> str:
     )
     return (
         f"<p>An image is a failure of a network if its IoU at the network's threshold is below the lower quartile of "
-        f"the validation part ({100 * limits.iou:.1f} % for {html.escape(model.title)}). The limits of the rules are "
-        f"quartiles of the validation part as well: {values}. Several causes may hold at once, and that one holds does "
-        "not prove that it was the reason. Causes do not move with the sliders.</p>"
+        f"the validation part ({100 * limits.iou:.1f} % for {html.escape(model.run.title)}). The limits of the rules "
+        f"are quartiles of the validation part as well: {values}. Several causes may hold at once, and that one holds "
+        "does not prove that it was the reason. Causes do not move with the sliders.</p>"
         f"<dl>{items}</dl>"
     )
 
@@ -247,16 +218,16 @@ def plain_table(models: Sequence[Model], shown: Sequence[Entry]) -> str:
     """The cases as an HTML table, at each model's threshold."""
     heads = ["Data set", "Image", "Landslide, px", "Landslide, m²", "At the frame", "Edge density, %"]
     for model in models:
-        own = f"{model.title} at {model.threshold:.2f}"
+        own = f"{model.run.title} at {model.threshold:.2f}"
         heads += [f"{own}: IoU, %", "missed, px", "false alarm, px", "boundary IoU, %", "entropy, bit", "causes"]
     rows = []
     for entry in shown:
         facts = entry.facts
         metres = f"{facts.truth * facts.resolution**2:,.0f}" if facts.resolution else "-"
         cells = [f"{facts.truth:,}", metres, "yes" if facts.touches else "no", f"{100 * facts.edge_density:.1f}"]
-        for outcome, why in zip(entry.outcomes, entry.causes, strict=True):
-            cells += [f"{100 * outcome.iou:.1f}", f"{outcome.fn:,}", f"{outcome.fp:,}"]
-            cells += [f"{100 * outcome.boundary_iou:.1f}", f"{outcome.entropy:.3f}"]
+        for found, why in zip(entry.predictions, entry.causes, strict=True):
+            cells += [f"{100 * found.iou:.1f}", f"{found.fn:,}", f"{found.fp:,}"]
+            cells += [f"{100 * found.boundary_iou:.1f}", f"{found.entropy:.3f}"]
             cells += ["; ".join(TITLES[key] for key in why) or "-"]
         body = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
         head = f'<td>{html.escape(facts.dataset)}</td><th scope="row">{html.escape(facts.name)}</th>'

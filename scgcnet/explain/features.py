@@ -1,27 +1,36 @@
-"""Feature maps: what the layers of a network put out for an image."""
+"""Feature maps: the outputs of layers, their strength, and their steepness at true boundaries (the paper's Fig. 7)."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
+import torch.nn.functional as F
+from scipy import stats
 from torch import Tensor, nn
+
+from scgcnet.data import EvalTransform, LandslideDataset, Sample
+from scgcnet.train.losses import boundary_mask
+
+BOUNDARY = 4  # pixels of the network's input to each side of a boundary: the stride of the decoder's last map
 
 
 @contextmanager
-def outputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Collects what the named layers put out inside the block, by name, each as it was before later layers.
+def outputs_of(model: nn.Module, layers: Sequence[str], strict: bool = True) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of the named layers inside the block, each as it was before later layers.
 
     Args:
-        model: Any network, to be called once inside the block.
-        layers: Qualified names of submodules, such as `encoder.stage3`; the empty string is the network itself.
+        model: any network, to be called once inside the block.
+        layers: qualified names of submodules, such as `encoder.stage3`; the empty string is the network itself.
+        strict: whether each must be reached and give a tensor; else one that does not is left out.
 
     Raises:
-        ValueError: The network has no layer of that name, or at the block's end a layer was not reached or gave no
+        ValueError: the network has no layer of that name, or at the block's end a layer was not reached or gave no
             tensor.
     """
     modules = dict(model.named_modules())
@@ -43,13 +52,13 @@ def outputs_of(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Te
         for handle in handles:
             handle.remove()
     missing = [name for name in layers if name not in outputs]
-    if missing:
+    if missing and strict:
         raise ValueError(f"layer {missing[0]!r} gave no tensor: name one that does")
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Puts a network in evaluation mode, and each of its modules back into its own mode afterwards."""
+    """Put a network in evaluation mode, and each of its modules back into its own mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -60,19 +69,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def capture(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Runs `model` once and returns what the named layers gave.
-
-    Args:
-        model: Any network; its mode is left as it is.
-        images: (B, C, H, W).
-        layers: Qualified names of submodules, such as `encoder.stage3` or `decoder.units.0`.
-
-    Returns:
-        The outputs by name, detached.
-
-    Raises:
-        ValueError: The network has no layer of that name, or the layer was not reached or gave no tensor.
-    """
+    """Run `model`, whose mode stays, once on images (B, C, H, W), and detach the outputs; raises as `outputs_of`."""
     with torch.no_grad(), outputs_of(model, layers) as outputs:
         model(images)
     return {name: output.detach() for name, output in outputs.items()}
@@ -87,12 +84,12 @@ def layer_shapes(
 
 
 def energy(features: Tensor) -> npt.NDArray[np.float32]:
-    """The strength of a feature map: root mean square over channels of (1, C, h, w), as (h, w), scaled to [0, 1].
+    """Strength of a feature map: root mean square over channels of (1, C, h, w), as (h, w), scaled to [0, 1].
 
     A map without contrast gives zeros.
 
     Raises:
-        ValueError: There is more than one image.
+        ValueError: there is more than one image.
     """
     if features.ndim != 4 or features.shape[0] != 1:
         raise ValueError(f"features of shape {tuple(features.shape)}: one image at a time, (1, C, h, w)")
@@ -101,3 +98,83 @@ def energy(features: Tensor) -> npt.NDArray[np.float32]:
     scaled = (strength - low) / (high - low) if high > low else torch.zeros_like(strength)
     out: npt.NDArray[np.float32] = scaled.numpy()
     return out
+
+
+def strengths(
+    networks: Mapping[str, nn.Module], sample: Sample, image_size: int, layer: str
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Strength of a layer's map of one image for each network, (h, w) in [0, 1].
+
+    Args:
+        networks: in evaluation mode, by label.
+        sample: image at native size.
+        image_size: side of the square network input in pixels, a multiple of the networks' stride.
+        layer: name of a submodule that all networks have; ValueError where one lacks it.
+    """
+    pixels = EvalTransform(image_size)(sample)[0].unsqueeze(0)
+    return {name: energy(capture(model, pixels, [layer])[layer]) for name, model in networks.items()}
+
+
+def edge_contrast(features: npt.NDArray[np.float32], mask: npt.NDArray[np.uint8], width: int) -> float:
+    """How much steeper a map is at the truth's boundary than elsewhere: (a - b) / (a + b).
+
+    The map is brought to the mask's size bilinearly, as logits are; its steepness is the length of its gradient; a is
+    the mean steepness of the pixels within `width` of the boundary, b that of all other known pixels. Scale, offset
+    and sign of the map do not matter: maps of different networks compare on the same images, at equal `width` and
+    equal (h, w), since a coarse map has no steep edges.
+
+    Args:
+        features: (h, w), such as `energy` gives, of the same ground as the mask, without padding.
+        mask: (H, W), 0 background, 1 landslide, 255 unknown.
+        width: pixels of the mask, at least the stride H / h of the map; a pixel is near the boundary if both classes
+            lie within this many rows and columns of it.
+
+    Returns:
+        1: all of the map's change is at the boundary. 1/3: it is twice as steep there. 0: it is no steeper there than
+        elsewhere, or has no change at all. -1: it has none at the boundary.
+
+    Raises:
+        ValueError: the width is below 1, the mask has no boundary, or all known pixels are near it.
+    """
+    # Not the area under the ROC curve of the values near the boundary: along a straight boundary it is 1 for a sharp
+    # map and for a blurred one, and 1/2 for a map that marks the boundary with a line.
+    if width < 1:
+        raise ValueError(f"width={width}: must be 1 pixel or more")
+    near = boundary_mask(torch.tensor(mask[None], dtype=torch.int64), width)[0].numpy()
+    at, elsewhere = near == 1, near == 0
+    if not at.any() or not elsewhere.any():
+        what = "there is no boundary in it" if not at.any() else f"all of it is within {width} pixels of a boundary"
+        raise ValueError(f"mask of shape {mask.shape}: {what}")
+    fine = F.interpolate(torch.tensor(features[None, None], dtype=torch.float64), mask.shape, mode="bilinear")[0, 0]
+    steepness = np.hypot(*np.gradient(fine.numpy()))
+    a, b = float(steepness[at].mean()), float(steepness[elsewhere].mean())
+    return (a - b) / (a + b) if a + b > 0 else 0.0
+
+
+def contrast_frame(
+    networks: Mapping[str, nn.Module], part: LandslideDataset, image_size: int, layer: str
+) -> pd.DataFrame:
+    """Mean `edge_contrast` of each network over a data set, with the 95 % interval of the mean over its images.
+
+    Each map is compared with the mask at the network's input size; images without a boundary, or with nothing else,
+    are left out. The arguments are those of `strengths`.
+    """
+    rows = []
+    for name, model in networks.items():
+        values = []
+        for sample in part:
+            mask = EvalTransform(image_size)(sample)[1].numpy().astype(np.uint8)
+            strength = strengths({name: model}, sample, image_size, layer)[name]
+            try:
+                values.append(edge_contrast(strength, mask, BOUNDARY))
+            except ValueError:  # no boundary, or nothing else
+                continue
+        mean, interval = "unknown", "no image has a boundary"
+        if values:
+            middle = float(np.mean(values))
+            mean, interval = f"{middle:.3f}", "one image: unknown"
+            if len(values) > 1:
+                half = 1.96 * float(stats.sem(values))
+                interval = f"{middle - half:.3f} to {middle + half:.3f}"
+        rows.append({"Network": name, "Steepness": mean, "95 % over images": interval, "Images": len(values)})
+    return pd.DataFrame(rows or [{"Network": "no trained weights are available"}])

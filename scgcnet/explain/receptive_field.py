@@ -1,19 +1,29 @@
-"""How far a layer sees: the effective receptive field, measured by gradients.
+"""The effective receptive field of a layer, measured by gradients from the middle of its map back to the image.
 
-Source: Luo, Li, Urtasun and Zemel 2016, "Understanding the Effective Receptive Field in Deep Convolutional Neural
-Networks", NeurIPS: send a gradient back from the middle of a map, and look at what arrives at the image.
+Source: Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
+NeurIPS 2016.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
+from scgcnet import zoo
 from scgcnet.explain.features import evaluating, outputs_of
 
 Field = npt.NDArray[np.float32]
+
+LAYERS = {"encoder.stage3": "stage 3", "encoder.stage4": "stage 4", "": "logits"}
+CUT = 0.9  # of the image's side: a wider square would be wider still on a larger image
+IMAGES = 2  # of noise: with more, the side of a fresh network's field moves by a few pixels
 
 
 def effective_field(
@@ -21,33 +31,31 @@ def effective_field(
 ) -> Field:
     """How much each pixel of the image moves the middle of a layer's map.
 
-    With f the channels in the middle of the map and x the image, the strength at pixel p is the root mean square
-    over images of |J_p|, where J_p = df/dx_p and |.| is the root of the sum of squares over all pairs of channels.
-    J takes a backward pass for each channel of f; s . f with random signs s takes one, and the square of its gradient
-    is |J_p|^2 in the mean, because products of different signs average out. (The gradient of the plain sum of f would
-    lose what one channel adds and another takes away.) So each image has signs of its own and is one backward pass.
+    The strength at pixel p is the root mean square over images of |J_p|, where J is the gradient at x of f, the
+    channels in the middle of the map, and |.| is the root of the sum of squares over all pairs of channels. One
+    backward pass of s . f with random signs s has |J_p|^2 as the mean of its square, since products of different signs
+    average out; each image has signs of its own.
 
-    The middle of a map of h rows is position h // 2. Padded convolutions of odd size look from there at pixel
-    side // 2, which is where the other functions of this module have the centre; a 2 x 2 convolution of stride 2 moves
-    the field down and right by half a step. What would lie beyond the image is not seen: take a `side` that holds the
-    field, or compare networks at one. In a network that was never trained the BatchNorms have no statistics yet, and
-    the field is that of the residual paths alone, nearly without the dilated branches: run
+    The middle of a map of h rows is position h // 2, for padded convolutions of odd size that of pixel side // 2; a
+    2 x 2 convolution of stride 2 moves the field down and right by half a step. Pixels beyond the image are not seen:
+    take a `side` that holds the field, or compare networks at one. In a network without training the BatchNorms have
+    no statistics, and the field is that of the residual paths alone, nearly without the dilated branches: run
     `torch.optim.swa_utils.update_bn([noise], model)` first.
 
     Args:
-        model: Any network. It runs as in evaluation; its modes, gradients and parameters are left as they are.
-        layer: Qualified name of a submodule that gives a map (B, C, h, w), such as `encoder.stage3`; the empty string
+        model: any network. It runs as in evaluation; its modes, gradients and parameters are left as they are.
+        layer: qualified name of a submodule that gives a map (B, C, h, w), such as `encoder.stage3`; the empty string
             for the network itself, which gives the logits.
-        side: Of the square image, pixels.
-        images: How many images of standard normal noise, as normalised images are; the same ones for all networks.
-        seed: Of the noise and of the signs.
-        in_channels: Bands of the image.
+        side: of the square image, pixels.
+        images: number of images of standard normal noise, as normalised images are; the same for all networks.
+        seed: of the noise and of the signs.
+        in_channels: bands of the image.
 
     Returns:
         (side, side), 0 or more, with sum 1.
 
     Raises:
-        ValueError: The network has no layer of that name, or it was not reached; its output is no map, or its middle
+        ValueError: the network has no layer of that name, or it was not reached; its output is no map, or its middle
             is not that of the image; or nothing, or nothing finite, arrives at the image.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -68,11 +76,10 @@ def effective_field(
 def field_side(field: Field, share: float = 0.95) -> float:
     """Side in pixels of the smallest square around the centre that holds `share` of a field (side, side).
 
-    Squares of 1, 3, 5, ... pixels have the centre pixel in their middle; between two of them the share is taken to grow
-    linearly with the side. No square is larger than the field.
+    Between squares of 1, 3, 5, ... pixels the share is taken to grow linearly; no square is larger than the field.
 
     Raises:
-        ValueError: The share is not in (0, 1].
+        ValueError: the share is not in (0, 1].
     """
     if not 0 < share <= 1:
         raise ValueError(f"share={share}: must be in (0, 1]")
@@ -93,7 +100,42 @@ def field_radius(field: Field) -> float:
     return float(np.sqrt((weights * (down**2 + right**2)).sum() / weights.sum()))
 
 
-@torch.enable_grad()  # whatever holds where it is called
+def construction_fields(overrides: Mapping[str, Any], side: int) -> dict[str, Field]:
+    """Fields of a fresh `tiny` by layer: weights from seed 0, normalisation settled on noise.
+
+    Args:
+        overrides: fields of the network's configuration, such as its dilations.
+        side: of the square input, pixels.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = zoo.create_model("scgcnet", "tiny", **overrides)
+    noise = torch.randn((4, 3, side, side), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():  # without statistics of its own, each BatchNorm lets the residual paths alone through
+        update_bn([noise], model)
+    return fields_of(model.eval(), side)
+
+
+def fields_of(model: nn.Module, side: int) -> dict[str, Field]:
+    """Fields of a network by layer, for a square input of `side` pixels."""
+    return {name: effective_field(model, layer, side, images=IMAGES) for layer, name in LAYERS.items()}
+
+
+def field_frame(fields: Mapping[str, Mapping[str, Field]]) -> pd.DataFrame:
+    """Side of the 95 % square and root mean square distance in pixels, a row for each network, columns by layer."""
+
+    def text(field: Field) -> str:
+        side = field_side(field)
+        return f"{side:.0f} / {field_radius(field):.0f}{' (cut)' * (side > CUT * len(field))}"
+
+    rows = [
+        {"Network": name} | {f"{layer}: 95 % side / distance": text(field) for layer, field in found.items()}
+        for name, found in fields.items()
+    ]
+    return pd.DataFrame(rows or [{"Network": "no trained weights are available"}])
+
+
+@torch.enable_grad()  # whatever the caller has set
 def _squared_gradient(
     model: nn.Module, layer: str, image: Tensor, generator: torch.Generator
 ) -> npt.NDArray[np.float64]:

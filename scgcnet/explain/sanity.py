@@ -1,51 +1,41 @@
-"""Whether an attribution is of the network at all: it must change when the network's weights are made random.
+"""Sanity check of attributions: a map must change when the network's weights are randomised.
 
 Source: Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: some methods draw the edges of the image
-whatever the network has learned. Its parts are made random one after another from the output to the input, and the maps
-of the trained network and of what is left of it are held together by their rank correlation.
+for any weights. Parts of the network are randomised one after another from the output to the input, and each map is
+compared with that of the trained network by rank correlation.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import ndimage, stats
 from torch import Tensor, nn
 
-from scgcnet.explain.attribution import Map
+from scgcnet.explain.attribution import Map, Method, Question, all_maps, attribute
 from scgcnet.explain.features import evaluating
 
-#: A map keeps what it shows if it correlates by this or more, on average, with the maps of random networks: what two
-#: unrelated maps of 16 places, the coarsest that are shown, reach once in twenty times, and finer ones hardly ever.
+#: A map counts as unchanged if it correlates by this or more, on average, with the maps of random networks. Two
+#: unrelated maps of 16 places, the coarsest that are shown, reach it once in twenty times, finer ones hardly ever.
 LIMIT = 0.5
+EDGES = "Edges of the image (no attribution)"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of the cascade: what was made random last, and what became of the map.
+class Step(NamedTuple):
+    """One step of the cascade."""
 
-    Attributes:
-        part: the part of the network made random in this step; those of the steps before are random too.
-        signed: Spearman's rank correlation of the two maps, -1 to 1; 0 where one of them is the same everywhere.
-        magnitude: likewise of their absolute values: where they look, whichever way they point.
-    """
-
-    part: str
-    signed: float
-    magnitude: float
+    part: str  # randomised in this step; those of the steps before are random too
+    signed: float  # Spearman's rank correlation with the map before, -1 to 1; 0 where one map is constant
+    magnitude: float  # likewise of the absolute values
 
 
 def parts_from_output(model: nn.Module, image: Tensor) -> list[str]:
-    """The network's parts that have parameters, in the order in which they end their work, the last one first.
-
-    Args:
-        model: any network.
-        image: (1, C, H, W), which is run through it once.
-    """
+    """The network's parts that have parameters, the last to finish first; `image` (1, C, H, W) is run through once."""
     parts = [name for name, child in model.named_children() if any(True for _ in child.parameters())]
     ended: list[str] = []
     handles = []
@@ -73,9 +63,8 @@ def parts_from_output(model: nn.Module, image: Tensor) -> list[str]:
 def randomised(model: nn.Module, parts: Collection[str], seed: int = 0) -> nn.Module:
     """A copy whose parameters in some parts are shuffled, each tensor within itself.
 
-    So what was learned is gone, while each tensor keeps its mean and spread. Drawn anew as before a training, a network
-    with normalisation layers would hardly answer in evaluation, and any map of it would be another; and the many
-    networks of the zoo have as many ways to draw.
+    Each tensor keeps its mean and spread: with newly drawn weights a network with normalisation layers would hardly
+    respond in evaluation, and any map of it would differ.
 
     Args:
         model: any network; it is left as it is.
@@ -93,7 +82,7 @@ def randomised(model: nn.Module, parts: Collection[str], seed: int = 0) -> nn.Mo
 
 
 def cascade(explain: Callable[[nn.Module], Map], model: nn.Module, image: Tensor, seed: int = 0) -> list[Step]:
-    """How a map fades while a network is made random from its output to its input.
+    """Correlation of a map with its former self while a network is randomised from its output to its input.
 
     Args:
         explain: gives the map of a network, such as a method of `attribution` for one image and region.
@@ -105,7 +94,7 @@ def cascade(explain: Callable[[nn.Module], Map], model: nn.Module, image: Tensor
         A step for each part, the output's first; at the last one the whole network is random.
 
     Raises:
-        ValueError: The network has no part with parameters.
+        ValueError: the network has no part with parameters.
     """
     parts = parts_from_output(model, image)
     if not parts:
@@ -123,7 +112,7 @@ def rank_correlation(first: Map, second: Map) -> float:
     """Spearman's, over the pixels of two maps of one shape, -1 to 1; 0 where one is the same everywhere.
 
     Raises:
-        ValueError: The shapes differ, or a value is not finite.
+        ValueError: the shapes differ, or a value is not finite.
     """
     if first.shape != second.shape:
         raise ValueError(f"maps of shapes {first.shape} and {second.shape}: only maps of one shape can be compared")
@@ -135,19 +124,16 @@ def rank_correlation(first: Map, second: Map) -> float:
 
 
 def typical(correlations: Sequence[float]) -> float:
-    """Mean of the absolute values: a map that stays the same but for its sign stays, and the signs must not cancel."""
+    """Mean of the absolute values: a map that changes its sign alone has not changed, and signs must not cancel."""
     return float(np.mean(np.abs(correlations)))
 
 
 def judge(signed: Sequence[float], magnitude: Sequence[float]) -> str:
-    """What the correlations of a method's maps with those of random networks say of it.
+    """Verdict on a method by `LIMIT`; the maps themselves decide on failing, not their magnitudes.
 
     Args:
-        signed: rank correlations of the maps, one for each random network.
+        signed: rank correlations of its maps, one for each random network.
         magnitude: likewise of their absolute values.
-
-    Returns:
-        That it fails or passes by `LIMIT`, and how. Failing is decided by the maps themselves.
     """
     if typical(signed) >= LIMIT:
         same = "much the same" if abs(np.mean(signed)) >= LIMIT else "much the same but for its sign"
@@ -159,10 +145,72 @@ def judge(signed: Sequence[float], magnitude: Sequence[float]) -> str:
 
 
 def edge_map(image: Tensor) -> Map:
-    """What a method that ignores the network would draw: the edges of an image (1, C, H, W), its Sobel strength (H, W).
-
-    The check must fail it; it stands beside the methods, so that the check itself is checked.
-    """
+    """Sobel strength (H, W) of an image (1, C, H, W): a method that ignores the network, which the check must fail."""
     grey = image[0].mean(dim=0).cpu().numpy().astype(np.float64)
     out: Map = np.hypot(ndimage.sobel(grey, axis=0), ndimage.sobel(grey, axis=1)).astype(np.float32)
     return out
+
+
+def random_table(model: nn.Module, questions: Sequence[Question], draws: int = 1) -> pd.DataFrame:
+    """Rank correlation of the maps of the trained network and of random ones, by method, with the verdict.
+
+    The last row is `edge_map`, which ignores the network: the check must fail it.
+
+    Args:
+        model: the trained network.
+        questions: each gives one comparison for each draw.
+        draws: random networks for each question, all different: a coarse map of one may look like anything.
+
+    Raises:
+        ValueError: there is no draw.
+    """
+    if draws < 1:
+        raise ValueError(f"draws={draws}: the check takes one random network or more for each image")
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for number, one in enumerate(questions):
+        edges = {EDGES: edge_map(one.pixels)}
+        own = all_maps(model, one) | edges
+        for draw in range(draws):
+            others = all_maps(randomised(model, [""], seed=number * draws + draw), one) | edges
+            for name, values in own.items():
+                both = (rank_correlation(values, others[name]), rank_correlation(abs(values), abs(others[name])))
+                pairs.setdefault(name, []).append(both)
+    rows = []
+    for name, found in pairs.items():
+        signed, magnitude = zip(*found, strict=True)
+        rows.append(
+            {
+                "Map": name,
+                "Rank correlation": _range(signed),
+                "Mean without signs": f"{typical(signed):.2f}",
+                "Of magnitudes": _range(magnitude),
+                "Their mean without signs": f"{typical(magnitude):.2f}",
+                "So it": judge(signed, magnitude),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cascade_table(model: nn.Module, questions: Sequence[Question], method: Method, layer: str) -> pd.DataFrame:
+    """The cascade of a method's maps over all questions, a row for each step."""
+
+    def maps(one: Question) -> Callable[[nn.Module], Map]:
+        return lambda network: attribute(method, network, one.pixels, one.region, layer).values
+
+    columns = [cascade(maps(one), model, one.pixels, seed) for seed, one in enumerate(questions)]
+    return pd.DataFrame(
+        [
+            {
+                "Random so far": ", ".join(step.part for step in columns[0][: n + 1]),
+                "Rank correlation": _range([steps[n].signed for steps in columns]),
+                "Of magnitudes": _range([steps[n].magnitude for steps in columns]),
+            }
+            for n in range(len(columns[0]))
+        ]
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    """Mean, and the lowest and highest of several values."""
+    mean = f"{np.mean(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.2f} to {max(values):.2f})"

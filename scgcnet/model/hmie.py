@@ -1,7 +1,7 @@
 """HMIE, the hybrid multi-scale encoder of SCGC-Net (paper Sec. III-B, eqs. 3-12).
 
 Glossary
-    B, H, W      batch, rows and columns of the map at hand
+    B, H, W      batch, rows and columns of the present map
     C            channels of the stage; the scan's inner width D equals C (expansion 1)
     L = H W      positions that a scan walks
     K = 4        scan directions: rows and columns, both ways (eq. 10)

@@ -1,13 +1,15 @@
-"""What every comparison method shares: its configuration, sizes that its stride does not divide, auxiliary heads.
+"""Base classes of the comparison methods: configuration, padding to the stride, auxiliary heads.
 
-A method is one module of this package. It has `PRESETS` (what differs from its configuration's defaults in each size)
-and `build(values)`, which makes the network from a whole configuration.
+A method is one module of this package: `PRESETS` (what differs from its configuration's defaults in each size), a
+configuration, and a `Peer`, which `scgcnet.peers.NETWORKS` names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -15,9 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-
-LARGEST = 8192  # of any whole number in a configuration: a weights file must not ask for more than a machine has
-DEEPEST = 256  # blocks of a stage
 
 
 class Auxiliary(NamedTuple):
@@ -48,16 +47,19 @@ class PeerConfig:
     name: ClassVar[str]  # in the zoo
 
     def __post_init__(self) -> None:
-        """Turns JSON's lists into tuples and refuses numbers that no network has."""
+        """Turns JSON's lists into tuples; checks their lengths, whole numbers, and `drop_path`."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, list):
-                value = _as_tuple(value)
+                value = tuple(value)
                 object.__setattr__(self, field.name, value)
-            largest = DEEPEST if "depth" in field.name else LARGEST
-            for number in _whole_numbers(value):
-                if not 1 <= number <= largest:
-                    raise ValueError(f"{field.name}={value!r}: whole numbers must be in 1..{largest}")
+            if isinstance(field.default, tuple) and len(value) != len(field.default):
+                raise ValueError(f"{field.name}={value!r}: needs {len(field.default)} numbers")
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int) and not isinstance(number, bool) and number < 1:
+                    raise ValueError(f"{field.name}={value!r}: whole numbers must be 1 or more")
+            if field.name == "drop_path" and not 0 <= value < 1:
+                raise ValueError(f"drop_path={value!r}: must be in [0, 1)")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON types (tuples become lists)."""
@@ -77,29 +79,29 @@ class PeerConfig:
         return cls(**values)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
-
-
-def _whole_numbers(value: Any) -> list[int]:
-    if isinstance(value, tuple):
-        return [number for item in value for number in _whole_numbers(item)]
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else []
-
-
 class Peer(nn.Module):
     """Images (B, in_channels, H, W), float, any H and W from 1 on, to logits (B, num_classes, H, W).
 
     Sizes that `stride` does not divide are padded inside by repeating the last row and column, and cropped at the end.
     In training, a network with auxiliary heads gives `(logits, [Auxiliary, ...])` instead. Their modules lie in
-    `self.aux`, so that they can be told from what inference needs.
+    `self.aux`, so that they can be counted apart from what inference needs.
     """
 
     stride: ClassVar[int] = 32
+    Config: ClassVar[type[PeerConfig]]
 
     def __init__(self, config: PeerConfig) -> None:
         super().__init__()
         self.config = config
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The network of a whole configuration.
+
+        Raises:
+            ValueError: An option is unknown or out of range.
+        """
+        return cls(cls.Config.from_dict(values))
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
         """Logits and auxiliary logits of images whose sides the stride divides, at any resolution.
@@ -135,8 +137,44 @@ def resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return x if x.shape[2:] == size else F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
+def run_stages(x: Tensor, stages: Iterable[nn.Module]) -> list[Tensor]:
+    """The output of each stage, which is the next one's input."""
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return maps
+
+
+def drop_path_rates(last: float, depths: tuple[int, ...]) -> list[float]:
+    """Stochastic depth of every block: linear from 0 for the first to `last`."""
+    blocks = sum(depths)
+    return [last * block / max(blocks - 1, 1) for block in range(blocks)]
+
+
+def classifier(width: int, num_classes: int) -> nn.Sequential:
+    """Channel dropout and a 1x1 convolution to the classes."""
+    return nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, num_classes, 1))
+
+
 def fcn_head(in_channels: int, width: int, num_classes: int, dropout: float = 0.1) -> nn.Sequential:
     """The usual auxiliary head (Long et al. 2015 as torchvision has it): 3x3 BN ReLU, dropout, 1x1 to the classes."""
     return nn.Sequential(
         conv_bn(in_channels, width, 3, nn.ReLU), nn.Dropout2d(dropout), nn.Conv2d(width, num_classes, 1)
     )
+
+
+def init_by_inputs(model: nn.Module) -> None:
+    """Convolutions without bias by He et al. (2015), eq. 10, for the ReLU that follows; classifiers have a bias."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+def init_by_outputs(module: nn.Module) -> None:
+    """A convolution by He et al. (2015), eq. 14: by the outputs that each input has, groups counted; zero bias."""
+    if isinstance(module, nn.Conv2d):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, fcn_head
+from scgcnet.peers.base import Auxiliary, Peer, classifier, fcn_head
 from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 AUX_WEIGHT = 0.4  # of the loss on the trunk's third stage, as in mmsegmentation
@@ -26,11 +26,7 @@ AUX_WEIGHT = 0.4  # of the loss on the trunk's third stage, as in mmsegmentation
 
 @dataclass(frozen=True)
 class CCNetConfig(ResNetConfig):
-    """CCNet on ResNet-50 by default.
-
-    Raises:
-        ValueError: A value is outside its range, or a stage has no depth or width.
-    """
+    """CCNet on ResNet-50 by default."""
 
     head_width: int = 512  # channels that attend and are attended to
     key_width: int = 64  # C', an eighth of them in the paper
@@ -42,13 +38,7 @@ class CCNetConfig(ResNetConfig):
 
 #: The paper's size, and the same wiring at the cost of our `tiny`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "depths": (1, 1, 1, 1),
-        "widths": (16, 32, 48, 48),
-        "head_width": 32,
-        "key_width": 8,
-        "aux_width": 16,
-    },
+    "tiny": {"depths": (1, 1, 1, 1), "widths": (16, 32, 48, 48), "head_width": 32, "key_width": 8, "aux_width": 16},
     "paper": {},
 }
 
@@ -86,6 +76,7 @@ class CCNet(Peer):
     """The network of Sec. 3.1 and Fig. 2, with an auxiliary head on the trunk's third stage."""
 
     stride: ClassVar[int] = 8
+    Config = CCNetConfig
 
     def __init__(self, config: CCNetConfig) -> None:
         super().__init__(config)
@@ -96,7 +87,7 @@ class CCNet(Peer):
         self.attention = CrissCrossAttention(width, config.key_width)
         self.refine = conv_bn(width, width, 3, nn.ReLU)
         self.fuse = conv_bn(channels + width, width, 3, nn.ReLU)
-        self.classify = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, config.num_classes, 1))
+        self.classify = classifier(width, config.num_classes)
         self.aux = nn.ModuleList([fcn_head(self.trunk.out_channels[2], config.aux_width, config.num_classes)])
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
@@ -108,12 +99,3 @@ class CCNet(Peer):
         context = self.refine(context)
         logits = self.classify(self.fuse(torch.cat([x, context], dim=1)))
         return logits, [Auxiliary(self.aux[0](third), AUX_WEIGHT)] if self.training else []
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration.
-
-    Raises:
-        ValueError: An option is unknown or out of range.
-    """
-    return CCNet(CCNetConfig.from_dict(values))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
+from scgcnet.peers.base import run_stages
 from scgcnet.peers.upernet import UPerNet, UPerNetConfig
 
 
@@ -35,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Encoder(nn.Module):
-    """Images (B, in_channels, H, W), sides divisible by 32, to the maps of the four stages."""
+    """Images (B, in_channels, H, W), sides divisible by 32, to maps at strides 4, 8, 16 and 32."""
 
     def __init__(self, config: ConvNeXtConfig) -> None:
         super().__init__()
@@ -50,16 +51,11 @@ class Encoder(nn.Module):
         self.stages = net.stages
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The maps at strides 4, 8, 16 and 32."""
-        x = self.stem(images)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return run_stages(self.stem(images), self.stages)
 
 
-def build(values: dict[str, Any]) -> UPerNet:
-    """The network of a configuration."""
-    config = ConvNeXtConfig.from_dict(values)
-    return UPerNet(config, Encoder(config))
+class ConvNeXtUPerNet(UPerNet):
+    """The backbone under UPerNet."""
+
+    Config = ConvNeXtConfig
+    Encoder = Encoder

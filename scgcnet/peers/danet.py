@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, fcn_head
+from scgcnet.peers.base import Auxiliary, Peer, classifier, fcn_head
 from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 BRANCH_WEIGHT = 1.0  # of the loss on each branch: as much as on their sum, in the authors' code and mmsegmentation
@@ -29,11 +29,7 @@ AUX_WEIGHT = 0.4  # of the loss on the trunk's third stage, as in mmsegmentation
 
 @dataclass(frozen=True)
 class DANetConfig(ResNetConfig):
-    """DANet on ResNet-50 by default.
-
-    Raises:
-        ValueError: A value is outside its range, or a stage has no depth or width.
-    """
+    """DANet on ResNet-50 by default."""
 
     head_width: int = 512  # channels of each branch
     key_width: int = 64  # channels of the position attention's queries and keys
@@ -44,13 +40,7 @@ class DANetConfig(ResNetConfig):
 
 #: The paper's size, and the same wiring at the cost of our `tiny`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "depths": (1, 1, 1, 1),
-        "widths": (16, 32, 48, 48),
-        "head_width": 32,
-        "key_width": 8,
-        "aux_width": 16,
-    },
+    "tiny": {"depths": (1, 1, 1, 1), "widths": (16, 32, 48, 48), "head_width": 32, "key_width": 8, "aux_width": 16},
     "paper": {},
 }
 
@@ -100,6 +90,7 @@ class DANet(Peer):
     """The network of Sec. 3.1 and Fig. 2, with an auxiliary head on the trunk's third stage."""
 
     stride: ClassVar[int] = 8
+    Config = DANetConfig
 
     def __init__(self, config: DANetConfig) -> None:
         super().__init__(config)
@@ -113,11 +104,11 @@ class DANet(Peer):
         self.channel = nn.Sequential(
             conv_bn(channels, width, 3, nn.ReLU), ChannelAttention(), conv_bn(width, width, 3, nn.ReLU)
         )
-        self.classify = _classifier(width, config.num_classes)
+        self.classify = classifier(width, config.num_classes)
         self.aux = nn.ModuleDict(
             {
-                "position": _classifier(width, config.num_classes),
-                "channel": _classifier(width, config.num_classes),
+                "position": classifier(width, config.num_classes),
+                "channel": classifier(width, config.num_classes),
                 "trunk": fcn_head(self.trunk.out_channels[2], config.aux_width, config.num_classes),
             }
         )
@@ -134,16 +125,3 @@ class DANet(Peer):
             Auxiliary(self.aux["channel"](channel), BRANCH_WEIGHT),
             Auxiliary(self.aux["trunk"](third), AUX_WEIGHT),
         ]
-
-
-def _classifier(width: int, num_classes: int) -> nn.Sequential:
-    return nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, num_classes, 1))
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration.
-
-    Raises:
-        ValueError: An option is unknown or out of range.
-    """
-    return DANet(DANetConfig.from_dict(values))

@@ -35,11 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class DeepLabV3PlusConfig(ResNetConfig):
-    """Everything that determines a DeepLabV3+.
-
-    Raises:
-        ValueError: A value is outside its range; the message names the field.
-    """
+    """Everything that determines a DeepLabV3+."""
 
     name: ClassVar[str] = "deeplabv3plus"
 
@@ -47,16 +43,12 @@ class DeepLabV3PlusConfig(ResNetConfig):
     decoder_width: int = 256  # channels of each branch of ASPP, and of the decoder
     rates: tuple[int, int, int] = (6, 12, 18)  # of ASPP's dilated branches, for an output stride of 16 (DeepLabv3)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.rates) != 3:
-            raise ValueError(f"rates={self.rates}: ASPP has three dilated branches")
-
 
 class DeepLabV3Plus(Peer):
     """Images (B, in_channels, H, W) to logits (B, num_classes, H, W)."""
 
-    stride = 16
+    stride: ClassVar[int] = 16
+    Config = DeepLabV3PlusConfig
 
     def __init__(self, config: DeepLabV3PlusConfig) -> None:
         super().__init__(config)
@@ -79,8 +71,3 @@ class DeepLabV3Plus(Peer):
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
         """Logits at the images' size (the library enlarges them fourfold itself)."""
         return self.net(images), []
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return DeepLabV3Plus(DeepLabV3PlusConfig.from_dict(values))

@@ -27,11 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class FCNConfig(ResNetConfig):
-    """Everything that determines an FCN.
-
-    Raises:
-        ValueError: A value is outside its range; the message names the field.
-    """
+    """Everything that determines an FCN."""
 
     name: ClassVar[str] = "fcn"
 
@@ -41,7 +37,8 @@ class FCNConfig(ResNetConfig):
 class FCN(Peer):
     """Images (B, in_channels, H, W) to logits (B, num_classes, H, W)."""
 
-    stride = 8
+    stride: ClassVar[int] = 8
+    Config = FCNConfig
 
     def __init__(self, config: FCNConfig) -> None:
         super().__init__(config)
@@ -56,8 +53,3 @@ class FCN(Peer):
         *_, third, fourth = self.trunk(images)  # (B, 4 widths[2], H/8, W/8), (B, 4 widths[3], H/8, W/8)
         auxiliary = [Auxiliary(head(third), AUXILIARY_WEIGHT) for head in self.aux] if self.training else []
         return self.head(fourth), auxiliary
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return FCN(FCNConfig.from_dict(values))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, fcn_head
+from scgcnet.peers.base import Auxiliary, Peer, classifier, fcn_head
 from scgcnet.peers.resnet import ResNetConfig, ResNetTrunk
 
 AUX_WEIGHT = 0.4  # of the loss on the trunk's third stage, as in mmsegmentation
@@ -23,11 +23,7 @@ AUX_WEIGHT = 0.4  # of the loss on the trunk's third stage, as in mmsegmentation
 
 @dataclass(frozen=True)
 class GCNetConfig(ResNetConfig):
-    """GCNet on ResNet-50 by default.
-
-    Raises:
-        ValueError: A value is outside its range, or a stage has no depth or width.
-    """
+    """GCNet on ResNet-50 by default."""
 
     head_width: int = 512  # channels of the map that gets the context
     context_width: int = 128  # channels of the bottleneck that transforms the context: a quarter of them
@@ -38,13 +34,7 @@ class GCNetConfig(ResNetConfig):
 
 #: The paper's size, and the same wiring at the cost of our `tiny`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "depths": (1, 1, 1, 1),
-        "widths": (16, 32, 48, 48),
-        "head_width": 32,
-        "context_width": 8,
-        "aux_width": 16,
-    },
+    "tiny": {"depths": (1, 1, 1, 1), "widths": (16, 32, 48, 48), "head_width": 32, "context_width": 8, "aux_width": 16},
     "paper": {},
 }
 
@@ -74,6 +64,7 @@ class GCNet(Peer):
     """mmsegmentation's network: the block between two 3x3 convolutions, read beside the map that it came from."""
 
     stride: ClassVar[int] = 8
+    Config = GCNetConfig
 
     def __init__(self, config: GCNetConfig) -> None:
         super().__init__(config)
@@ -85,7 +76,7 @@ class GCNet(Peer):
             conv_bn(width, width, 3, nn.ReLU),
         )
         self.fuse = conv_bn(channels + width, width, 3, nn.ReLU)
-        self.classify = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, config.num_classes, 1))
+        self.classify = classifier(width, config.num_classes)
         self.aux = nn.ModuleList([fcn_head(self.trunk.out_channels[2], config.aux_width, config.num_classes)])
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
@@ -93,12 +84,3 @@ class GCNet(Peer):
         *_, third, x = self.trunk(images)  # (B, C, H/8, W/8) both
         logits = self.classify(self.fuse(torch.cat([x, self.context(x)], dim=1)))
         return logits, [Auxiliary(self.aux[0](third), AUX_WEIGHT)] if self.training else []
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration.
-
-    Raises:
-        ValueError: An option is unknown or out of range.
-    """
-    return GCNet(GCNetConfig.from_dict(values))

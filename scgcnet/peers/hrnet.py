@@ -53,15 +53,11 @@ class HRNetConfig(PeerConfig):
     block_depth: int = 4  # residual blocks on each branch of a module
     head_width: int = 720  # of the mixed map: the branches' 15 C in the published sizes
 
-    def __post_init__(self) -> None:
-        """Refuses another number of stages."""
-        super().__post_init__()
-        if len(self.module_depths) != 3:
-            raise ValueError(f"module_depths={self.module_depths!r}: an HRNet has three stages of modules")
-
 
 class HRNet(Peer):
     """Stem and four stages, then the head of HRNetV2."""
+
+    Config = HRNetConfig
 
     def __init__(self, config: HRNetConfig) -> None:
         super().__init__(config)
@@ -83,27 +79,19 @@ class HRNet(Peer):
 
 def _timm_stages(config: HRNetConfig) -> dict[str, Any]:
     """The configuration in timm's words."""
-    stages: dict[str, Any] = {"stem_width": config.stem_width}
-    stages["stage1"] = {
-        "num_modules": 1,
-        "num_branches": 1,
-        "block_type": "BOTTLENECK",
-        "num_blocks": (config.bottleneck_depth,),
-        "num_channels": (config.bottleneck_width,),
-        "fuse_method": "SUM",
-    }
-    for branches, modules in zip((2, 3, 4), config.module_depths, strict=True):
-        stages[f"stage{branches}"] = {
+    c = config
+    stages = [("BOTTLENECK", 1, c.bottleneck_depth, (c.bottleneck_width,))]
+    for branches, modules in zip((2, 3, 4), c.module_depths, strict=True):
+        stages.append(("BASIC", modules, c.block_depth, tuple(c.width * 2**r for r in range(branches))))
+    words = {
+        f"stage{number}": {
             "num_modules": modules,
-            "num_branches": branches,
-            "block_type": "BASIC",
-            "num_blocks": (config.block_depth,) * branches,
-            "num_channels": tuple(config.width * 2**r for r in range(branches)),
+            "num_branches": len(widths),
+            "block_type": block,
+            "num_blocks": (depth,) * len(widths),
+            "num_channels": widths,
             "fuse_method": "SUM",
         }
-    return stages
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return HRNet(HRNetConfig.from_dict(values))
+        for number, (block, modules, depth, widths) in enumerate(stages, start=1)
+    }
+    return {"stem_width": c.stem_width, **words}

@@ -42,11 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class ICNetConfig(ResNetConfig):
-    """Everything that determines an ICNet.
-
-    Raises:
-        ValueError: A value is outside its range; the message names the field.
-    """
+    """Everything that determines an ICNet."""
 
     name: ClassVar[str] = "icnet"
 
@@ -54,11 +50,6 @@ class ICNetConfig(ResNetConfig):
     pyramid_width: int = 512  # channels of each pooled map, and of what is made of them
     branch_width: int = 256  # channels of the middle and of the low branch's map
     fusion_width: int = 128  # channels after each fusion, and of the heads
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.light_widths) != 3:
-            raise ValueError(f"light_widths={self.light_widths}: the high branch has three convolutions")
 
 
 class CascadeFeatureFusion(nn.Module):
@@ -87,7 +78,7 @@ class ICNet(Peer):
     Sides are padded to multiples of 32: the halved image must halve once more at stride 16.
     """
 
-    stride = 32
+    Config = ICNetConfig
 
     def __init__(self, config: ICNetConfig) -> None:
         super().__init__(config)
@@ -124,8 +115,3 @@ class ICNet(Peer):
             return self.head(joined), []
         shares = zip(self.aux, (low_share, middle_share), strict=True)  # cascade label guidance, Sec. 3.4
         return self.head(joined), [Auxiliary(head(share), AUXILIARY_WEIGHT) for head, share in shares]
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return ICNet(ICNetConfig.from_dict(values))

@@ -208,6 +208,7 @@ class PIDNet(Peer):
     """Sec. 3.1, Fig. 4."""
 
     stride: ClassVar[int] = 64
+    Config = PIDNetConfig
 
     def __init__(self, config: PIDNetConfig) -> None:
         super().__init__(config)
@@ -280,8 +281,3 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     else:
         nn.init.normal_(module.weight, std=0.01)
-
-
-def build(values: dict[str, Any]) -> PIDNet:
-    """The network of a whole configuration."""
-    return PIDNet(PIDNetConfig.from_dict(values))

@@ -30,11 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PSPNetConfig(ResNetConfig):
-    """Everything that determines a PSPNet.
-
-    Raises:
-        ValueError: A value is outside its range; the message names the field.
-    """
+    """Everything that determines a PSPNet."""
 
     name: ClassVar[str] = "pspnet"
 
@@ -64,7 +60,8 @@ class PyramidPooling(nn.Module):
 class PSPNet(Peer):
     """Images (B, in_channels, H, W) to logits (B, num_classes, H, W)."""
 
-    stride = 8
+    stride: ClassVar[int] = 8
+    Config = PSPNetConfig
 
     def __init__(self, config: PSPNetConfig) -> None:
         super().__init__(config)
@@ -79,8 +76,3 @@ class PSPNet(Peer):
         *_, third, fourth = self.trunk(images)  # (B, 4 widths[2], H/8, W/8), (B, 4 widths[3], H/8, W/8)
         auxiliary = [Auxiliary(head(third), AUXILIARY_WEIGHT) for head in self.aux] if self.training else []
         return self.head(self.pyramid(fourth)), auxiliary
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return PSPNet(PSPNetConfig.from_dict(values))

@@ -13,25 +13,15 @@ from typing import Any, Literal
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
-from scgcnet.peers.base import PeerConfig
+from scgcnet.peers.base import PeerConfig, run_stages
 
 
 @dataclass(frozen=True)
 class ResNetConfig(PeerConfig):
-    """A method on this trunk; the defaults are ResNet-50's.
-
-    Raises:
-        ValueError: A value is outside its range, or a stage has no depth or width.
-    """
+    """A method on this trunk; the defaults are ResNet-50's."""
 
     depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks in each stage
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; a stage gives four times as many
-
-    def __post_init__(self) -> None:
-        """Refuses another number of stages."""
-        super().__post_init__()
-        if not len(self.depths) == len(self.widths) == 4:
-            raise ValueError(f"depths={self.depths}, widths={self.widths}: each needs one number for every stage, four")
 
 
 class ResNetTrunk(nn.Module):
@@ -71,9 +61,4 @@ class ResNetTrunk(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """The maps at strides 4, 8 and then 16 and 32, or what `output_stride` leaves of them."""
-        x = self.stem(images)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return run_stages(self.stem(images), self.stages)

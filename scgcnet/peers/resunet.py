@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig
+from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, init_by_inputs
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"widths": [5, 11, 22, 44]},
@@ -36,17 +36,12 @@ class ResUNetConfig(PeerConfig):
 
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # channels at strides 1, 2, 4 and, in the bridge, 8
 
-    def __post_init__(self) -> None:
-        """Refuses another number of levels."""
-        super().__post_init__()
-        if len(self.widths) != 4:
-            raise ValueError(f"widths={self.widths!r}: a ResUNet has three levels and a bridge")
-
 
 class ResUNet(Peer):
     """The seven levels of Table I, top to bottom."""
 
     stride: ClassVar[int] = 8
+    Config = ResUNetConfig
 
     def __init__(self, config: ResUNetConfig) -> None:
         super().__init__(config)
@@ -67,10 +62,7 @@ class ResUNet(Peer):
             ]
         )
         self.head = nn.Conv2d(w1, config.num_classes, 1)
-        for module in self.modules():
-            # The paper names none: He et al. (2015), as in their residual networks; not for the classifier.
-            if isinstance(module, nn.Conv2d) and module.bias is None:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        init_by_inputs(self)  # the paper names no initialisation
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
         """Logits at the images' resolution; it has no auxiliary head."""
@@ -112,8 +104,3 @@ def identity(x: Tensor, channels: int, stride: int) -> Tensor:
     """The shortcut without weights: (B, C, H, W) to (B, channels, H/stride, W/stride)."""
     x = x[:, :channels, ::stride, ::stride]
     return F.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return ResUNet(ResUNetConfig.from_dict(values))

@@ -9,14 +9,13 @@ transformers; only its start is the authors' here.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig
+from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, init_by_outputs
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,6 @@ class SegFormerConfig(PeerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("widths", "depths", "heads", "reductions"):
-            if len(getattr(self, field)) != 4:
-                raise ValueError(f"{field}={getattr(self, field)!r}: one number for each of the four stages")
         if any(width % heads for width, heads in zip(self.widths, self.heads, strict=True)):
             raise ValueError(f"heads={self.heads!r}: each must divide its stage's width, {self.widths!r}")
         for stage, (stride, reduction) in enumerate(zip((4, 8, 16, 32), self.reductions, strict=True)):
@@ -46,8 +42,6 @@ class SegFormerConfig(PeerConfig):
                     f"reductions={self.reductions!r}: that of stage {stage + 1} must divide {32 // stride}, the side "
                     "of the smallest map"
                 )
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path={self.drop_path!r}: must be in [0, 1)")
 
 
 #: Table 6; tiny is B0 at half its widths.
@@ -58,15 +52,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def build(values: dict[str, Any]) -> Peer:
-    """A SegFormer of a whole configuration, see `SegFormerConfig`."""
-    return SegFormer(SegFormerConfig.from_dict(values))
-
-
 class SegFormer(Peer):
     """The library's network; it has no auxiliary head."""
 
     config: SegFormerConfig
+    Config = SegFormerConfig
 
     def __init__(self, config: SegFormerConfig) -> None:
         super().__init__(config)
@@ -82,24 +72,13 @@ class SegFormer(Peer):
         )
         wiring.num_labels = config.num_classes
         self.net = SegformerForSemanticSegmentation(wiring)
-        self.net.segformer.apply(initialise)
-        initialise(self.net.decode_head.linear_fuse)  # the classifier keeps its small weights
+        # The library draws convolutions as it draws linear layers, from N(0, 0.02): a depthwise 3x3 would pass on a
+        # twentieth of its input, which only pretrained weights mend.
+        self.net.segformer.apply(init_by_outputs)
+        init_by_outputs(self.net.decode_head.linear_fuse)  # the classifier keeps its small weights
         for module in self.net.decode_head.modules():
             if isinstance(module, nn.Linear):  # the four levels': the authors leave them torch's own start
                 module.reset_parameters()
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
         return self.net(pixel_values=images).logits, []  # at stride 4
-
-
-def initialise(module: nn.Module) -> None:
-    """The authors' start of the convolutions, He et al. 2015 by the outputs that each input has.
-
-    The library draws them as it draws linear layers, from a normal distribution of 0.02: a depthwise 3x3 would pass
-    on a twentieth of its input, which only pretrained weights mend.
-    """
-    if isinstance(module, nn.Conv2d):
-        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

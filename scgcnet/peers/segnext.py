@@ -14,7 +14,6 @@ Symbols of the factorisation X ~ D C^T, of every image by itself:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, resize
+from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, drop_path_rates, init_by_outputs, resize, run_stages
 
 STRIPS = (7, 11, 21)  # lengths of the strip convolutions, Fig. 2b
 STEPS_TRAINING, STEPS_EVALUATION = 6, 7  # updates of the factorisation, the authors' code
@@ -46,36 +45,20 @@ class SegNeXtConfig(PeerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("widths", "depths", "expansions"):
-            if len(getattr(self, field)) != 4:
-                raise ValueError(f"{field}={getattr(self, field)!r}: one number for each of the four stages")
         if self.widths[0] % 2:
             raise ValueError(f"widths={self.widths!r}: the first must be even, the stem begins with half of it")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path={self.drop_path!r}: must be in [0, 1)")
         if self.decoder_width % self.groups:
             raise ValueError(f"groups={self.groups!r}: must divide decoder_width={self.decoder_width}")
 
 
 #: Table 2; the ranks of t and s are those of the authors' configurations.
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "widths": (24, 48, 96, 144),
-        "depths": (1, 1, 2, 1),
-        "decoder_width": 96,
-        "rank": 16,
-        "groups": 12,
-    },
+    "tiny": {"widths": (24, 48, 96, 144), "depths": (1, 1, 2, 1), "decoder_width": 96, "rank": 16, "groups": 12},
     "paper": {},
     "t": {"widths": (32, 64, 160, 256), "depths": (3, 3, 5, 2), "decoder_width": 256, "rank": 16},
     "s": {"depths": (2, 2, 4, 2), "decoder_width": 256, "rank": 16},
     "l": {"depths": (3, 5, 27, 3), "decoder_width": 1024, "drop_path": 0.3},
 }
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """A SegNeXt of a whole configuration, see `SegNeXtConfig`."""
-    return SegNeXt(SegNeXtConfig.from_dict(values))
 
 
 class MultiScaleAttention(nn.Module):
@@ -159,25 +142,19 @@ class Encoder(nn.Module):
 
     def __init__(self, config: SegNeXtConfig) -> None:
         super().__init__()
-        c = config
-        last = max(sum(c.depths) - 1, 1)
-        drop_paths = iter([c.drop_path * i / last for i in range(sum(c.depths))])
+        c, rates = config, iter(drop_path_rates(config.drop_path, config.depths))
         self.stages = nn.ModuleList()
         for stage, (width, depth, expansion) in enumerate(zip(c.widths, c.depths, c.expansions, strict=True)):
             layers = downsampling(c.widths[stage - 1], width) if stage else stem(c.in_channels, width)
             for _ in range(depth):
-                drop_path = next(drop_paths)
-                layers.append(Branch(width, AttentionLayers(width), drop_path))
-                layers.append(Branch(width, feed_forward(width, expansion), drop_path))
+                rate = next(rates)
+                layers.append(Branch(width, AttentionLayers(width), rate))
+                layers.append(Branch(width, feed_forward(width, expansion), rate))
             layers.append(ChannelNorm(width))
             self.stages.append(layers)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return run_stages(x, self.stages)
 
 
 def stem(in_channels: int, width: int) -> nn.Sequential:
@@ -258,6 +235,8 @@ def conv_gn(in_channels: int, width: int, groups: int) -> nn.Sequential:
 class SegNeXt(Peer):
     """The whole network, Fig. 3c; it has no auxiliary head."""
 
+    Config = SegNeXtConfig
+
     def __init__(self, config: SegNeXtConfig) -> None:
         super().__init__(config)
         width, groups = config.decoder_width, config.groups
@@ -269,7 +248,7 @@ class SegNeXt(Peer):
             nn.Dropout2d(0.1),
         )
         self.classifier = nn.Conv2d(width, config.num_classes, 1)
-        self.apply(initialise)
+        self.apply(init_by_outputs)  # as the authors do
         nn.init.normal_(self.classifier.weight, std=0.01)
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
@@ -277,12 +256,3 @@ class SegNeXt(Peer):
         size = maps[0].shape[2:]
         x = self.decoder(torch.cat([resize(x, size) for x in maps], dim=1))  # (B, decoder_width, H/8, W/8)
         return self.classifier(x), []  # at stride 8
-
-
-def initialise(module: nn.Module) -> None:
-    """The authors' start: normal weights after He et al. 2015 by the outputs that each input has, no bias."""
-    if isinstance(module, nn.Conv2d):
-        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

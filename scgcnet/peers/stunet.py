@@ -1,4 +1,4 @@
-"""ST-UNet: a CNN U-Net whose encoder is told the global context by a Swin transformer that runs beside it.
+"""ST-UNet: a CNN U-Net whose encoder takes global context from a Swin transformer that runs beside it.
 
 X. He, Y. Zhou, J. Zhao, D. Zhang, R. Yao, Y. Xue, "Swin Transformer Embedding UNet for Remote Sensing Image Semantic
 Segmentation", IEEE TGRS 60, 2022, doi:10.1109/TGRS.2022.3144165.
@@ -52,11 +52,7 @@ from scgcnet.peers.resnet import ResNetTrunk
 
 @dataclass(frozen=True)
 class STUNetConfig(PeerConfig):
-    """Everything that determines an ST-UNet; the defaults are the paper's size.
-
-    Raises:
-        ValueError: A value is outside its range, or a stage's channels do not divide into its heads.
-    """
+    """Everything that determines an ST-UNet; the defaults are the paper's size."""
 
     cnn_depths: tuple[int, int, int, int] = (3, 4, 6, 3)  # bottlenecks of each stage
     cnn_widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # their inner channels; four times that leave a stage
@@ -70,9 +66,6 @@ class STUNetConfig(PeerConfig):
     def __post_init__(self) -> None:
         """Checks what the transformer needs besides."""
         super().__post_init__()
-        for field in ("cnn_depths", "cnn_widths", "swin_depths", "heads"):
-            if len(getattr(self, field)) != 4:
-                raise ValueError(f"{field}={getattr(self, field)!r}: one number for each of the four stages")
         if self.swin_width % 2:
             raise ValueError(f"swin_width={self.swin_width}: must be even, SIM and FCM halve it")
         for heads, channels in zip(self.heads, self.swin_widths, strict=True):
@@ -194,7 +187,9 @@ class UpBlock(nn.Module):
 
 
 class STUNet(Peer):
-    """ST-UNet."""
+    """Both encoders and the decoder."""
+
+    Config = STUNetConfig
 
     def __init__(self, config: STUNetConfig) -> None:
         super().__init__(config)
@@ -265,8 +260,3 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": {},
 }
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return STUNet(STUNetConfig.from_dict(values))

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
+from scgcnet.peers.base import run_stages
 from scgcnet.peers.upernet import UPerNet, UPerNetConfig
 
 
@@ -35,9 +36,8 @@ class SwinConfig(UPerNetConfig):
     name: ClassVar[str] = "swin"
 
     def __post_init__(self) -> None:
-        """Refuses heads that do not share the channels evenly."""
         super().__post_init__()
-        if len(self.heads) != 4 or any(width % heads for width, heads in zip(self.widths, self.heads, strict=True)):
+        if any(width % heads for width, heads in zip(self.widths, self.heads, strict=True)):
             raise ValueError(f"heads={self.heads}: each stage needs a divisor of its channels, {self.widths}")
 
 
@@ -58,7 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Encoder(nn.Module):
-    """Images (B, in_channels, H, W), sides divisible by 4, to the maps of the four stages."""
+    """Images (B, in_channels, H, W), sides divisible by 4, to maps at strides 4, 8, 16 and 32."""
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__()
@@ -77,16 +77,12 @@ class Encoder(nn.Module):
         self.stages = net.layers
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The maps at strides 4, 8, 16 and 32."""
-        x = self.patches(images)  # (B, H/4, W/4, C)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x.permute(0, 3, 1, 2))  # (B, C, H, W)
-        return maps
+        maps = run_stages(self.patches(images), self.stages)  # each (B, H, W, C)
+        return [x.permute(0, 3, 1, 2) for x in maps]
 
 
-def build(values: dict[str, Any]) -> UPerNet:
-    """The network of a configuration."""
-    config = SwinConfig.from_dict(values)
-    return UPerNet(config, Encoder(config))
+class SwinUPerNet(UPerNet):
+    """The backbone under UPerNet."""
+
+    Config = SwinConfig
+    Encoder = Encoder

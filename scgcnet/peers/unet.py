@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scgcnet.model.layers import conv_bn
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head
+from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head, init_by_inputs
 
 AUXILIARY_WEIGHT = 0.4  # mmsegmentation's fcn_unet_s5-d16
 
@@ -39,17 +39,12 @@ class UNetConfig(PeerConfig):
     widths: tuple[int, int, int, int, int] = (64, 128, 256, 512, 1024)  # channels of the levels at strides 1 to 16
     head_width: int = 64  # channels that the classifiers read; in mmsegmentation as many as at stride 1
 
-    def __post_init__(self) -> None:
-        """Refuses another number of levels."""
-        super().__post_init__()
-        if len(self.widths) != 5:
-            raise ValueError(f"widths={self.widths!r}: a U-Net has five levels")
-
 
 class UNet(Peer):
     """The network of Fig. 1, top to bottom."""
 
     stride: ClassVar[int] = 16
+    Config = UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
@@ -60,10 +55,7 @@ class UNet(Peer):
         self.up = nn.ModuleList(Up(widths[level + 1], widths[level]) for level in (3, 2, 1, 0))
         self.head = fcn_head(widths[0], config.head_width, config.num_classes)
         self.aux = nn.ModuleList([fcn_head(widths[1], config.head_width, config.num_classes)])
-        for module in self.modules():
-            # Sec. 3: a Gaussian of variance 2 / inputs of a neuron, for the ReLU that follows; not for the classifiers.
-            if isinstance(module, nn.Conv2d) and module.bias is None:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        init_by_inputs(self)  # Sec. 3
 
     def segment(self, images: Tensor) -> tuple[Tensor, list[Auxiliary]]:
         """Logits at the images' resolution; the auxiliary ones at half of it."""
@@ -100,8 +92,3 @@ def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
         conv_bn(in_channels, out_channels, 3, nn.ReLU), conv_bn(out_channels, out_channels, 3, nn.ReLU)
     )
-
-
-def build(values: dict[str, Any]) -> Peer:
-    """The network of a whole configuration."""
-    return UNet(UNetConfig.from_dict(values))

@@ -11,15 +11,15 @@ mmsegmentation's reads the normalised one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
 from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import Tensor, nn
 
-from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, fcn_head
+from scgcnet.peers.base import Auxiliary, Peer, PeerConfig, classifier, fcn_head
 
 AUXILIARY_WEIGHT = 0.4  # mmsegmentation, configs/_base_/models/upernet_swin.py
-DROPOUT = 0.1  # of channels before the classes, there too
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,6 @@ class UPerNetConfig(PeerConfig):
     decoder_width: int = 512
     auxiliary_width: int = 256
 
-    def __post_init__(self) -> None:
-        """Refuses another number of stages, and a probability outside [0, 1)."""
-        super().__post_init__()
-        if len(self.depths) != 4:
-            raise ValueError(f"depths={self.depths}: there are four stages")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path={self.drop_path} must be in [0, 1)")
-
     @property
     def widths(self) -> tuple[int, int, int, int]:
         """Channels of the four stages."""
@@ -47,22 +39,22 @@ class UPerNetConfig(PeerConfig):
 
 
 class UPerNet(Peer):
-    """An encoder under UPerNet's decoder, with a fully convolutional auxiliary head on the third stage."""
+    """An encoder under UPerNet's decoder, with a fully convolutional auxiliary head on the third stage.
 
-    def __init__(self, config: UPerNetConfig, encoder: nn.Module) -> None:
-        """Puts the decoder on an encoder.
+    Attributes:
+        Encoder: makes the encoder from the configuration: from images (B, in_channels, H, W) to the maps (B, C, h, w)
+            of its stages, of `config.widths` channels at strides 4, 8, 16 and 32, not normalised.
+    """
 
-        Args:
-            config: Of the whole network.
-            encoder: From images (B, in_channels, H, W) to the maps (B, C, h, w) of its stages, of `config.widths`
-                channels at strides 4, 8, 16 and 32, not normalised.
-        """
+    Encoder: ClassVar[type[nn.Module]]
+
+    def __init__(self, config: UPerNetConfig) -> None:
         super().__init__(config)
-        self.encoder = encoder
+        self.encoder = self.Encoder(config)
         # The decoder's list of channels begins with strides 1 and 2, which it does not use.
         self.decoder = UPerNetDecoder((0, 0, *config.widths), decoder_channels=config.decoder_width)
-        self.head = nn.Sequential(nn.Dropout2d(DROPOUT), nn.Conv2d(config.decoder_width, config.num_classes, 1))
-        self.aux = nn.ModuleList([fcn_head(config.widths[2], config.auxiliary_width, config.num_classes, DROPOUT)])
+        self.head = classifier(config.decoder_width, config.num_classes)
+        self.aux = nn.ModuleList([fcn_head(config.widths[2], config.auxiliary_width, config.num_classes)])
         initialize_decoder(self.decoder)
         initialize_head(self.head)
 

@@ -26,6 +26,7 @@ from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from scgcnet.model.hmie import SelectiveScan
+from scgcnet.peers.base import drop_path_rates
 from scgcnet.peers.upernet import UPerNet, UPerNetConfig
 
 
@@ -110,7 +111,7 @@ class VSSBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images (B, in_channels, H, W), sides divisible by 32, to the maps of the four stages (Sec. 4.1, Fig. 3 a)."""
+    """Images (B, in_channels, H, W), sides divisible by 32, to maps at strides 4 to 32 (Sec. 4.1, Fig. 3 a)."""
 
     def __init__(self, config: VMambaConfig) -> None:
         super().__init__()
@@ -118,8 +119,7 @@ class Encoder(nn.Module):
         half = max(config.width // 2, 1)
         self.stem = nn.Sequential(Halve(config.in_channels, half), nn.GELU(), Halve(half, config.width))
         self.downsamples = nn.ModuleList([nn.Identity(), *(Halve(a, b) for a, b in pairwise(widths))])
-        last = max(sum(config.depths) - 1, 1)
-        rates = iter([config.drop_path * block / last for block in range(sum(config.depths))])
+        rates = iter(drop_path_rates(config.drop_path, config.depths))
         self.stages = nn.ModuleList(
             nn.Sequential(*(VSSBlock(width, config, next(rates)) for _ in range(depth)))
             for width, depth in zip(widths, config.depths, strict=True)
@@ -131,7 +131,6 @@ class Encoder(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The maps at strides 4, 8, 16 and 32."""
         x = self.stem(images.permute(0, 2, 3, 1))  # (B, H/4, W/4, C)
         maps = []
         for downsample, stage in zip(self.downsamples, self.stages, strict=True):
@@ -140,7 +139,8 @@ class Encoder(nn.Module):
         return maps
 
 
-def build(values: dict[str, Any]) -> UPerNet:
-    """The network of a configuration."""
-    config = VMambaConfig.from_dict(values)
-    return UPerNet(config, Encoder(config))
+class VMambaUPerNet(UPerNet):
+    """The backbone under UPerNet."""
+
+    Config = VMambaConfig
+    Encoder = Encoder

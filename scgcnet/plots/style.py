@@ -1,29 +1,32 @@
-"""What all figures share: width, colours, line styles, and how a figure is handed over."""
+"""Width, colours, line styles, and how a figure is opened and closed."""
 
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 WIDTH = 8.0  # inches; the theme shows it at about 750 pixels
 DPI = 120
 
-# Okabe and Ito's palette, told apart with any kind of colour vision.
-BLUE, ORANGE, PURPLE, GREEN, SKY, VERMILION, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#CC79A7",
-    "#009E73",
-    "#56B4E9",
-    "#D55E00",
-    "#000000",
-)
+# Okabe and Ito's palette, distinguishable with any kind of colour vision.
+BLUE, ORANGE, PURPLE, GREEN = "#0072B2", "#E69F00", "#CC79A7", "#009E73"
+SKY, VERMILION, BLACK, GREY = "#56B4E9", "#D55E00", "#000000", "#666666"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def page_figure(
+    height: float, rows: int = 1, columns: int = 1, dpi: float | None = DPI, layout: Any = "constrained", **options: Any
+) -> tuple[Figure, npt.NDArray[Any]]:
+    """A figure as wide as a page and `height` inches high, and its axes (rows, columns); `options` as of subplots."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), dpi=dpi, layout=layout, squeeze=False, **options)
 
 
 def finished(figure: Figure) -> Figure:
@@ -33,7 +36,7 @@ def finished(figure: Figure) -> Figure:
 
 
 def message(text: str) -> Figure:
-    """A low figure that holds nothing but a sentence, where there is nothing to draw yet."""
+    """A low figure with one sentence, where there is nothing to draw yet."""
     figure = plt.figure(figsize=(WIDTH, 0.8))
     figure.add_axes((0, 0, 1, 1)).set_axis_off()  # a notebook shows no figure without axes
     figure.text(0.5, 0.5, textwrap.fill(text, 100), ha="center", va="center")
@@ -44,3 +47,9 @@ def open_frame(axis: Axes) -> None:
     """Pale grid lines, and no line at the top and at the right."""
     axis.grid(alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def mark(label: str, colour: str, marker: str, size: float = 7, line: float | None = None, **style: Any) -> Line2D:
+    """An entry of a legend: a marker, on a line of so many points where `line` is given."""
+    strokes = {"ls": ""} if line is None else {"lw": line}
+    return Line2D([], [], color=colour, marker=marker, ms=size, label=label, **{**strokes, **style})

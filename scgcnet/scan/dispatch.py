@@ -144,9 +144,12 @@ def resolve_backend(device: torch.device | str, dtype: torch.dtype = torch.float
     return asked
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch has no type for it
 def _resolve_for_tracer(kind: str, dtype: torch.dtype, backend: str) -> str:
     return resolve_backend(kind, dtype, backend)
+
+
+# As torch.compiler.assume_constant_result does it, which imports torch._dynamo: seconds.
+_resolve_for_tracer._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _check_inputs(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> None:

@@ -34,8 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scgcnet.cpu.lanes import LANES, compiled, exp2, load, prefetch, splat, store, total
-from scgcnet.cpu.threads import run_tasks
+from scgcnet.scan.lanes import LANES, compiled, exp2, load, prefetch, run_tasks, splat, store, total
 from scgcnet.scan.reference import CHUNK, K
 
 BLOCK = 6  # vectors of channels at most in a task

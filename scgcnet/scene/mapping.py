@@ -10,44 +10,36 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 
+import scgcnet
 from scgcnet import files, zoo
-from scgcnet.pretrained import pretrained_file
-from scgcnet.scene import cog, vectorize
-from scgcnet.scene.folding import folded
+from scgcnet.scene import outputs
 from scgcnet.scene.options import MapOptions, SceneError
-from scgcnet.scene.predict import Stream
-from scgcnet.scene.resolution import working_scale
-from scgcnet.scene.source import Scene
+from scgcnet.scene.outputs import MASK, POLYGONS, PROBABILITY, QUICK_LOOK
+from scgcnet.scene.predict import Stream, folded
+from scgcnet.scene.source import Scene, working_scale
 from scgcnet.scene.windows import LEAST_SIDE, Grid
 
 WORK = ".work"
-CLAIM = "made_of.json"  # in it, what it is made of
-REPORT, POLYGONS, QUICK_LOOK = "report.json", "landslides.gpkg", "quicklook.png"
-OUTPUTS = (cog.PROBABILITY, cog.MASK, POLYGONS, QUICK_LOOK, REPORT)  # in the order in which they are put in place
-QUICK_SIDE = 1200  # pixels; longest side of the quick look
-VERMILION, WHITE = (213, 94, 0), (255, 255, 255)
-#: What decides a map beside the weights and the scene.
-CODE = ("model", "scan", "cpu", "peers", "zoo.py", "data/transforms.py", "data/rasters.py", "scene")
-ASIDE = ("scene/example.py", "scene/made_up.py", "scene/many.py", "scene/seams.py", "scene/tables.py")
+CLAIM = "made_of.json"  # in it: what the unfinished map is made of
+REPORT = "report.json"
+OUTPUTS = (PROBABILITY, MASK, POLYGONS, QUICK_LOOK, REPORT)  # in the order in which they are put in place
 
 
 @dataclass(frozen=True)
 class MapResult:
-    """What came of a scene.
+    """A finished map.
 
     Attributes:
         folder: with the output files.
         report: the content of its report.
-        fresh: whether anything was computed: False where the same map was there.
+        fresh: whether anything was computed: False if the same map was there.
     """
 
     folder: Path
@@ -58,11 +50,11 @@ class MapResult:
     def summary(self) -> str:
         """One line."""
         found, ground = self.report["landslides"], self.report["scene"]["area_unit"]
-        share = found["share"]
         return (
             f"{self.folder}: {found['polygons']} polygon{'s' * (found['polygons'] != 1)}, "
             f"{found['area']:.0f} {ground.replace('2', '²')} in all; "
-            f"{100 * share:.2f} % of the scene is landslide at the threshold {self.report['model']['threshold']:g}"
+            f"{100 * found['share']:.2f} % of the scene is landslide at the threshold "
+            f"{self.report['model']['threshold']:g}"
         )
 
 
@@ -71,36 +63,33 @@ def map_scene(
 ) -> MapResult:
     """Maps one scene into a folder.
 
-    A map of the same scene, weights, options and code that is there already is kept; one that was broken off is gone on
-    with.
+    A finished map of the same scene, weights and options is kept; an unfinished one is resumed.
 
     Args:
         scene_file: any raster that rasterio reads.
         out: folder for `OUTPUTS`; it is made.
-        model: name of weights of the repository, or a weights file.
-        options: how, see there.
+        model: name of published weights, or a weights file.
+        options: see there.
         progress: show a bar with the time left on standard error.
 
     Raises:
         SceneError: the scene cannot be read or does not suit the network, or the folder holds something else.
         WeightsError: there are no such weights, or the file is damaged.
-        WriteError: the disk is full or the folder cannot be written; what was done is kept in it and gone on with.
+        WriteError: the disk is full or the folder cannot be written; started again, it resumes.
     """
     options = options or MapOptions()
-    weights = find_weights(model)
+    weights = zoo.find_weights(model)
     metadata = zoo.read_metadata(weights)
     threshold = _threshold(weights, metadata, options)
     channels = json.loads(metadata["config"])["in_channels"]
     with Scene(scene_file, channels, options.bands, options.value_range) as scene:
-        made_of: dict[str, Any] = {
+        made_of = {
             "scene_sha256": scene.sha256(),
             "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "code_sha256": code_sha256(),
-            "options": {**options.to_dict(), "bands": list(scene.bands)},
+            "options": {**asdict(options), "bands": scene.bands, "value_range": scene.value_range},
         }
-        made_of["options"]["value_range"] = None if scene.value_range is None else list(scene.value_range)
-        earlier = _earlier(out, made_of)
-        if earlier is not None:
+        made_of = json.loads(json.dumps(made_of))  # as it is read back
+        if (earlier := _earlier(out, made_of)) is not None:
             return MapResult(out, earlier, fresh=False)
         new = not out.exists()
         work = out / WORK
@@ -110,8 +99,8 @@ def map_scene(
                 files.remove_folder(work)
                 return MapResult(out, earlier, fresh=False)
             try:
-                report = _mapped(scene, work, weights, metadata, threshold, options, made_of, progress)
-            except SceneError:  # nothing of it can be used
+                report = _write_map(scene, work, weights, metadata, threshold, options, made_of, progress)
+            except SceneError:  # none of it can be used
                 files.remove_folder(work)
                 if new:
                     out.rmdir()
@@ -122,7 +111,7 @@ def map_scene(
     return MapResult(out, report, fresh=True)
 
 
-def _mapped(
+def _write_map(
     scene: Scene,
     work: Path,
     weights: Path,
@@ -134,12 +123,13 @@ def _mapped(
 ) -> dict[str, Any]:
     """Writes all of `OUTPUTS` into the work folder; returns the report."""
     sources = [name.strip() for name in metadata.get("sources", "").split(",") if name.strip()]
-    ground = vectorize.Ground(scene.crs, scene.transform)
-    metres = None if scene.crs is None else ground.pixel(scene.shape) ** 0.5
+    ground = outputs.Ground(scene.crs, scene.transform)
+    pixel = ground.pixel(scene.shape)
+    metres = None if scene.crs is None else pixel**0.5
     scale = options.scale or working_scale(metres, sources)
     shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
     grid = Grid.of(shape, options.window, options.overlap)
-    notes = [*scene.notes, *_scale_note(metres, scale), *_window_note(grid)]
+    notes = [*scene.notes, *_grid_notes(grid, metres, scale)]
     if progress:
         for note in notes:
             print(f"note: {scene.path.name}: {note}", file=sys.stderr)
@@ -151,19 +141,21 @@ def _mapped(
         stream.run(network, lambda rows, columns: scene.read(rows, columns, shape), progress)
     if progress:
         print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
-    known, landslide = cog.write_cogs(work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold)
+    known, landslide = outputs.write_cogs(
+        work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold
+    )
     if not known:
         raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
-    pixel = ground.pixel(scene.shape)
-    found = vectorize.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
+    found = outputs.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
     areas = ground.areas(found.outlines)
     keep = areas >= options.min_area
     found, areas = found.select(keep), areas[keep]
     marks = [(name, made_of[name]) for name in ("scene_sha256", "model_sha256")]
     (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
-    vectorize.write_geopackage(work / POLYGONS, found, ground, areas, marks)
-    _quick_look(work / QUICK_LOOK, scene, found)
+    outputs.write_geopackage(work / POLYGONS, found, ground, areas, marks)
+    outputs.write_quick_look(work / QUICK_LOOK, scene, found)
     report = {
+        "scgcnet": scgcnet.__version__,
         "scene": {
             "file": scene.path.name,
             "sha256": made_of["scene_sha256"],
@@ -189,7 +181,7 @@ def _mapped(
             "polygons": len(found),
             "area": float(np.round(areas.sum(), 1)),
             "share": landslide / known,
-            "threshold_moved_by": vectorize.DELTA,
+            "threshold_moved_by": outputs.DELTA,
         },
         "windows": {
             "number": len(grid),
@@ -203,36 +195,17 @@ def _mapped(
     return report
 
 
-def _scale_note(metres: float | None, scale: float) -> list[str]:
+def _grid_notes(grid: Grid, metres: float | None, scale: float) -> list[str]:
+    """How the network sees the scene, where that differs from what the user or the weights know."""
+    notes = []
     if metres is None:
-        return [f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --scale"]
-    if scale == 1:
-        return []
-    return [f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}"]
-
-
-def _window_note(grid: Grid) -> list[str]:
-    """Weights do best in windows of the size of the images that they were trained on, see the chapter."""
-    side = max(grid.rows.size, grid.columns.size)
-    if side < 2 * LEAST_SIDE:
-        return []
-    return [
-        f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once: try --window {LEAST_SIDE}"
-    ]
-
-
-def find_weights(model: str) -> Path:
-    """The file of weights that are named, or a file itself.
-
-    Raises:
-        WeightsError: there are none of that name.
-    """
-    path = Path(model)
-    if not path.suffix and not path.exists():
-        return pretrained_file(model)
-    if not path.is_file():
-        raise zoo.WeightsError(f"{path} is not there, or is no file: name a file of weights, or one of results/weights")
-    return path
+        notes.append(f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --scale")
+    elif scale != 1:
+        notes.append(f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}")
+    if (side := max(grid.rows.size, grid.columns.size)) >= 2 * LEAST_SIDE:
+        seen = f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once"
+        notes.append(f"{seen}: try --window {LEAST_SIDE}")
+    return notes
 
 
 def _threshold(weights: Path, metadata: Mapping[str, str], options: MapOptions) -> float:
@@ -244,20 +217,8 @@ def _threshold(weights: Path, metadata: Mapping[str, str], options: MapOptions) 
         raise SceneError(f"{weights} has no threshold of its own: give one, such as --threshold 0.5") from None
 
 
-@cache
-def code_sha256() -> str:
-    """Hash of the code that decides a map, so that none is made by half one and half another."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package / name for name in CODE]
-    found = {file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))}
-    digest = hashlib.sha256()
-    for name in sorted({file.relative_to(package).as_posix() for file in found} - set(ASIDE)):
-        digest.update(f"{name}\n".encode() + (package / name).read_bytes())
-    return digest.hexdigest()
-
-
 def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The report of the same map where it is there already.
+    """The report of the same map if it is finished.
 
     Raises:
         SceneError: the folder is a file, or holds another map or other files.
@@ -284,7 +245,7 @@ def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _claim(work: Path, made_of: Mapping[str, Any]) -> None:
-    """Notes what is worked on, or makes sure that it is the same as before."""
+    """Notes what the map is made of, or makes sure that an unfinished one is made of the same."""
     note = work / CLAIM
     if note.is_file():
         _refuse_other(work.parent, json.loads(note.read_text("utf-8")), made_of, "the unfinished map")
@@ -293,23 +254,8 @@ def _claim(work: Path, made_of: Mapping[str, Any]) -> None:
 
 
 def _refuse_other(folder: Path, other: Mapping[str, Any], made_of: Mapping[str, Any], what: str) -> None:
-    asked = json.loads(json.dumps(made_of))
-    names = {"scene_sha256": "scene", "model_sha256": "weights", "code_sha256": "code", "options": "options"}
-    if different := [word for name, word in names.items() if other.get(name) != asked[name]]:
+    names = {"scene_sha256": "scene", "model_sha256": "weights", "options": "options"}
+    if different := [word for name, word in names.items() if other.get(name) != made_of[name]]:
         raise SceneError(
             f"{folder} holds {what} of other {' and '.join(different)}: remove that folder, or name another with --out"
         )
-
-
-def _quick_look(path: Path, scene: Scene, found: vectorize.Polygons) -> None:
-    """A small picture of the scene with the outlines of the landslides."""
-    image = scene.overview(QUICK_SIDE)
-    picture = Image.fromarray(image[..., :3] if image.shape[2] >= 3 else image[..., 0]).convert("RGB")
-    pen = ImageDraw.Draw(picture)
-    ratio = np.array([picture.width / scene.shape[1], picture.height / scene.shape[0]])
-    for points in vectorize.rings(found):
-        line = [(float(x), float(y)) for x, y in points * ratio]
-        pen.line(line, fill=WHITE, width=3)
-        pen.line(line, fill=VERMILION, width=1)
-    with files.atomic(path) as temporary:
-        picture.save(temporary, "PNG")

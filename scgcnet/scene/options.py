@@ -1,9 +1,8 @@
-"""How a scene is mapped: the options of `scgcnet map`, checked once."""
+"""The options of `scgcnet map`, checked once."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 LEAST_WINDOW = 64  # pixels; the network's deepest map is a 32nd of it
 MOST_OVERLAP = 0.5
@@ -18,17 +17,16 @@ class MapOptions:
     """How a scene is mapped.
 
     Attributes:
-        window: side of the square that the network sees at once, pixels of the working grid.
-        overlap: share of a window's side that it has in common with the next, 0 to 0.5.
-        threshold: probability above which a pixel is landslide, between 0 and 1; None for the one in the weights' file.
-        min_area: smallest polygon that is kept, square metres, or pixels where the scene has no georeference.
+        window: side of the square that the network sees at once, pixels of the working grid, from 64.
+        overlap: share of a window's side that the next window covers too, 0 to 0.5.
+        threshold: probability above which a pixel is landslide, between 0 and 1; None for that of the weights file.
+        min_area: smallest polygon that is kept, square metres; pixels where the scene has no georeference.
         bands: numbers of the scene's bands, from 1, in the order of the network's channels; None to find them.
-        value_range: values that become 0 and 255; None for the percentiles of a sample, and for 8 bits as they are.
-        scale: pixels of the working grid for one of the scene, along each side; None to let the ground resolution
-            decide, see `resolution.working_scale`.
+        value_range: values that become 0 and 255; None for percentiles of a sample (8 bits: unchanged).
+        scale: pixels of the working grid per pixel of the scene, 0.01 to 10; None for `source.working_scale`.
 
     Raises:
-        SceneError: a value is out of its range.
+        SceneError: a value is out of range.
     """
 
     window: int = 1024
@@ -55,7 +53,3 @@ class MapOptions:
             raise SceneError(f"--range {low:g},{high:g}: the first value must be below the second")
         if self.scale is not None and not 0.01 <= self.scale <= 10:
             raise SceneError(f"--scale {self.scale:g}: must lie in 0.01 to 10, or be auto")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)

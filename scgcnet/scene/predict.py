@@ -1,15 +1,17 @@
 """Landslide probabilities of a whole scene, window by window, in a stream that can be stopped at any time.
 
-Each window's probabilities are written whole to a file of their own, and are joined row of windows by row of windows:
-what no later window has a say in is appended to one file, and windows that are no longer needed go. So memory is
-bounded by a row of windows. A process that was killed goes on with the first window that has no file; what is joined is
-always read from the files, so the result is the same to the last bit, on the same processor with as many threads.
+Each window's probabilities are written to a file of their own. After each row of windows, the rows that no later window
+contributes to are blended and appended to one file, and windows no longer needed are removed. So memory is bounded by a
+row of windows, a killed process resumes at the first window without a file, and the result is the same to the last bit
+on the same processor with as many threads.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +19,46 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from scgcnet import files
 from scgcnet.data.transforms import normalise
-from scgcnet.scene.source import Scene, with_margin
+from scgcnet.scene.source import Mask, Scene, with_margin
 from scgcnet.scene.windows import Grid
 
 JOINED = "joined.f16"
-ROWS = "rows"  # how many of its rows are done
+ROWS = "rows"  # number of rows that are done
 
 Read = Callable[[tuple[int, int], tuple[int, int]], tuple[NDArray[np.uint8], bool]]
 
 
+def folded(network: nn.Module) -> nn.Module:
+    """A copy without the batch normalisations that directly follow a convolution in an `nn.Sequential`.
+
+    In evaluation mode each is a fixed scale and shift per channel, which the convolution's weights can hold: one pass
+    less over the map, for the same logits up to rounding. Windows from 512 px on gain a tenth of their time on a CPU.
+
+    Args:
+        network: in evaluation mode; it is left unchanged.
+    """
+    network = deepcopy(network)
+    for module in network.modules():
+        # A subclass may call its parts in another order.
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+            for (name, convolution), (after, norm) in pairwise(list(module.named_children())):
+                if type(convolution) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+                    setattr(module, name, fuse_conv_bn_eval(convolution, norm))
+                    setattr(module, after, nn.Identity())
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def landslide_probability(network: nn.Module, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probability of landslide at each pixel of a picture.
+    """Probability of landslide at each pixel, float32 (h, w).
 
     Args:
         network: gives logits (1, 2, h, w), in evaluation mode.
         image: uint8 (h, w, C).
-
-    Returns:
-        float32 (h, w).
     """
     pixels = normalise(np.ascontiguousarray(np.moveaxis(image, 2, 0), dtype=np.float32))
     with torch.inference_mode():
@@ -61,22 +81,22 @@ class Stream:
 
     @property
     def rows_done(self) -> int:
-        """Rows of the working grid that are joined."""
+        """Rows of the working grid that are blended."""
         try:
             return int((self.folder / ROWS).read_text())
         except FileNotFoundError:
             return 0
 
     def run(self, network: nn.Module, read: Read, progress: bool) -> None:
-        """Does what is missing.
+        """Predicts the windows that are missing.
 
         Args:
             network: see `landslide_probability`.
-            read: gives the picture of a window by its rows and columns, and whether anything is known there.
+            read: gives the image of a window by its rows and columns, and whether any of its pixels is valid.
             progress: show a bar with the time left.
 
         Raises:
-            WriteError: the disk is full, or the folder cannot be written; all that was done is kept.
+            WriteError: the disk is full, or the folder cannot be written; everything done so far is kept.
         """
         across, done = len(self.grid.columns.starts), self.rows_done
         first = sum(final <= done for final in self.grid.rows.final)
@@ -108,15 +128,14 @@ class Stream:
         joined = np.zeros((end - begin, self.width), np.float32)
         needed = [above for above in range(row + 1) if self.grid.rows.span(above)[1] > begin]
         for above in needed:
-            top, bottom = self.grid.rows.span(above)
-            self._add(joined, above, slice(max(begin, top), min(end, bottom)), begin)
+            self._add(joined, above, begin, end)
         target = self.folder / JOINED
         try:
             with target.open("r+b" if target.exists() else "w+b") as file:
                 file.seek(2 * begin * self.width)  # a kill may have left rows that are not counted as done
                 file.write(np.minimum(joined, 1).astype(np.float16).tobytes())
                 file.flush()
-                os.fsync(file.fileno())  # before the note that they are there, and before their windows are removed
+                os.fsync(file.fileno())  # before they are counted as done, and before their windows are removed
         except OSError as error:
             raise files.WriteError(target, error) from error
         files.write_text(self.folder / ROWS, str(end))
@@ -125,27 +144,26 @@ class Stream:
                 for column in range(len(self.grid.columns.starts)):
                     self._path(above, column).unlink(missing_ok=True)
 
-    def _add(self, joined: NDArray[np.float32], row: int, part: slice, begin: int) -> None:
-        """Adds a row of windows, weighted, to the rows `part` of the grid; `joined` starts at row `begin`."""
-        top, _ = self.grid.rows.span(row)
-        inside = slice(part.start - top, part.stop - top)
+    def _add(self, joined: NDArray[np.float32], row: int, begin: int, end: int) -> None:
+        """Adds the weighted windows of a row to `joined`, which holds the rows of the grid from begin to end."""
+        top, bottom = self.grid.rows.span(row)
+        first, last = max(begin, top), min(end, bottom)
+        inside = slice(first - top, last - top)
         down = self.grid.rows.weights(row)[inside, None]
         for column in range(len(self.grid.columns.starts)):
-            left, right = self.grid.columns.span(column)
             found = np.load(self._path(row, column))[inside]
-            joined[part.start - begin : part.stop - begin, left:right] += (
-                found * down * self.grid.columns.weights(column)
-            )
+            part = joined[first - begin : last - begin, slice(*self.grid.columns.span(column))]
+            part += found * down * self.grid.columns.weights(column)
 
     def rows(self, begin: int, end: int) -> NDArray[np.float32]:
-        """Joined probabilities of the rows from begin to end (excluded), float32 (end - begin, width)."""
+        """Blended probabilities of the rows from begin to end (excluded), float32 (end - begin, width)."""
         with (self.folder / JOINED).open("rb") as file:
             file.seek(2 * begin * self.width)
             values = np.fromfile(file, np.float16, (end - begin) * self.width)
         return values.reshape(-1, self.width).astype(np.float32)
 
-    def on_scene(self, scene: Scene, top: int, bottom: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Probabilities on the scene's own grid, float32 (bottom - top, W), and where the scene has data, bool."""
+    def on_scene(self, scene: Scene, top: int, bottom: int) -> tuple[NDArray[np.float32], Mask]:
+        """Probabilities on the scene's own grid, float32 (bottom - top, W), and the valid pixels, bool."""
         height, width = scene.shape
         if (self.grid.rows.length, self.width) == scene.shape:
             found = self.rows(top, bottom)

@@ -1,8 +1,8 @@
-"""What cutting a scene into windows does to its map: seams, polygons that they cut, and accuracy by window size.
+"""Effect of cutting a scene into windows: seams, polygons cut by them, and accuracy by window size.
 
-The paper names it a limit of its method that scenes are processed in patches. Measured here are three ways on the same
-scene: tiles side by side, overlapping windows that are blended, and the scene as one window. All of it is in memory,
-for scenes of some thousand pixels a side.
+The paper names processing in patches as a limit of its method. Three ways are compared on the same scene: adjacent
+tiles, blended overlapping windows, and one window for the whole scene. Everything is in memory, for scenes of some
+thousand pixels a side.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
-from scgcnet.data.amunet import FOLDER, SCENES
-from scgcnet.data.images import read_image, read_mask
+from scgcnet.data.amunet import SCENES, Amunet
+from scgcnet.data.rasters import read_image, read_mask
 from scgcnet.data.sample import data_root
 from scgcnet.scene.predict import landslide_probability
 from scgcnet.scene.source import FILL
@@ -38,7 +38,7 @@ class Mosaic:
     Attributes:
         name: of the scene.
         image: uint8 (H, W, 3), no-data filled.
-        mask: uint8 (H, W), 0, 1 or 255 where nobody knows.
+        mask: uint8 (H, W), 0, 1 or 255 for unknown.
     """
 
     name: str
@@ -48,25 +48,25 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class Seams:
-    """One way to map one scene, measured.
+    """One way to map one scene, measured; shares and scores are fractions of 1.
 
     Attributes:
         scene: its name.
-        scale: pixels of the working grid for one of the scene.
+        scale: pixels of the working grid per pixel of the scene.
         window: side of a window, pixels of the working grid; 0 for the whole scene at once.
         overlap: share of the side that neighbours have in common.
-        iou: over all known pixels, as a fraction of 1; so are the next two.
+        iou: over all known pixels, as are the next two.
         precision: likewise.
         recall: likewise.
-        chance: IoU to be expected if as many pixels were called landslide anywhere at random.
+        chance: expected IoU of as many landslide pixels placed at random.
         polygons: landslides of at least LEAST_PIXELS.
         cut: share of them whose outline runs along a window's edge for RUN pixels or more.
-        cut_elsewhere: the same for as many lines between the edges, where nothing was cut: what chance does.
+        cut_elsewhere: the same for as many lines halfway between the edges: the level of chance.
         step: mean difference of probability between pixels on both sides of an edge.
         step_elsewhere: the same on the lines between.
         disagree: of the pixels that one of two overlapping windows calls landslide, the share that the other does not;
-            None where none overlap.
-        seconds: of processor time, all threads together, for a megapixel of the scene; the network alone.
+            None without overlap.
+        seconds: of processor time, all threads together, per megapixel of the scene; the network alone.
     """
 
     scene: str
@@ -87,12 +87,12 @@ class Seams:
 
 
 def read_mosaics(root: Path | None = None) -> list[Mosaic]:
-    """The two scenes of AMU-Net below a data root; an empty list where they are not there.
+    """The two scenes of AMU-Net below a data root; an empty list if they are missing.
 
     Raises:
         DatasetError: a file is missing or damaged.
     """
-    folder = (data_root() if root is None else root) / FOLDER
+    folder = (data_root() if root is None else root) / Amunet.home
     found = []
     for name in SCENES if folder.is_dir() else ():
         image = read_image(folder / f"{name}_image.png")
@@ -122,7 +122,7 @@ def blend(found: dict[tuple[int, int], Prob], grid: Grid) -> Prob:
 
 
 def edges(grid: Grid) -> tuple[list[int], list[int]]:
-    """Rows and columns at which a window begins or ends within the scene: the edge is before that pixel."""
+    """Rows and columns before which a window begins or ends within the scene."""
     lines = []
     for axis in (grid.rows, grid.columns):
         ends = {end for index in range(len(axis.starts)) for end in axis.span(index)}
@@ -131,7 +131,7 @@ def edges(grid: Grid) -> tuple[list[int], list[int]]:
 
 
 def between(lines: list[int], length: int) -> list[int]:
-    """Halfway between neighbouring lines, the scene's begin among them: as many places, so that chance is as large."""
+    """As many lines, halfway between neighbouring ones and the ends of the scene."""
     ends = [0, *lines, length]
     return [(one + two) // 2 for one, two in itertools.pairwise(ends) if two - one > 1][: len(lines)]
 
@@ -157,37 +157,34 @@ def share_cut(labels: NDArray[np.int32], number: int, rows: list[int], columns: 
 
 
 def disagreement(found: dict[tuple[int, int], Prob], grid: Grid, threshold: float) -> float | None:
-    """How differently neighbouring windows see what both see, see `Seams.disagree`."""
+    """Share of differing pixels where neighbouring windows overlap, see `Seams.disagree`."""
+    called = {place: part > threshold for place, part in found.items()}
     either = both = 0
-    for (row, column), part in found.items():
-        for other in ((row + 1, column), (row, column + 1)):
-            if other not in found:
-                continue
-            boxes = [(grid.rows.span(r), grid.columns.span(c)) for r, c in ((row, column), other)]
-            (top, bottom), (left, right) = (
-                (max(one[0], two[0]), min(one[1], two[1])) for one, two in zip(*boxes, strict=True)
-            )
-            views = [
-                p[top - r0 : bottom - r0, left - c0 : right - c0] > threshold
-                for p, ((r0, _), (c0, _)) in zip((part, found[other]), boxes, strict=True)
-            ]
-            either += int(np.count_nonzero(views[0] | views[1]))
-            both += int(np.count_nonzero(views[0] & views[1]))
+    for (row, column), here in called.items():
+        pairs = []
+        if (below := called.get((row + 1, column))) is not None:
+            first = grid.rows.starts[row + 1] - grid.rows.starts[row]
+            pairs.append((here[first:], below[: len(here) - first]))
+        if (right := called.get((row, column + 1))) is not None:
+            first = grid.columns.starts[column + 1] - grid.columns.starts[column]
+            pairs.append((here[:, first:], right[:, : here.shape[1] - first]))
+        either += sum(int(np.count_nonzero(one | two)) for one, two in pairs)
+        both += sum(int(np.count_nonzero(one & two)) for one, two in pairs)
     return 1 - both / either if either else None
 
 
 def measure(
     network: nn.Module, mosaic: Mosaic, threshold: float, window: int, overlap: float, scale: float = 1.0
 ) -> Seams:
-    """Maps a scene one way and measures what the cutting did.
+    """Maps a scene one way and measures the effect of cutting it.
 
     Args:
         network: gives logits (1, 2, h, w), in evaluation mode.
         mosaic: the scene.
-        threshold: above it, a pixel is landslide.
+        threshold: probability above which a pixel is landslide.
         window: side, pixels of the working grid; 0 for the whole scene at once.
         overlap: share of the side that neighbours have in common.
-        scale: pixels of the working grid for one of the scene.
+        scale: pixels of the working grid per pixel of the scene.
     """
     height, width = mosaic.mask.shape
     shape = round(height * scale), round(width * scale)
@@ -198,17 +195,14 @@ def measure(
     before = time.process_time()
     found = predict_windows(network, image, grid)
     seconds = time.process_time() - before
-    probability = blend(found, grid)
-    rows, columns = edges(grid)
-    rows_between, columns_between = between(rows, shape[0]), between(columns, shape[1])
-    labels, number = patches(probability > threshold)
-    native = probability
+    probability = native = blend(found, grid)
     if shape != (height, width):
         native = np.asarray(Image.fromarray(probability).resize((width, height), Image.Resampling.BILINEAR))
+    rows, columns = edges(grid)
+    elsewhere = between(rows, shape[0]), between(columns, shape[1])
+    labels, number = patches(probability > threshold)
     called, true, known = native > threshold, mosaic.mask == 1, mosaic.mask != 255
-    area = int(np.count_nonzero(known))
-    hits = int(np.count_nonzero(called & true))
-    wanted, claimed = int(np.count_nonzero(true)), int(np.count_nonzero(called & known))
+    area, hits, wanted, claimed = (int(np.count_nonzero(part)) for part in (known, called & true, true, called & known))
     return Seams(
         scene=mosaic.name,
         scale=scale,
@@ -220,9 +214,9 @@ def measure(
         chance=_chance(claimed / max(1, area), wanted / max(1, area)),
         polygons=number,
         cut=share_cut(labels, number, rows, columns),
-        cut_elsewhere=share_cut(labels, number, rows_between, columns_between) if rows or columns else None,
+        cut_elsewhere=share_cut(labels, number, *elsewhere),
         step=steps_across(probability, rows, columns),
-        step_elsewhere=steps_across(probability, rows_between, columns_between) if rows or columns else None,
+        step_elsewhere=steps_across(probability, *elsewhere),
         disagree=disagreement(found, grid, threshold) if overlap else None,
         seconds=seconds / (height * width / 1e6),
     )

@@ -1,8 +1,7 @@
 """A scene on disk, read piece by piece on the grid that the network works on.
 
-What is read is turned into 8 bits as `scgcnet.data.rasters` does with images, the percentiles being those of a sample
-of the whole scene, and is resized by Pillow's antialiased bilinear filter, as in training. Pieces that touch fit: each
-is resized with the pixels around it.
+Values become 8 bits as in `scgcnet.data.rasters`, with the percentiles of a sample of the whole scene, and are resized
+by Pillow's antialiased bilinear filter, as in training. Each piece is resized with the pixels around it, so pieces fit.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import hashlib
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio._err import CPLE_BaseError  # GDAL's own errors, which rasterio lets through here and there
+from rasterio._err import CPLE_BaseError  # GDAL's own errors, some of which rasterio lets through
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -34,27 +33,47 @@ CACHE_MB = 64  # of decoded blocks; GDAL's own default is a share of the machine
 SAMPLE = 1000  # pixels; longest side of the sample whose percentiles stretch the values
 PIECE = 1 << 22  # pixels of the scene that are read and resized at once
 FILL = np.rint(255 * MEAN).astype(np.uint8)  # of no-data: 0 once normalised, like the canvas around training images
+#: Metres per pixel of the network's input in training: median over a source's images once resized to 128 px.
+TRAINED_AT = {"bijie": 1.4, "landslide4sense": 10.0, "cld": 12.0}
+
+Mask = NDArray[np.bool_]
 
 
-class _Heard(logging.Handler):
-    """What GDAL's JPEG reader only warns of: that a block is damaged, which it then fills as it likes."""
+def working_scale(metres: float | None, sources: Sequence[str]) -> float:
+    """Pixels of the working grid per pixel of the scene: the scene is shrunk to the resolution known from training.
+
+    Args:
+        metres: ground resolution of the scene; None if unknown.
+        sources: data sets that the weights were trained on; the one nearest in resolution (by ratio) counts.
+
+    Returns:
+        Above 0, at most 1: enlarging adds no detail. 1 if the resolution of the scene or of all sources is unknown.
+    """
+    known = [TRAINED_AT[source] for source in sources if source in TRAINED_AT]
+    if metres is None or not known:
+        return 1.0
+    return min(1.0, metres / min(known, key=lambda trained: abs(math.log(trained / metres))))
+
+
+class _Faults(logging.Handler):
+    """Collects damaged blocks: GDAL's JPEG reader only warns of them."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.faults: list[str] = []
+        self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "JPEGLib" in (told := record.getMessage()):
-            self.faults.append(told)
+        if "JPEGLib" in (message := record.getMessage()):
+            self.found.append(message)
 
 
-_heard = _Heard()
-logging.getLogger("rasterio").addHandler(_heard)  # nothing is printed: what goes wrong is raised, and told once
+_faults = _Faults()
+logging.getLogger("rasterio").addHandler(_faults)  # keeps its warnings off the terminal
 
 
 @contextmanager
 def gdal() -> Iterator[None]:
-    """GDAL with little memory, and without a warning about each file that has no place."""
+    """GDAL with little memory, and without a warning about each file that has no georeference."""
     with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
@@ -62,21 +81,21 @@ def gdal() -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Whatever rasterio finds wrong with a scene in the block becomes one SceneError that names it."""
-    _heard.faults.clear()
+    """Turns any fault that rasterio finds in a scene into one SceneError that names it."""
+    _faults.found.clear()
     try:
         with gdal():
             yield
     except (RasterioError, CPLE_BaseError) as error:
         reason = str(error.__cause__ or error).replace(str(path), path.name)
         raise SceneError(f"{path} cannot be read, it is damaged or no raster ({reason}). Copy it again.") from error
-    if _heard.faults:
-        raise SceneError(f"{path} cannot be read, it is damaged ({_heard.faults[0]}). Copy it again.")
+    if _faults.found:
+        raise SceneError(f"{path} cannot be read, it is damaged ({_faults.found[0]}). Copy it again.")
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Likewise for what is written: a WriteError, for GDAL tells of a full disk in its own words."""
+    """Turns GDAL's errors while writing, such as a full disk, into a WriteError."""
     try:
         with gdal():
             yield
@@ -85,20 +104,19 @@ def writing(path: Path) -> Iterator[None]:
 
 
 class Scene:
-    """An open raster and how it is shown to a network.
+    """An open raster as a network sees it.
 
     Args:
         path: any raster that rasterio reads.
         channels: bands that the network takes.
         bands: which ones, from 1; None for those marked red, green and blue, else the first; a single one is grey.
-        value_range: values that become 0 and 255, None for percentiles of a sample (8 bits: as they are).
+        value_range: values that become 0 and 255; None for percentiles of a sample (8 bits: unchanged).
 
     Attributes:
         shape: height and width, pixels.
-        notes: what the user should know about the scene, a sentence each.
 
     Raises:
-        SceneError: no such file, no raster, bands that do not fit, too narrow, or without any valid pixel.
+        SceneError: no such file, no raster, bands that do not fit, too narrow, or no valid pixel.
     """
 
     def __init__(
@@ -114,7 +132,7 @@ class Scene:
         with reading(path):
             self._file = rasterio.open(path)
         self.shape: tuple[int, int] = self._file.shape
-        self._guessed = False  # whether the order of the bands was
+        self._guessed = False  # the order of the bands
         try:
             height, width = self.shape
             if min(self.shape) < LEAST_SIDE:
@@ -122,31 +140,28 @@ class Scene:
             self.bands = self._choose(channels, bands)
             self.value_range = value_range or self._percentiles()
         except SceneError:
-            self.close()
+            self._file.close()
             raise
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
 
     def __enter__(self) -> Scene:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._file.close()
 
     @property
     def crs(self) -> Any:
-        """The coordinate reference system as rasterio has it; None where the file names none or has no transform."""
+        """The coordinate reference system of rasterio; None if the file has none, or no transform."""
         return None if self._file.transform.is_identity else self._file.crs
 
     @property
     def transform(self) -> Any:
-        """The affine transform from column and row to coordinates; the identity where there is none."""
+        """The affine transform from column and row to coordinates; the identity if there is none."""
         return self._file.transform
 
     @property
     def notes(self) -> list[str]:
+        """What the user should know about the scene, a sentence each."""
         found = []
         if self._guessed:
             taken = ", ".join(map(str, self.bands))
@@ -155,7 +170,7 @@ class Scene:
             found.append("its ground control points are not used: warp it first, as with gdalwarp")
         if self.crs is None:
             found.append("it has no coordinate reference system: areas and --min-area are in pixels, not square metres")
-        a, b, _, d = self.transform[:4]
+        a, b, _, d, _ = self.transform[:5]
         if b or d:
             turned = math.degrees(math.atan2(d, a))
             found.append(f"its grid is turned by {turned:.1f} degrees or sheared; the outputs keep its transform")
@@ -164,7 +179,7 @@ class Scene:
         return found
 
     def sha256(self) -> str:
-        """Hash of the scene's files; statistics that GDAL leaves beside them do not count."""
+        """Hash of the scene's files, without the statistics that GDAL leaves beside them."""
         digest = hashlib.sha256()
         for name in self._file.files:
             if not name.endswith(".aux.xml"):
@@ -177,13 +192,14 @@ class Scene:
         count = self._file.count
         if bands is None:
             kinds = [kind.name for kind in self._file.colorinterp]
-            marked = channels == 3 and {"red", "green", "blue"} <= set(kinds)
-            rgb = tuple(1 + kinds.index(kind) for kind in ("red", "green", "blue")) if marked else ()
-            opaque = [1 + index for index, kind in enumerate(kinds) if kind != "alpha"]
-            bands = rgb or tuple(opaque[:1] if len(opaque) == 1 else opaque[:channels])
-            self._guessed = channels == 3 and not rgb and len(opaque) > 1
             if "palette" in kinds:
                 raise SceneError(f"{self.path}: colours by a palette are not read. Save the scene as RGB.")
+            opaque = [1 + index for index, kind in enumerate(kinds) if kind != "alpha"]
+            if channels == 3 and {"red", "green", "blue"} <= set(kinds):
+                bands = tuple(1 + kinds.index(kind) for kind in ("red", "green", "blue"))
+            else:
+                bands = tuple(opaque[:channels])
+                self._guessed = channels == 3 and len(opaque) > 1
         if max(bands, default=0) > count:
             raise SceneError(f"{self.path} has {count} bands; --bands {','.join(map(str, bands))} asks for more.")
         if len(bands) not in (1, channels):
@@ -198,10 +214,8 @@ class Scene:
     def _percentiles(self) -> tuple[float, float] | None:
         if {self._file.dtypes[band - 1] for band in self.bands} == {"uint8"}:
             return None
-        shrink = max(1.0, max(self.shape) / SAMPLE)
-        shape = tuple(max(1, round(side / shrink)) for side in self.shape)
         with reading(self.path):
-            values, valid = self._decoded(None, shape)
+            values, valid = self._decoded(None, self._at_most(SAMPLE))
         if not valid.any():
             raise SceneError(
                 f"{self.path} shows no valid pixel in a sample of {valid.size}: all is no-data or not a number. "
@@ -210,24 +224,30 @@ class Scene:
         low, high = map(float, np.percentile(values[:, valid], PERCENTILES))
         return low, high if high > low else low + 1
 
-    def _decoded(
-        self, window: Window | None, shape: tuple[int, ...] | None = None
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Values (C, h, w) as stored, and whether all of a pixel's are known."""
+    def _at_most(self, longest: int) -> tuple[int, ...]:
+        """Height and width of the scene shrunk to at most so many pixels along its longest side."""
+        shrink = max(1.0, max(self.shape) / longest)
+        return tuple(max(1, round(side / shrink)) for side in self.shape)
+
+    def _decoded(self, window: Window | None, shape: tuple[int, ...] | None = None) -> tuple[NDArray[Any], Mask]:
+        """Values (C, h, w) as stored, and the pixels (h, w) that are valid in all bands."""
         bands = list(dict.fromkeys(self.bands))
-        out = None if shape is None else (len(bands), *shape)
-        values = self._file.read(bands, window=window, out_shape=out, resampling=Resampling.nearest)
+        how = {
+            "window": window,
+            "out_shape": None if shape is None else (len(bands), *shape),
+            "resampling": Resampling.nearest,
+        }
+        values = self._file.read(bands, **how)
         valid = np.ones(values.shape[1:], bool)
         flags = [self._file.mask_flag_enums[band - 1] for band in bands]
         if any(MaskFlags.all_valid not in flag for flag in flags):
-            masks = self._file.read_masks(bands, window=window, out_shape=out, resampling=Resampling.nearest)
-            valid &= (masks > 0).all(axis=0)
+            valid &= (self._file.read_masks(bands, **how) > 0).all(axis=0)
         if values.dtype.kind == "f":
-            valid &= (np.abs(values) < HUGE).all(axis=0)  # false for what is not a number
+            valid &= (np.abs(values) < HUGE).all(axis=0)  # false for NaN
         return values, valid
 
-    def valid(self, top: int, bottom: int) -> NDArray[np.bool_]:
-        """Which pixels are known in the rows from top to bottom (excluded): bool (bottom - top, W).
+    def valid(self, top: int, bottom: int) -> Mask:
+        """Valid pixels of the rows from top to bottom (excluded): bool (bottom - top, W).
 
         Raises:
             SceneError: a block is damaged.
@@ -236,7 +256,7 @@ class Scene:
             return self._decoded(Window(0, top, self.shape[1], bottom - top))[1]
 
     def _eight_bits(self, window: Window, shape: tuple[int, ...] | None = None) -> tuple[NDArray[np.uint8], bool]:
-        """The bands as uint8 (h, w, C), no-data filled, and whether any pixel is known."""
+        """The bands as uint8 (h, w, C), no-data filled, and whether any pixel is valid."""
         values, valid = self._decoded(window, shape)
         if self.value_range is not None:
             low, high = self.value_range
@@ -248,18 +268,13 @@ class Scene:
             image = np.repeat(image, len(self.bands), axis=2)
         if not valid.all():
             image = image.copy()
-            fill = FILL if image.shape[2] == 3 else np.full(image.shape[2], FILL.mean().astype(np.uint8))
-            image[~valid] = fill
+            image[~valid] = FILL if image.shape[2] == 3 else FILL.mean().astype(np.uint8)
         return image, bool(valid.any())
 
     def overview(self, longest: int) -> NDArray[np.uint8]:
-        """The whole scene in 8 bits, decimated so that its longest side has at most so many pixels: (h, w, C)."""
-        shrink = max(1.0, max(self.shape) / longest)
-        height, width = self.shape
+        """The whole scene in 8 bits, decimated to at most so many pixels along its longest side: (h, w, C)."""
         with reading(self.path):
-            return self._eight_bits(
-                Window(0, 0, width, height), (max(1, round(height / shrink)), max(1, round(width / shrink)))
-            )[0]
+            return self._eight_bits(Window(0, 0, self.shape[1], self.shape[0]), self._at_most(longest))[0]
 
     def read(
         self, rows: tuple[int, int], columns: tuple[int, int], shape: tuple[int, int]
@@ -267,12 +282,12 @@ class Scene:
         """A part of the scene on a working grid.
 
         Args:
-            rows: first row of the part and the first behind it, on the working grid.
+            rows: first row of the part on the working grid, and the first one after it.
             columns: likewise.
             shape: height and width of the working grid, which covers the scene.
 
         Returns:
-            uint8 (h, w, C), and whether any pixel of it is known.
+            uint8 (h, w, C), and whether any pixel of it is valid.
 
         Raises:
             SceneError: a block is damaged.
@@ -291,26 +306,25 @@ class Scene:
     def _resized(
         self, rows: tuple[int, int], columns: tuple[int, int], down: float, across: float
     ) -> tuple[NDArray[np.uint8], bool]:
-        top, bottom, box_rows = with_margin(rows, down, self.shape[0])
-        left, right, box_columns = with_margin(columns, across, self.shape[1])
+        top, bottom, (upper, lower) = with_margin(rows, down, self.shape[0])
+        left, right, (begin, end) = with_margin(columns, across, self.shape[1])
         image, known = self._eight_bits(Window(left, top, right - left, bottom - top))
-        box = (box_columns[0], box_rows[0], box_columns[1], box_rows[1])
-        size = (columns[1] - columns[0], rows[1] - rows[0])
+        size, box = (columns[1] - columns[0], rows[1] - rows[0]), (begin, upper, end, lower)
         bands = [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(image, 2, 0)]
         resized = [np.asarray(band.resize(size, Image.Resampling.BILINEAR, box=box)) for band in bands]
         return np.stack(resized, axis=2), known
 
 
 def with_margin(span: tuple[int, int], factor: float, length: int) -> tuple[int, int, tuple[float, float]]:
-    """What a resizing filter looks at.
+    """The pixels that a resizing filter needs for a span.
 
     Args:
-        span: first pixel wanted and the first behind, on the grid that is resized to.
+        span: first pixel and the first one after, on the grid that is resized to.
         factor: pixels of the grid that is resized from, for one of these.
         length: of the grid that is resized from.
 
     Returns:
-        The first pixel to read and the first behind, and where the span begins and ends within these.
+        The first pixel to read and the first one after, and where the span begins and ends within these.
     """
     begin, end = span[0] * factor, min(span[1] * factor, length)
     margin = math.ceil(max(1.0, factor)) + 1

@@ -1,7 +1,6 @@
-"""How a scene is cut into overlapping windows, and the smooth weights by which their predictions are joined.
+"""Overlapping windows of a scene, and the smooth weights by which their predictions are blended.
 
-Both axes are cut by themselves, and the weight of a window at a pixel is the product of its weights along both. Along
-an axis the weights of all windows add up to one at every pixel, so the products do too.
+Each axis is cut on its own. Along an axis the weights of all windows sum to 1 at every pixel, so their products do too.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-#: A scene shorter than a window is mirrored up to a multiple of this, the network's deepest stride, ...
+#: A scene shorter than a window is mirrored up to a multiple of the network's deepest stride, ...
 MULTIPLE = 32
-#: ... and to this at least: the side of the images that the published weights were trained on, pixels.
+#: ... and to at least the side of the images that the published weights were trained on, pixels.
 LEAST_SIDE = 128
 
 
@@ -35,7 +34,7 @@ class Axis:
 
     @cached_property
     def size(self) -> int:
-        """Pixels that the network is given along this axis; where the scene is shorter, some of them are mirrored."""
+        """Pixels that the network sees along this axis; some are mirrored where the scene is shorter."""
         if self.length >= self.window:
             return self.window
         return min(self.window, max(LEAST_SIDE, MULTIPLE * math.ceil(self.length / MULTIPLE)))
@@ -47,30 +46,28 @@ class Axis:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """First pixel of each window; the last one is moved inward, so that it ends with the scene."""
-        if self.length <= self.size:
-            return (0,)
-        last = self.length - self.size
+        """First pixel of each window; the last window is moved inward to end with the scene."""
+        last = max(0, self.length - self.size)
         return (*range(0, last, self.size - self.shared), last)
 
     def span(self, index: int) -> tuple[int, int]:
-        """First pixel of a window, and the first one behind it, both on the scene."""
+        """First pixel of a window on the scene, and the first one after it."""
         start = self.starts[index]
         return start, min(start + self.size, self.length)
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Mirrored pixels before and behind a scene that is shorter than a window."""
+        """Mirrored pixels before and after a scene that is shorter than a window."""
         missing = max(0, self.size - self.length)
         return missing // 2, missing - missing // 2
 
     @cached_property
     def final(self) -> tuple[int, ...]:
-        """For each window, how far along the axis no later window has a say."""
+        """For each window, the pixel up to which no later window contributes."""
         return (*self.starts[1:], self.length)
 
     def weights(self, index: int) -> NDArray[np.float32]:
-        """Share of a window in each pixel of its span, above 0; all windows' shares add up to 1."""
+        """Share of a window in each pixel of its span, above 0; the shares of all windows sum to 1."""
         begin, end = self.span(index)
         return (self._raw / self._total[begin:end]).astype(np.float32)
 
@@ -86,8 +83,7 @@ class Axis:
     def _total(self) -> NDArray[np.float64]:
         total = np.zeros(self.length)
         for index in range(len(self.starts)):
-            begin, end = self.span(index)
-            total[begin:end] += self._raw
+            total[slice(*self.span(index))] += self._raw
         return total
 
 
@@ -107,11 +103,11 @@ class Grid:
         return len(self.rows.starts) * len(self.columns.starts)
 
     def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The part of a scene under a window, (h, w, C), mirrored to the size that the network is given."""
+        """The part of a scene under a window, (h, w, C), mirrored to the size that the network sees."""
         return np.pad(image, (self.rows.padding, self.columns.padding, (0, 0)), mode="symmetric")
 
     def unpadded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What lies on the scene of a network's output (h, w)."""
+        """The part of a network's output (h, w) that lies on the scene."""
         (top, _), (left, _) = self.rows.padding, self.columns.padding
         height, width = (min(axis.size, axis.length) for axis in (self.rows, self.columns))
         return values[top : top + height, left : left + width]

@@ -1,7 +1,7 @@
 """The study: the plan (study.yml), its runs, their stored results, and the book."""
 
 from scgcnet.study import results
-from scgcnet.study.pages import chapter_runs, obtain, obtain_trials, real_profile
+from scgcnet.study.pages import chapter_runs, obtain, obtain_trials, page_profile, real_profile
 from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
 from scgcnet.study.results import Record, ResultError
 from scgcnet.study.runner import data_parts, open_test, run, run_trial
@@ -18,6 +18,7 @@ __all__ = [
     "obtain",
     "obtain_trials",
     "open_test",
+    "page_profile",
     "project_root",
     "real_profile",
     "results",

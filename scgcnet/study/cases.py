@@ -1,136 +1,166 @@
-"""Test images of a finished run, predicted again to be looked at. Nothing here is scored for the tables."""
+"""Images to look at, and the networks that are looked into. Nothing here is scored for the tables.
+
+Real networks are shown on real images and synthetic ones on synthetic images, never one of each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from scgcnet.study.fingerprint import code_sha256
-from scgcnet.study.runner import load_predictor, weights_for
+from scgcnet.study import results
+from scgcnet.study.pages import page_profile
+from scgcnet.study.plan import Plan, PlanError
+from scgcnet.study.results import Kind, Record, ResultError
+from scgcnet.study.runner import limit_threads, load_predictor
 from scgcnet.study.show import Note
-from scgcnet.study.statistics import spread
-from scgcnet.study.store import Kind, Record
-from scgcnet.study.threads import limit_threads
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from scgcnet.data import LandslideDataset, Sample
+    from scgcnet.data import LandslideDataset, Part, Sample
+
+EXAMPLE = "tiny-bijie"  # published weights that pages look into
+SIZE = 128  # side of the square input that published weights were trained with, pixels
+_MAKE = "`scgcnet run ID --force` makes them"
+#: Said by a page without trained weights.
+NO_WEIGHTS = (
+    "No trained weights are available. They lie in `build/weights` after `make study PROFILE=cpu`; "
+    "`scgcnet run ID --force` makes those of one run."
+)
+_PARTS = {"val": "validation", "test": "test"}
+
+
+class Case(NamedTuple):
+    """One image to show."""
+
+    sample: Sample
+    probability: npt.NDArray[np.float32]  # of landslide, (H, W)
+    iou: float  # of the prediction at a threshold, a fraction of 1
+
+
+class NetworkCase(NamedTuple):
+    """One image, and the predictions of several networks."""
+
+    sample: Sample
+    probabilities: dict[str, npt.NDArray[np.float32]]  # network -> probability of landslide, (H, W)
+
+
+class TrainedNetworks(NamedTuple):
+    """Networks to show side by side."""
+
+    networks: dict[str, nn.Module]  # by name, in evaluation mode; empty without weights
+    kind: Kind  # of the images that all of them were trained on
+    note: Note  # for the top of a page
 
 
 @dataclass(frozen=True)
-class Case:
-    """One image to show.
+class TrainedNetwork:
+    """A network, and images of the data set that it was trained on."""
 
-    Attributes:
-        sample: image and truth at native size.
-        probability: the network's probability of landslide, float32 (H, W), 0 to 1.
-        iou: of the prediction at threshold 0.5, or the one that whoever made the case states; a fraction of 1.
+    title: str
+    network: nn.Module  # in evaluation mode
+    image_size: int  # side of the square input that it was trained with, pixels
+    threshold: float  # best on validation
+    part: LandslideDataset  # images that it did not learn from
+    note: Note  # for the top of a page
+
+
+def predict_cases(
+    network: nn.Module,
+    part: LandslideDataset,
+    image_size: int,
+    threshold: float = 0.5,
+    indices: Sequence[int] | None = None,
+) -> list[Case]:
+    """Images of a part (by default all) with the network's probability, and the IoU of each at a threshold."""
+    from scgcnet.metrics import Confusion
+    from scgcnet.train.predict import predict
+
+    chosen = range(len(part)) if indices is None else indices
+    return [
+        Case(sample, probability, Confusion.of(probability > threshold, sample.mask).scores()["iou"])
+        for sample, probability in zip(
+            (part[index] for index in chosen), predict(network, part, chosen, image_size), strict=True
+        )
+    ]
+
+
+def spread(values: Sequence[float], n: int) -> list[int]:
+    """Indices of `n` values evenly spaced by rank, from the lowest to the highest; fewer where there are fewer.
+
+    Raises:
+        ValueError: `n` is below 1.
     """
-
-    sample: Sample
-    probability: npt.NDArray[np.float32]
-    iou: float
-
-
-@dataclass(frozen=True)
-class NetworkCase:
-    """One image, and what several networks make of it.
-
-    Attributes:
-        sample: image and truth at native size.
-        probabilities: network -> its probability of landslide, float32 (H, W), 0 to 1.
-    """
-
-    sample: Sample
-    probabilities: Mapping[str, npt.NDArray[np.float32]]
+    if n < 1:
+        raise ValueError(f"n_cases is {n}: show at least one case")
+    order = sorted(range(len(values)), key=lambda index: (values[index], index))
+    if n >= len(order) or n == 1:
+        return order[:n]
+    return [order[round(step * (len(order) - 1) / (n - 1))] for step in range(n)]
 
 
-def pick_cases(records: Sequence[Record], test: LandslideDataset | None, n_cases: int) -> list[Case]:
-    """Cases from the worst IoU of a run to its best, evenly spaced in rank, so that nobody chose the nice ones.
+def spread_cases(cases: Sequence[Case], n: int) -> list[Case]:
+    """`n` cases evenly spaced by rank, from the worst IoU to the best; ValueError if `n` is below 1."""
+    return [cases[index] for index in spread([case.iou for case in cases], n)]
+
+
+# Test images of finished runs.
+
+
+def pick_cases(runs: pd.DataFrame, test: LandslideDataset | None, n_cases: int) -> list[Case]:
+    """Test images of a run, evenly spaced by rank from the worst IoU (at threshold 0.5) to the best.
 
     Args:
-        records: runs on one split; the first whose weights are at hand (`usable_weights`) is shown.
-        test: the test part, or None where the data are not at hand.
-        n_cases: how many to show.
+        runs: rows of `results.frame` on one split; the first with weights is shown.
+        test: the test part, or None without data.
+        n_cases: how many to show, from 1.
 
     Returns:
-        The cases from the worst to the best; none where the data or the weights are not at hand.
+        The cases; none without data or weights.
 
     Raises:
         ValueError: `n_cases` is below 1.
         WeightsError: the weights are damaged.
     """
-    found = next((record for record in records if usable_weights(record)), None)
-    if found is None or test is None:
-        return []
-    probabilities = _predicted(found, test, range(len(test)))
-    ious = _ious(probabilities, test)
-    return [Case(test[index], probabilities[index], ious[index]) for index in spread(ious, n_cases)]
+    shown = _first(runs)
+    return spread_cases(_predict(shown, test), n_cases) if shown and test else []
 
 
 def pick_network_cases(
-    records: Mapping[str, Sequence[Record]], test: LandslideDataset | None, n_cases: int
+    runs: Mapping[str, pd.DataFrame], test: LandslideDataset | None, n_cases: int
 ) -> list[NetworkCase]:
-    """The same images through several networks, from the worst to the best of the first whose weights are at hand.
+    """`pick_cases` of the first network with weights, and the predictions of the others on the same images.
 
-    Args:
-        records: runs of each network, on one split; of each the first whose weights are at hand is shown.
-        test: the test part, or None where the data are not at hand.
-        n_cases: how many to show.
-
-    Returns:
-        The cases; none where the data or all weights are not at hand.
-
-    Raises:
-        ValueError: `n_cases` is below 1.
-        WeightsError: weights are damaged.
+    Args and errors are those of `pick_cases`; of each network the first run with weights is shown.
     """
-    shown = {
-        name: record
-        for name, group in records.items()
-        if (record := next((record for record in group if usable_weights(record)), None))
-    }
+    shown = {name: row for name, group in runs.items() if (row := _first(group))}
     if not shown or test is None:
         return []
-    first = next(iter(shown.values()))
-    indices = spread(_ious(_predicted(first, test, range(len(test))), test), n_cases)
-    found = {name: _predicted(record, test, indices) for name, record in shown.items()}
+    ious = [case.iou for case in _predict(next(iter(shown.values())), test)]
+    indices = spread(ious, n_cases)
+    found = {name: _predict(row, test, indices) for name, row in shown.items()}
     return [
-        NetworkCase(test[index], {name: probabilities[place] for name, probabilities in found.items()})
+        NetworkCase(test[index], {name: cases[place].probability for name, cases in found.items()})
         for place, index in enumerate(indices)
     ]
 
 
-@dataclass(frozen=True)
-class Lineup:
-    """Networks to look into side by side.
+def load_networks(runs: Mapping[str, pd.DataFrame], images: Kind = "real") -> TrainedNetworks:
+    """The networks of some runs, all trained on one kind of images, so that they compare.
 
-    Attributes:
-        networks: by name, in evaluation mode; empty where no weights are at hand.
-        kind: of the images that all of them were trained on.
-        note: what they were trained on, and which of those asked for are missing.
-    """
-
-    networks: dict[str, nn.Module]
-    kind: Kind
-    note: Note
-
-
-def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real") -> Lineup:
-    """The networks of some runs whose weights are at hand, all trained on one kind of images, so that they compare.
-
-    Those trained on real images are taken where real ones are at hand to show them, and where there are two of them or
-    none trained on made-up images; else the latter.
+    Networks trained on real images are taken where `images`, those to show them, are real, and where there are two or
+    none trained on synthetic images; else the latter.
 
     Args:
-        records: runs of each network, the ones to prefer first.
-        images: what is at hand to show them.
+        runs: rows of `results.frame` by network, the preferred first.
+        images: kind of the available images.
 
     Raises:
         WeightsError: weights are damaged.
@@ -139,88 +169,206 @@ def load_networks(records: Mapping[str, Sequence[Record]], images: Kind = "real"
 
     limit_threads()
     found: dict[Kind, dict[str, Path]] = {"real": {}, "synthetic": {}}
-    for name, group in records.items():
-        for record in group:
-            if name not in found[record.data_kind] and (weights := usable_weights(record)):
-                found[record.data_kind][name] = weights
+    for name, group in runs.items():
+        for row in group.itertuples():
+            if name not in found[row.data_kind] and (weights := results.weights_of(row.run_id, row.finished_utc)):
+                found[row.data_kind][name] = weights
     real = images == "real" and (len(found["real"]) > 1 or not found["synthetic"])
     kind: Kind = "real" if real else "synthetic"
     networks = {name: zoo.load_model(path).eval() for name, path in found[kind].items()}
-    return Lineup(networks, kind, kind_note(kind, networks, records))
+    return TrainedNetworks(networks, kind, kind_note(kind, networks, runs))
 
 
 def no_images(dataset: str) -> str:
-    """What a page says where the images of a data set are not at hand, and what helps."""
+    """Said by a page without the images of a data set."""
     return (
-        f"The images of {dataset} are not at hand: `SCGCNET_DATA` is to name the folder of the data sets, and "
-        f"`scgcnet data check {dataset}` says what is missing."
+        f"The images of {dataset} are missing: set `SCGCNET_DATA` to the folder of the data sets; "
+        f"`scgcnet data check {dataset}` lists what is missing."
     )
 
 
-#: What a page says where no trained weights are at hand, and what helps.
-NO_WEIGHTS = (
-    "No trained weights are at hand. They lie in `build/weights` after `make study PROFILE=cpu`; "
-    "`scgcnet study run ID --force` makes those of one run."
-)
-
-
 def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str], missing: str = "") -> Note:
-    """What networks that are shown side by side were trained on, and which of those asked for are missing, in a box.
+    """A box on the training images of the networks shown side by side, and on those of `asked` that are missing.
 
     Args:
         kind: of the images that they were trained on and are shown on.
-        shown: names of the networks that are.
-        asked: names of those that were to be.
-        missing: what is said where none is shown, if it is anything but their weights that is not at hand.
+        shown: names of the networks that are shown.
+        asked: names of those to show.
+        missing: text where none is shown, unless their weights are missing.
     """
     names = list(shown)
     absent = [name for name in asked if name not in names]
     if not names:
         return Note("Nothing to show", missing or NO_WEIGHTS)
-    told = f" Missing, for want of weights: {', '.join(absent)} ({_MAKE})." if absent else ""
+    lacking = f" Missing because there are no weights: {', '.join(absent)} ({_MAKE})." if absent else ""
     if kind == "real":
-        return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{told}")
+        return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{lacking}")
     return Note(
-        "Made-up images",
-        f"{', '.join(names)}: trained for seconds on made-up images, and shown on such. This says that it works, and "
-        f"nothing about the paper.{told}",
+        "Synthetic images",
+        f"{', '.join(names)}: trained for seconds on synthetic images, and shown on such. This shows that the page "
+        f"works, and nothing about the paper.{lacking}",
         "warning",
     )
 
 
-_MAKE = "`scgcnet study run ID --force` makes them"
+# The network that a page looks into.
 
 
-def usable_weights(record: Record) -> Path | None:
-    """The weights of a run that can be looked into; None where they are not at hand, or fit an earlier network alone.
+def load_network(plan: Plan, profile: str = "auto", weights: str = "tiny-bijie", part: Part = "val") -> TrainedNetwork:
+    """The network of a page, and its images.
+
+    Args:
+        plan: the study.
+        profile: name in study.yml. Without real images, or with a profile on synthetic data, the images are synthetic.
+        weights: a name of published weights, or the id of a run with weights.
+        part: the images, "val" or "test": nothing is chosen by either.
 
     Raises:
-        WeightsError: weights of the present code are damaged.
+        PlanError: there is no such profile, or the part is that of training.
+        WeightsError, ResultError: there are no such weights, or they are damaged.
+        DatasetError: the data set is damaged.
     """
+    if part not in _PARTS:
+        raise PlanError(f"part {part!r}: val or test; a network knows the images of training")
+    real = plan.profile(page_profile(plan, profile, "bijie")).data == "real"
+    return (_stored(weights, part) if real else None) or _on_synthetic(weights, part)
+
+
+def choose_cases(shown: TrainedNetwork, n: int, names: Sequence[str] | None = None) -> list[Case]:
+    """Images with landslides, evenly spaced by rank from the worst IoU to the best.
+
+    Args:
+        shown: the network and its images.
+        n: how many, from 1.
+        names: of images to take instead.
+
+    Raises:
+        ValueError: `n` is below 1, or there is no image of such a name.
+    """
+    known = shown.part.names
+    if unknown := [name for name in names or () if name not in known]:
+        raise ValueError(f"there is no image {unknown[0]!r} in this part; names are such as {known[0]}")
+    indices = [known.index(name) for name in names] if names else None
+    cases = predict_cases(shown.network, shown.part, shown.image_size, shown.threshold, indices)
+    return cases if names else spread_cases([case for case in cases if (case.sample.mask == 1).any()], n)
+
+
+def case_table(shown: TrainedNetwork, cases: Sequence[Case]) -> pd.DataFrame:
+    """Name, size, landslide share and IoU of some cases."""
+    return pd.DataFrame(
+        {
+            "Image": [case.sample.name for case in cases],
+            "Pixels": ["{1} x {0}".format(*case.sample.mask.shape) for case in cases],
+            "Landslide (%)": [f"{100 * np.mean(case.sample.mask == 1):.1f}" for case in cases],
+            f"IoU at {shown.threshold:g} (%)": [f"{100 * case.iou:.1f}" for case in cases],
+        }
+    )
+
+
+# Examples.
+
+
+def available_kind() -> Kind:
+    """Whether real images of Bijie are available, or synthetic ones alone."""
+    from scgcnet.data import dataset_available, open_whole
+
+    return open_whole("bijie").kind if dataset_available("bijie") else "synthetic"
+
+
+def validation_part(kind: Kind) -> LandslideDataset:
+    """The validation images of Bijie, or synthetic ones for networks that were trained on such."""
+    from scgcnet.data import open_dataset
+
+    return open_dataset("bijie" if kind == "real" else "synthetic", 0, "val")
+
+
+def spread_samples(part: LandslideDataset, n: int) -> list[Sample]:
+    """Different samples evenly spaced in the order of their names, at least one and at most all."""
+    return [part[int(index)] for index in np.linspace(0, len(part) - 1, min(max(n, 1), len(part)))]
+
+
+def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:
+    """An SCGC-Net in evaluation mode, and a sentence on its weights: the published ones if they fit, else random."""
+    import torch
+
     from scgcnet import zoo
 
-    path = weights_for(record)
-    if path is None or record.code_sha256 == code_sha256(record.model, {record.dataset, *record.train_datasets}):
-        return path
-    try:
-        zoo.load_model(path)
-    except zoo.WeightsError:
-        return None
-    return path
+    torch.manual_seed(0)
+    model = zoo.create_model("scgcnet", size, **flags).eval()
+    trained = zoo.load_pretrained(EXAMPLE)
+    if trained.config == model.config:
+        return trained, f"The weights are {EXAMPLE}, trained on real images of Bijie."
+    return model, "The weights are random: no trained ones of this configuration are stored."
 
 
-def _predicted(record: Record, test: LandslideDataset, indices: Sequence[int]) -> list[npt.NDArray[np.float32]]:
-    from scgcnet.train import predict
+def example_sample() -> tuple[Sample, str]:
+    """A validation image, and a sentence on its source: Bijie where it is available, else synthetic."""
+    from scgcnet.data import dataset_available
 
-    network = load_predictor(record)
+    part = validation_part("real" if dataset_available("bijie") else "synthetic")
+    sample = part[0]
+    kind = "a real one of Bijie" if part.kind == "real" else "a synthetic one"  # fakes can stand in Bijie's place
+    return sample, f"The image is {kind}, {sample.name} of the validation part."
+
+
+def _first(runs: pd.DataFrame) -> Any:
+    return next((row for row in runs.itertuples() if results.weights_of(row.run_id, row.finished_utc)), None)
+
+
+def _predict(row: Any, test: LandslideDataset, indices: Sequence[int] | None = None) -> list[Case]:
+    network = load_predictor(row.run_id, row.finished_utc, row.prediction)
     assert network is not None
-    return predict(network, test, indices, record.config["settings"]["image_size"])
+    return predict_cases(network, test, row.config["settings"]["image_size"], indices=indices)
 
 
-def _ious(probabilities: Sequence[npt.NDArray[np.float32]], test: LandslideDataset) -> list[float]:
-    from scgcnet.train import Confusion
+def _stored(weights: str, part: Part) -> TrainedNetwork | None:
+    """Stored weights with real images; None if the images are missing."""
+    from scgcnet import zoo
+    from scgcnet.data import dataset_available, open_dataset
 
-    return [
-        Confusion.of(probability > 0.5, sample.mask).scores()["iou"]
-        for probability, sample in zip(probabilities, test, strict=True)
-    ]
+    published = zoo.pretrained_names()
+    run_id = zoo.read_metadata(zoo.pretrained_file(weights))["run_id"] if weights in published else weights
+    record = results.find(run_id, "real")
+    if record is None:
+        raise ResultError(f"weights {weights!r}: neither one of {', '.join(published)} nor a stored run on real images")
+    path = results.weights_of(run_id, record.finished_utc)
+    if path is None:
+        raise ResultError(f"the weights of {run_id} are missing: scgcnet run {run_id} --force")
+    dataset = record.dataset if record.dataset in record.train_datasets else record.train_datasets[0]
+    if not dataset_available(dataset) or open_dataset(dataset, record.split, part).kind != "real":
+        return None
+    network, size, threshold, images = _open(path, record, dataset, part)
+    text = (
+        f"{weights} ({record.model} {record.size}, {size} px), trained on real images of "
+        f"{', '.join(record.train_datasets)}, is shown {_PARTS[part]} images of {dataset}. Its threshold "
+        f"{threshold:g} is the best on validation. Nothing is chosen by the images shown here."
+    )
+    return TrainedNetwork(weights, network, size, threshold, images, Note("Real data", text))
+
+
+def _on_synthetic(weights: str, part: Part) -> TrainedNetwork:
+    """Published weights with synthetic images."""
+    from scgcnet import zoo
+    from scgcnet.data import open_dataset
+
+    name = weights if weights in zoo.pretrained_names() else EXAMPLE
+    threshold = float(zoo.read_metadata(zoo.pretrained_file(name))["threshold"])
+    text = (
+        f"The published weights {name}, trained on real images, are shown synthetic images: this page shows that "
+        "everything works. With Bijie's images in place (SCGCNET_DATA) it shows real ones at the profile cpu."
+    )
+    note = Note("Synthetic data", text, "warning")
+    return TrainedNetwork(name, zoo.load_pretrained(name), SIZE, threshold, open_dataset("synthetic", 0, part), note)
+
+
+def _open(path: Path, record: Record, dataset: str, part: Part) -> tuple[nn.Module, int, float, LandslideDataset]:
+    """Network, image size, threshold (stored, or the best on validation) and images of a run's weights."""
+    from scgcnet import zoo
+    from scgcnet.data import open_dataset
+    from scgcnet.study.publish import best_threshold
+
+    network, size = zoo.load_model(path), record.config["settings"]["image_size"]
+    known = zoo.read_metadata(path).get("threshold")
+    val = open_dataset(dataset, record.split, "val")
+    threshold = float(known) if known else best_threshold(network, val, size)[0]
+    return network, size, threshold, open_dataset(dataset, record.split, part)

@@ -99,6 +99,46 @@ def gather(planned: Mapping[str, Run], stored: pd.DataFrame) -> list[Network]:
     return found
 
 
+def rate_trials(plan: Plan, trials: pd.DataFrame, dataset: str, profile: str) -> pd.DataFrame:
+    """The planned trials of learning rates on a data set, in the order of study.yml, indexed by run id.
+
+    Columns: model, size, split, seed, lr and, if stored (`results.trials`), val_iou in percent and file; else NaN.
+    """
+    planned = [run for run in plan.trials if (run.dataset, run.profile) == (dataset, profile)]
+    rows = [(run.model, run.size, run.split, run.seed, float(run.settings["lr"])) for run in planned]
+    names = ["model", "size", "split", "seed", "lr"]
+    return pd.DataFrame(rows, [run.run_id for run in planned], names).join(trials[["val_iou", "file"]])
+
+
+def chosen_runs(plan: Plan, trials: pd.DataFrame, dataset: str, profile: str) -> dict[str, Run]:
+    """The run by which each network with trials is compared: the rate that won them, the split and seed of the trials.
+
+    The rate with the highest validation IoU wins, the first of equals. If a trial is missing, or no run is planned with
+    that rate, it is the network's first planned run.
+
+    Returns:
+        Runs by model; empty if no trials are planned.
+    """
+    chosen = {}
+    for model, tried in rate_trials(plan, trials, dataset, profile).groupby("model", sort=False):
+        alike = (dataset, model, *tried[["size", "split", "seed"]].iloc[0])
+        candidates = [
+            run
+            for run in plan.select(profile)
+            if (run.dataset, run.model, run.size, run.split, run.seed) == alike
+            and run.unaltered
+            and at_home(run.config)
+        ]
+        best = tried.lr[tried.val_iou.idxmax()] if tried.val_iou.notna().all() else None
+        chosen[str(model)] = next((run for run in candidates if run.settings["lr"] == best), candidates[0])
+    return chosen
+
+
+def best_rate(tried: pd.DataFrame) -> float:
+    """The rate that won the `rate_trials` of one network, the first of equals; NaN if one is missing."""
+    return float(tried.lr[tried.val_iou.idxmax()]) if len(tried) and tried.val_iou.notna().all() else float("nan")
+
+
 def repeats(stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Repeats of one configuration that may be averaged: the seeds of one split; one seed over the splits.
 
@@ -246,6 +286,14 @@ def cost(stored: pd.DataFrame) -> str:
     if stored.empty:
         return NONE
     return f"{stored.params.iloc[0] / 1e6:.2f} M, {stored.gmac.iloc[0]:.2f} GMAC"
+
+
+def cell(value: float, digits: int = 2, file: str | None = None, missing: str = NOT_RUN) -> str | Link:
+    """A number of a frame as text, with a link to its run file if one is given; `missing` stands for NaN."""
+    if pd.isna(value):
+        return missing
+    text = f"{value:.{digits}f}"
+    return Link(text, file) if file else text
 
 
 def run_links(stored: pd.DataFrame) -> Links:

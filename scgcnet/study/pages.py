@@ -44,7 +44,7 @@ def chapter_runs(
 
     if not models or (seeds is not None and not seeds):
         raise PlanError("models and seeds must each name at least one")
-    profile = _resolve(plan, profile, dataset)
+    profile = page_profile(plan, profile, dataset)
     home = [run for run in plan.select(profile) if run.dataset == dataset and run.unaltered and at_home(run.config)]
     if (
         plan.profile(profile).data == "real"
@@ -73,7 +73,12 @@ def chapter_runs(
     return made
 
 
-def _resolve(plan: Plan, profile: str, dataset: str) -> str:
+def page_profile(plan: Plan, profile: str, dataset: str) -> str:
+    """The profile that a page runs with: `profile`, or for "auto" `cpu` if the data set is there, else `smoke`.
+
+    Raises:
+        PlanError: there is no such profile.
+    """
     from scgcnet.data import dataset_available
 
     return plan.profile(("cpu" if dataset_available(dataset) else "smoke") if profile == "auto" else profile).name
@@ -85,7 +90,7 @@ def real_profile(plan: Plan, profile: str, dataset: str) -> str:
     Raises:
         PlanError: there is no such profile.
     """
-    own = _resolve(plan, profile, dataset)
+    own = page_profile(plan, profile, dataset)
     return own if plan.profile(own).data == "real" else "cpu"
 
 

@@ -17,9 +17,9 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from scgcnet.files import PLAN_FILE, find_checkout
 from scgcnet.train.config import TrainConfig
 
-PLAN_FILE = "study.yml"
 CLAIMS_FILE = "results/paper/claims.csv"
 #: Optional in a profile: added when runs were stored already, whose ids must not change.
 _LATER = {"sampling", "epoch_images", "workers"}
@@ -29,20 +29,13 @@ class PlanError(ValueError):
     """study.yml, or a run asked for, is not valid; the message names the key and what is allowed."""
 
 
-def find_root() -> Path | None:
-    """The nearest folder from here upwards with a `study.yml`, else the checkout of this package, else None."""
-    here = Path.cwd()
-    folders = (here, *here.parents, Path(__file__).resolve().parents[2])
-    return next((folder for folder in folders if (folder / PLAN_FILE).is_file()), None)
-
-
 def project_root() -> Path:
     """The folder that holds study.yml; paths of the study start here, in whatever folder a notebook runs.
 
     Raises:
         PlanError: no such folder, for instance when the package was installed without its repository.
     """
-    root = find_root()
+    root = find_checkout()
     if root is None:
         raise PlanError(f"no {PLAN_FILE} in {Path.cwd()} or above it: run this inside a checkout of the repository")
     return root

@@ -101,11 +101,11 @@ def summarize(values: Sequence[float], limits: tuple[float, float] = (-np.inf, n
     return Summary(len(found), mean, max(mean - half, limits[0]), min(mean + half, limits[1]))
 
 
-def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Interval in which one more value of the same kind falls with 95 % (Student-t); of at least two values."""
+def prediction_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Interval in which one more value of the same kind falls at that level (Student-t); of at least two values."""
     if len(values) < 2:
         raise ValueError(f"two values are needed to predict another: {list(values)}")
-    mean, half = float(np.mean(values)), _student(len(values) - 1) * float(np.std(values, ddof=1))
+    mean, half = float(np.mean(values)), _student(len(values) - 1, level) * float(np.std(values, ddof=1))
     return mean - half * (1 + 1 / len(values)) ** 0.5, mean + half * (1 + 1 / len(values)) ** 0.5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from subjects import Bright, picture
 from torch import Tensor, nn
 
 from scgcnet import zoo
@@ -12,12 +13,17 @@ from scgcnet.data import Sample
 from scgcnet.explain.attribution import (
     METHODS,
     EmptyRegionError,
+    all_maps,
+    ask,
     attribute,
+    baseline_table,
     black,
+    completeness_table,
     grad_cam,
     integrated_gradients,
     map_layers,
     margin,
+    methods_of,
     occlusion,
     region_of,
 )
@@ -195,6 +201,7 @@ class TestOcclusion:
             occlusion(Pixelwise(1, 1, 1), image(), square(0, 0), patch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scgcnet", "unet", "swin", "segformer"])
 def test_any_network_of_the_zoo(name: str) -> None:
     torch.manual_seed(0)
@@ -266,3 +273,51 @@ class TestRegion:
             region_of(sample, "hits", SIDE)
         with pytest.raises(ValueError, match="'misses' needs a prediction"):
             region_of(sample, "misses", SIDE)
+
+
+WHITE, BLACK = (1 - 0.485) / 0.229, -0.485 / 0.229  # of red, normalised
+
+
+def case(name: str, true: tuple[int, int], bright: tuple[int, int]) -> tuple[Sample, np.ndarray, float]:
+    """A picture with the probability of `Bright`."""
+    sample = picture(name, true, bright)
+    return sample, (sample.image[..., 0] > 0).astype(np.float32), 0.5
+
+
+class TestQuestions:
+    def test_one_for_every_image_that_has_the_region(self) -> None:
+        cases = [case("missed", (0, 8), (16, 24)), case("found", (0, 8), (0, 8))]
+        (one,) = ask(cases, 32, 0.5, "misses")
+        assert one.sample is cases[0][0] and one.pixels.shape == (1, 3, 32, 32)
+        assert one.region[:8].all() and not one.region[8:].any()
+        assert [len(ask(cases, 32, 0.5)), len(ask(cases, 32, 0.5, box=[0, 0, 4, 4]))] == [2, 2]
+        with pytest.raises(EmptyRegionError, match="found: the region 'false alarms' has no pixel"):
+            ask(cases[1:], 32, 0.5, "false alarms")
+        with pytest.raises(ValueError, match=r"box \[1, 2\]: needs left, top, right, bottom"):
+            ask(cases, 32, 0.5, box=[1, 2])
+
+    def test_margins_of_images_that_show_nothing(self) -> None:
+        (row,) = baseline_table(Bright(), ask([case("a", (0, 8), (0, 16))], 32, 0.5)).to_dict("records")
+        mean = WHITE + BLACK  # twice the mean of half white, half black
+        assert list(row.values()) == ["a", f"{2 * WHITE:.2f}", f"{2 * BLACK:.2f}", "0.00", f"{mean:.2f}"]
+
+    def test_completeness(self) -> None:
+        class Step(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                logit = torch.sigmoid(3000 * (x[:, :1] - 0.1234))
+                return torch.cat([torch.zeros_like(logit), logit], dim=1)
+
+        questions = ask([case("a", (0, 8), (0, 16))], 32, 0.5)
+        linear, steep = (completeness_table(model, questions).iloc[0] for model in (Bright(), Step()))
+        assert linear["Difference"] == linear["Sum of the values"] == f"{2 * (WHITE - BLACK):.3f}"
+        assert (linear["Gap (%)"], linear["Within 5 %"]) == ("0.00", "yes")
+        assert (steep["Difference"], steep["Within 5 %"]) == ("1.000", "NO") and float(steep["Gap (%)"]) > 5
+
+    def test_methods_are_those_that_a_network_has(self) -> None:
+        own = zoo.create_model("scgcnet", "tiny").eval()
+        (one,) = ask([case("a", (0, 8), (0, 16))], 64, 0.5)
+        maps = all_maps(own, one)
+        assert list(maps) == list(methods_of(own)) and len(maps) == 8
+        np.testing.assert_array_equal(maps["Grad-CAM at CAM"], grad_cam(own, one.pixels, one.region, "cam.3").values)
+        assert "Grad-CAM at CAM" not in methods_of(zoo.create_model("scgcnet", "tiny", cam=False))
+        assert list(methods_of(zoo.create_model("unet", "tiny"))) == ["Integrated Gradients", "Occlusion"]

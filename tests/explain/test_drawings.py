@@ -1,4 +1,4 @@
-"""The drawings say what the network is."""
+"""Drawings and tables state what the network is; maps are drawn where they belong."""
 
 from __future__ import annotations
 
@@ -9,22 +9,34 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scgcnet import plots
-from scgcnet.efficiency import count_cost
+from scgcnet import zoo
+from scgcnet.cost import count_cost
+from scgcnet.data import Sample
+from scgcnet.explain.attribution import Attribution, Question
 from scgcnet.explain.drawings import (
-    MapRow,
     all_offset_fields,
+    base_cost,
+    choice_table,
     draw_anatomy,
     draw_features,
+    draw_gates,
+    draw_map,
     draw_offsets,
     feature_energies,
     field_panels,
+    gate_maps,
     map_panels,
+    method_panels,
     offset_fields,
+    outline,
     part_costs,
+    part_table,
+    question_panels,
+    shape_table,
 )
-from scgcnet.model import ABLATIONS, DILATIONS, PRESETS, SCGCNet, SCGCNetConfig
+from scgcnet.model import ABLATIONS, CHOICES, DILATIONS, PRESETS, SCGCNet, SCGCNetConfig
 from scgcnet.model.psccs import warp
+from scgcnet.plots.style import WIDTH
 
 
 def texts(figure: Figure) -> str:
@@ -67,17 +79,6 @@ def test_offsets_state_their_mean_length() -> None:
     field = torch.zeros(1, 2, 16, 16)
     field[:, 0], field[:, 1] = 3, 4
     assert "up: mean length 5.00 px of 16 x 16" in texts(draw_offsets(np.zeros((64, 64, 3), np.uint8), {"up": field}))
-
-
-def test_offset_fields_are_those_of_the_finest_unit() -> None:
-    torch.manual_seed(0)
-    model = SCGCNet(SCGCNetConfig(**PRESETS["tiny"])).eval()
-    with torch.no_grad():
-        model.decoder.units[2].offsets[-1].bias.copy_(torch.tensor([1.5, -2.0, 0.0, 0.0]))  # type: ignore[index, union-attr]
-        fields = offset_fields(model, torch.randn(1, 3, 64, 64))
-    assert {k: tuple(v.shape) for k, v in fields.items()} == {"up": (1, 2, 16, 16), "down": (1, 2, 16, 16)}
-    torch.testing.assert_close(fields["up"].mean(dim=(0, 2, 3)), torch.tensor([1.5, -2.0]))
-    assert not fields["down"].any()
 
 
 def test_offsets_of_all_units() -> None:
@@ -152,7 +153,7 @@ def uniform(side: int, inner: int) -> np.ndarray:
 
 def test_field_panels_have_one_scale_and_the_square_of_the_title() -> None:
     figure = field_panels({"B1": uniform(32, 3), "B2": uniform(32, 11)}, share=1)
-    assert figure.get_figwidth() == plots.WIDTH
+    assert figure.get_figwidth() == WIDTH
     text = texts(figure)
     assert "B1: 3 px" in text and "B2: 11 px" in text
     first, second, *_, bar = figure.axes
@@ -172,37 +173,112 @@ def test_field_panels_for_any_number(count: int, axes: int) -> None:
         field_panels({})
 
 
-def map_row(height: int, width: int, *labels: str) -> MapRow:
+def map_row(height: int, width: int, *labels: str) -> tuple[Sample, dict[str, np.ndarray]]:
     mask = np.zeros((height, width), np.uint8)
     mask[: height // 2] = 1
     mask[:, -2:] = 255
     image = np.full((height, width, 4), 90, np.uint8)
-    return MapRow(image, mask, {label: np.eye(4, dtype=np.float32) for label in labels}, f"{height}x{width}")
+    return Sample(f"{height}x{width}", image, mask), {label: np.eye(4, dtype=np.float32) for label in labels}
 
 
 def test_map_panels_have_a_row_for_each_image() -> None:
-    rows = [map_row(16, 24, "A2", "A8"), map_row(40, 20, "A2", "A8")]
-    figure = map_panels(rows)
-    assert figure.get_figwidth() == plots.WIDTH
-    assert not plt.get_fignums()
+    figure = map_panels([map_row(16, 24, "A2", "A8"), map_row(40, 20, "A2", "A8")])
+    assert figure.get_figwidth() == WIDTH and not plt.get_fignums()
     panels = figure.axes[:8]
     assert [ax.get_title() for ax in panels[:4]] == ["image", "truth", "A2", "A8"]
-    assert [ax.get_ylabel() for ax in panels[::4]] == ["16x24", "40x20"]
     assert np.unique(panels[1].images[0].get_array()).tolist() == [0, 0.5, 1]  # unknown pixels are grey
     assert panels[6].images[0].get_extent() == [-0.5, 19.5, 39.5, -0.5]  # stretched to the image
-    (outline,) = panels[6].collections
-    vertices = outline.get_paths()[0].vertices
+    vertices = panels[6].collections[0].get_paths()[0].vertices
     assert vertices[:, 1].max() == 19.5  # between the last row of the landslide and the next
-
-
-def test_maps_without_a_landslide_have_no_outline() -> None:
-    row = map_row(16, 24, "A2")
-    figure = map_panels([MapRow(row.image, np.zeros((16, 24), np.uint8), row.maps)])
-    assert not figure.axes[2].collections
-
-
-def test_rows_of_different_networks_are_refused() -> None:
+    sample, maps = map_row(16, 24, "A2")
+    empty = Sample("empty", sample.image, np.zeros((16, 24), np.uint8))
+    assert not map_panels([(empty, maps)]).axes[2].collections
     with pytest.raises(ValueError, match=r"\['A2'\], \['A8'\]"):
         map_panels([map_row(8, 8, "A2"), map_row(8, 8, "A8")])
     with pytest.raises(ValueError, match="one row or more"):
         map_panels([])
+
+
+def test_gates_are_those_of_equation_16() -> None:
+    torch.manual_seed(0)
+    model = zoo.create_model("scgcnet", "tiny").eval()
+    with torch.no_grad():
+        model.cam[3].gates.weight.zero_()
+        model.cam[3].gates.bias.copy_(torch.tensor([0.5, -2.0, 3.0]))
+    maps = gate_maps(model, torch.randn(1, 3, 64, 96))
+    assert {name: (gate.shape, float(gate.min()), float(gate.max())) for name, gate in maps.items()} == {
+        "5 x 5": ((2, 3), 0.5, 0.5),
+        "11 x 11": ((2, 3), -2.0, -2.0),
+        "19 x 19": ((2, 3), 3.0, 3.0),
+    }
+    many = gate_maps(
+        zoo.create_model("scgcnet", "tiny", cam_where="laterals", cam_global=True).eval(), torch.randn(1, 3, 64, 64)
+    )
+    assert len(many) == 16
+    assert many["cam.0: the whole"].shape == (16, 16) and many["cam.3: 5 x 5"].shape == (2, 2)
+    figure = draw_gates([(np.zeros((8, 8, 3), np.uint8), maps)] * 2)
+    panels = [ax for ax in figure.axes if ax.images][:8]
+    assert [panels[n].get_title() for n in range(3)] == ["image", "context of 5 x 5", "context of 11 x 11"]
+    assert [panels[n].images[0].get_clim() for n in (1, 2, 5, 6)] == [(-3, 3)] * 4  # one scale around 0
+
+
+def test_a_network_without_cam_has_no_gates() -> None:
+    assert gate_maps(zoo.create_model("scgcnet", "tiny", cam=False), torch.randn(1, 3, 32, 32)) == {}
+    figure = draw_gates([(np.zeros((8, 8, 3), np.uint8), {})])
+    assert "this network has no CAM" in {ax.get_title() for ax in figure.axes}
+    with pytest.raises(ValueError, match="no image"):
+        draw_gates([])
+
+
+def question(name: str) -> Question:
+    region = np.zeros((8, 8), bool)
+    region[2:4, 4:8] = True
+    sample = Sample(name, np.zeros((16, 40, 3), np.uint8), np.zeros((16, 40), np.uint8))
+    return Question(sample, np.full((16, 40), 0.5, np.float32), 0.33, torch.zeros(1, 3, 8, 8), region)
+
+
+def test_attributions_are_drawn_beside_their_images() -> None:
+    questions = [question("first"), question("second")]
+    answers = [Attribution(np.full((8, 8), n, np.float32), margin=n) for n in (1.0, 2.0)]
+    figure = question_panels(questions, answers)
+    assert not plt.get_fignums()
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["image, region outlined", "probability", "attribution"]
+    assert [ax.get_ylabel() for ax in figure.axes[::3]] == ["first\nIoU 33 %", "second\nIoU 33 %"]
+    np.testing.assert_array_equal(figure.axes[5].images[0].get_array(), answers[1].values)
+    assert figure.axes[5].get_xlabel() == "margin 2.00"
+    assert all(len(ax.collections) == 1 for ax in figure.axes)  # the outlines
+    with pytest.raises(ValueError, match="2 questions and 1 answers"):
+        question_panels(questions, answers[:1])
+    figure = method_panels(questions[0], {f"Way at {n}": answers[0].values for n in range(1, 6)})
+    assert [ax.get_title() for ax in figure.axes] == ["first", *(f"Way\n{n}" for n in range(1, 6)), "", ""]
+
+
+def test_a_map_is_drawn_around_zero_and_the_outline_on_the_image() -> None:
+    figure, ax = plt.subplots()
+    values = np.zeros((10, 10), np.float32)
+    values[:5], values[0, 0] = -0.5, 80.0  # one pixel must not drown the rest
+    draw_map(ax, values, (16, 40))
+    (shown,) = ax.images
+    low, high = shown.get_clim()
+    assert low == -high and 0.4 < high < 80 and shown.get_extent() == [-0.5, 39.5, 15.5, -0.5]
+    red, _, blue, _ = shown.cmap(shown.norm(high))
+    assert red > blue  # orange speaks for landslide
+    outline(ax, question("x").region, (16, 40), "black")  # rows 4 to 8 of the image, columns 20 to 40
+    outline(ax, np.ones((8, 8), bool), (16, 40), "black")  # the whole image has none
+    (drawn,) = ax.collections
+    vertices = np.concatenate([path.vertices for path in drawn.get_paths()])
+    assert (vertices[:, 1].min(), vertices[:, 1].max(), vertices[:, 0].min()) == pytest.approx((3.5, 7.5, 19.5))
+    plt.close(figure)
+
+
+def test_tables_of_base() -> None:
+    choices = choice_table().set_index("part")
+    assert list(choices.index) == [c.part for c in CHOICES]
+    assert "rb, cu_width, smooth" in choices.loc["calibration unit", "fields"]
+    parts = part_table(SCGCNetConfig(), 512).set_index("part")
+    assert parts["GMAC"].sum() == pytest.approx(191.75, abs=0.01)
+    assert parts.loc["fusion", "share (%)"] == pytest.approx(36.1)
+    shapes = shape_table(SCGCNetConfig(), 512).set_index("part")
+    assert (shapes.loc["stage 4"].tolist(), shapes.loc["head"].tolist()) == ([2048, 16, 16], [2, 128, 128])
+    assert [part for part in shapes.index if "CAM" in part] == ["CAM on lateral 4"]  # identities are no parts
+    assert base_cost([512, 2048]) == {512: pytest.approx(191.75, abs=0.01), 2048: pytest.approx(3068, abs=1)}

@@ -8,8 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from scgcnet import zoo
-from scgcnet.explain.attribution import integrated_gradients
-from scgcnet.explain.sanity import LIMIT, cascade, edge_map, judge, parts_from_output, randomised, rank_correlation
+from scgcnet.data import Sample
+from scgcnet.explain.attribution import ask, integrated_gradients
+from scgcnet.explain.sanity import (
+    EDGES,
+    LIMIT,
+    cascade,
+    cascade_table,
+    edge_map,
+    judge,
+    parts_from_output,
+    random_table,
+    randomised,
+    rank_correlation,
+)
 
 SIDE = 24
 
@@ -44,8 +56,6 @@ def gradients(model: nn.Module) -> np.ndarray:
 
 def test_parts_come_in_the_order_of_their_use() -> None:
     assert parts_from_output(Backwards(), image()) == ["head", "body", "stem"]
-    own = zoo.create_model("scgcnet", "tiny")
-    assert parts_from_output(own, torch.randn(1, 3, 64, 64)) == ["head", "decoder", "cam", "laterals", "encoder"]
 
 
 def test_a_part_that_is_used_twice_counts_where_it_ends() -> None:
@@ -118,13 +128,6 @@ def test_rank_correlation() -> None:
         rank_correlation(values, np.full_like(values, np.nan))
 
 
-def test_edges_are_those_of_the_image() -> None:
-    step = torch.zeros(1, 3, 8, 8)
-    step[..., 4:] = 1
-    found = edge_map(step)
-    assert (found[:, 3:5] > 0).all() and not found[:, :3].any() and not found[:, 5:].any()
-
-
 @pytest.mark.parametrize(
     ("signed", "magnitude", "verdict"),
     [
@@ -145,3 +148,24 @@ def test_the_limit_is_what_chance_reaches_once_in_twenty_times_in_16_places() ->
     made = np.random.default_rng(0)
     drawn = [rank_correlation(*made.normal(size=(2, 4, 4))) for _ in range(4000)]
     assert 0.03 < np.mean(np.abs(drawn) >= LIMIT) < 0.07
+
+
+@pytest.mark.slow
+def test_the_check_fails_the_edges_and_not_the_maps() -> None:
+    torch.manual_seed(0)
+    own = zoo.create_model("scgcnet", "tiny").eval()
+    mask = np.zeros((32, 32), np.uint8)
+    mask[4:12, 8:20] = 1
+    sample = Sample("a", np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8), mask)
+    questions = ask([(sample, np.zeros((32, 32), np.float32), 0.0)], 64, 0.5)
+    table = random_table(own, questions, draws=2).set_index("Map")
+    all_same = ["1.00 (1.00 to 1.00)", "1.00"]
+    assert table.loc[EDGES].tolist() == [*all_same, *all_same, "FAILS: it stays much the same"]
+    assert abs(float(table.loc["Integrated Gradients", "Rank correlation"].split()[0])) < 0.3
+    with pytest.raises(ValueError, match="draws=0: the check takes one"):
+        random_table(own, questions, draws=0)
+    steps = cascade_table(own, questions, "integrated gradients", "")
+    assert "(" not in steps["Rank correlation"].iloc[0]  # of one image there is no range
+    assert steps["Random so far"].tolist()[:1] == ["head"]
+    assert steps["Random so far"].tolist()[-1] == "head, decoder, cam, laterals, encoder"
+    assert abs(float(steps["Rank correlation"].iloc[-1].split()[0])) < 0.3

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
 from scgcnet.study.reference import IGNORED
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,49 +1,27 @@
-"""CCNet: the reference's counts, and criss-cross attention against a loop over pixels."""
+"""CCNet: criss-cross attention against a loop over pixels."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from networks import PeerTests
+from networks import PeerTests, on_meta
 from torch import Tensor
 
-from scgcnet import efficiency, zoo
+from scgcnet import efficiency
 from scgcnet.peers.ccnet import CrissCrossAttention
-
-
-def meta(**options: Any) -> torch.nn.Module:
-    with torch.device("meta"):
-        return zoo.create_model("ccnet", "paper", **options)
 
 
 class TestCCNet(PeerTests):
     name = "ccnet"
-    stride = 8
-
-    def test_counts_as_its_reference(self) -> None:
-        # mmsegmentation 1.x, ccnet_r50-d8 for ADE20K: 150 classes, 512x512, parameters with its auxiliary head.
-        model = meta(num_classes=150)
-        assert efficiency.count_params(model) == pytest.approx(49.93e6, rel=0.005)
-        assert efficiency.count_cost(model, (1, 3, 512, 512)).gmac == pytest.approx(201.2, rel=0.03)
+    auxiliary = ((0.4, "classes"),)
 
     def test_a_second_pass_costs_its_products_and_no_parameters(self) -> None:
-        once, twice = meta(recurrence=1), meta(recurrence=2)
+        once, twice = on_meta("ccnet", recurrence=1), on_meta("ccnet", recurrence=2)
         assert efficiency.count_params(once) == efficiency.count_params(twice)
         # At 512x512: query, key and value from 512 channels, then scores and sums along a row and a column of 64.
         expected = 64 * 64 * (512 * (64 + 64 + 512) + (64 + 64) * (64 + 512))
         shape = (1, 3, 512, 512)
         assert efficiency.count_cost(twice, shape).macs - efficiency.count_cost(once, shape).macs == expected
-
-    @pytest.mark.parametrize("options", [{"recurrence": 0}, {"depths": (1, 1, 1)}, {"key_width": 0}, {"dilation": 2}])
-    def test_options_that_make_no_network_are_refused(self, options: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=next(iter(options))):
-            self.build(**options)
-
-    def test_auxiliary_head(self) -> None:
-        _, auxiliary = self.build().train()(torch.randn(2, 3, 64, 64))
-        assert [(head.weight, head.target) for head in auxiliary] == [(0.4, "classes")]
 
 
 def attention(channels: int = 6, key_width: int = 4) -> CrissCrossAttention:

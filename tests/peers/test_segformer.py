@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import pytest
@@ -9,27 +8,18 @@ import torch.nn.functional as F
 from networks import PeerTests
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from torch import Tensor, nn
-from transformers.models.segformer.modeling_segformer import SegformerAttention
 
-from scgcnet import efficiency, zoo
+from scgcnet import zoo
 from scgcnet.peers.segformer import SegFormer
 
 
 class TestSegFormer(PeerTests):
     name = "segformer"
     options: ClassVar[dict[str, Any]] = {"drop_path": 0.0}  # a block that both images skip would not learn
-
-
-# Xie et al. 2021, Table 1: 24.2 M and 3.3 M, 3.4 M and 0.4 M for encoder and decoder, 150 classes; the second row to
-# the digits that Hugging Face shows for the checkpoint of that size.
-@pytest.mark.parametrize(("size", "params", "gmac"), [("paper", 27.5, 62.4), ("b0", 3.75, 8.4)])
-def test_counts_as_the_reference(size: str, params: float, gmac: float) -> None:
-    with torch.device("meta"):
-        model = zoo.create_model("segformer", size, num_classes=150)
-    cost = efficiency.count_cost(model, (1, 3, 512, 512))
-    assert cost.params / 1e6 == pytest.approx(params, rel=0.005)
-    assert cost.gmac == pytest.approx(gmac, rel=0.005)
-    assert efficiency.count_params(model, auxiliary=False) == cost.params
+    refused = (
+        ({"heads": (1, 2, 3, 8)}, "heads=.*must divide"),
+        ({"reductions": (8, 8, 2, 1)}, "reductions=.*stage 2 must divide 4"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,35 +98,6 @@ def decode_by_hand(model: SegFormer, maps: list[Tensor]) -> Tensor:
     return F.conv2d(x, head.classifier.weight, head.classifier.bias)
 
 
-def test_attention_looks_at_a_coarser_copy() -> None:
-    """Sec. 3.1, eqs. 1 and 2, query by query."""
-    torch.manual_seed(0)
-    net = zoo.create_model("segformer", "tiny", widths=(8, 32, 80, 128), heads=(2, 2, 5, 8), reductions=(4, 4, 2, 1))
-    attention = next(m for m in net.modules() if isinstance(m, SegformerAttention)).eval()
-    height, width, heads, side = 8, 12, 2, 4
-    tokens = torch.randn(1, height * width, 8)
-    with torch.no_grad():
-        conv, norm = attention.sequence_reduction.sequence_reduction, attention.sequence_reduction.layer_norm
-        picture = tokens[0].reshape(height, width, 8)
-        coarse = []
-        for i in range(0, height, side):
-            for j in range(0, width, side):
-                patch = picture[i : i + side, j : j + side]  # (4, 4, 8)
-                coarse.append(torch.einsum("ockl,klc->o", conv.weight, patch) + conv.bias)
-        copy = norm(torch.stack(coarse))  # (6, 8)
-        queries, keys, values = attention.q_proj(tokens[0]), attention.k_proj(copy), attention.v_proj(copy)
-        rows = []
-        for query in queries:
-            parts = []
-            for head in range(heads):
-                part = slice(4 * head, 4 * head + 4)
-                scores = torch.stack([query[part] @ key[part] for key in keys]) / math.sqrt(4)
-                parts.append(scores.softmax(0) @ values[:, part])
-            rows.append(torch.cat(parts))
-        expected = attention.o_proj(torch.stack(rows))
-        torch.testing.assert_close(attention(tokens, height, width)[0][0], expected)
-
-
 def test_convolutions_keep_the_size_of_their_input() -> None:
     """With the library's start a depthwise 3x3 would give about 0.06."""
     torch.manual_seed(0)
@@ -168,19 +129,3 @@ def test_stochastic_depth_reaches_the_library() -> None:
     model = zoo.create_model("segformer", "tiny", drop_path=0.7)
     rates = [m.drop_prob for m in model.modules() if type(m).__name__ == "SegformerDropPath"]
     assert rates == pytest.approx([0.1 * i for i in range(1, 8)])  # none in the first block
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"widths": (16, 32, 80)}, "widths=.*four stages"),
-        ({"heads": (1, 2, 3, 8)}, "heads=.*must divide"),
-        ({"reductions": (8, 8, 2, 1)}, "reductions=.*stage 2 must divide 4"),
-        ({"drop_path": -0.1}, r"drop_path=-0.1.*\[0, 1\)"),
-        ({"depths": (2, 2, 2, 1000)}, "depths="),
-        ({"pretrained": True}, "unknown option 'pretrained'"),
-    ],
-)
-def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        zoo.create_model("segformer", "tiny", **options)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import PeerTests
+from networks import PeerTests, disturb
 from torch import Tensor, nn
-from upernets import disturb
 
-from scgcnet import efficiency, zoo
+from scgcnet import efficiency
+from scgcnet.chapters.competitors import GMAC_TOLERANCE, allowed_difference
 from scgcnet.model.hmie import SelectiveScan
-from scgcnet.peers.catalogue import GMAC_TOLERANCE, allowed
-from scgcnet.peers.upernet import AUXILIARY_WEIGHT
-from scgcnet.peers.vmamba import PRESETS, SS2D, Encoder, Halve, VMambaConfig, VSSBlock
+from scgcnet.peers.vmamba import PRESETS, SS2D, Encoder, VMambaConfig, VSSBlock
 
 
 class Classifier(nn.Module):
@@ -64,23 +62,7 @@ def scan_plainly(scan: SelectiveScan, x: Tensor) -> Tensor:
 
 class TestVMamba(PeerTests):
     name = "vmamba"
-
-    def test_multiply_accumulates_by_size_of_the_image(self) -> None:
-        """Behind Fig. 10 of the study's paper: UPerNet-VMamba-B, 2 classes, in results/paper/peer_gmacs.csv."""
-        with torch.device("meta"):
-            model = zoo.create_model("vmamba", "paper")
-        counted = [efficiency.count_cost(model, (1, 3, side, side)).gmac for side in (128, 256, 512, 768, 1024, 2048)]
-        expected = [18.2, 72.7, 290.8, 654.3, 1163.1, 4652.4]
-        assert counted == pytest.approx(expected, rel=0.03)
-        assert counted == pytest.approx(expected, abs=0.051)  # in fact to the printed digit
-
-    # Liu et al. 2024, arXiv:2401.10166v3, Sec. 5.2, ADE20K: 150 classes, 512x2048 pixels, with both heads.
-    @pytest.mark.parametrize(("size", "params", "gmac"), [("paper", 122, 1170), ("t", 62, 949)])
-    def test_counts_of_the_authors(self, size: str, params: int, gmac: int) -> None:
-        with torch.device("meta"):
-            model = zoo.create_model("vmamba", size, num_classes=150)
-        assert efficiency.count_params(model) / 1e6 == pytest.approx(params, abs=0.5)
-        assert efficiency.count_cost(model, (1, 3, 512, 2048)).gmac == pytest.approx(gmac, rel=0.03)
+    auxiliary = ((0.4, "classes"),)
 
     # The same paper's Table 1, classifiers on ImageNet, 224x224 pixels: VMamba-T[s1l8], -S[s2l15], -B[s2l15].
     @pytest.mark.parametrize(
@@ -91,7 +73,7 @@ class TestVMamba(PeerTests):
             model = Classifier(VMambaConfig(**options))
         cost = efficiency.count_cost(model, (1, 3, 224, 224))
         assert cost.params / 1e6 == pytest.approx(float(params), abs=0.5)
-        assert cost.gmac == pytest.approx(float(gmac), abs=allowed(gmac, GMAC_TOLERANCE))
+        assert cost.gmac == pytest.approx(float(gmac), abs=allowed_difference(gmac, GMAC_TOLERANCE))
 
     @pytest.mark.parametrize("state_size", [1, 3])
     def test_scan_walks_four_sequences_and_merges_them(self, state_size: int) -> None:
@@ -174,25 +156,3 @@ class TestVMamba(PeerTests):
         blocks = [block for stage in encoder.stages for block in stage]
         assert isinstance(blocks[0].drop_path, nn.Identity)
         assert [block.drop_path.drop_prob for block in blocks[1:]] == pytest.approx([0.1, 0.2, 0.3, 0.4])
-
-    def test_halving_rounds_up(self) -> None:
-        assert Halve(3, 5)(torch.randn(1, 7, 8, 3)).shape == (1, 4, 4, 5)
-
-    def test_auxiliary_head_reads_the_third_stage(self) -> None:
-        model = self.build().train()
-        _, [auxiliary] = model.segment(torch.randn(2, 3, 64, 64))
-        assert auxiliary.weight == AUXILIARY_WEIGHT == 0.4
-        assert auxiliary.logits.shape == (2, 2, 4, 4)  # stride 16
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"depths": (2, 2, 2)}, "depths=.*four stages"),
-            ({"state_size": 0}, "state_size=0"),
-            ({"drop_path": 1.5}, "drop_path=1.5"),
-            ({"ssm_ratio": 2}, "unknown option 'ssm_ratio'"),
-        ],
-    )
-    def test_bad_options_are_refused(self, options: dict[str, object], message: str) -> None:
-        with pytest.raises(ValueError, match=message):
-            self.build(**options)

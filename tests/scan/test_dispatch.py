@@ -203,6 +203,7 @@ def test_wrong_dtype_and_device() -> None:
         selective_scan_2d(values[0], values[1].to("meta"), *values[2:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 def test_operator_is_registered_correctly(backend: str) -> None:
     """Schema, autograd, shapes on fake tensors, and AOT tracing, as torch.library checks them."""

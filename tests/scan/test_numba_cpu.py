@@ -13,8 +13,7 @@ import torch
 from recurrence import make_inputs
 from torch import Tensor
 
-from scgcnet.cpu import lanes
-from scgcnet.scan import numba_cpu, selective_scan_2d
+from scgcnet.scan import lanes, numba_cpu, selective_scan_2d
 
 
 @pytest.fixture
@@ -125,18 +124,17 @@ print(float(selective_scan_2d(*v, backend="numba").sum()))
 """
 
 
+@pytest.mark.slow
 def test_without_a_folder_for_the_cache(tmp_path: Path) -> None:
     """An installation that the user cannot write to, and no home: compiled anew in each process, and no error."""
     source = Path(numba_cpu.__file__).parent.parent
     package = tmp_path / "scgcnet"
     (package / "scan").mkdir(parents=True)
-    (package / "cpu").mkdir()
-    for path in [source / "__init__.py", *source.glob("scan/*.py"), *source.glob("cpu/*.py")]:
+    for path in [source / "__init__.py", *source.glob("scan/*.py")]:
         (package / path.relative_to(source)).write_text(path.read_text())
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("")
-    for room in ("scan", "cpu"):
-        (package / room / "__pycache__").write_text("")  # numba cannot make its folder here, root or not
+    (package / "scan" / "__pycache__").write_text("")  # numba cannot make its folder here, root or not
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(blocked)}
     environment |= {"XDG_CACHE_HOME": str(blocked)}
     environment.pop("NUMBA_CACHE_DIR", None)

@@ -14,4 +14,4 @@ def scene(tmp_path: Path) -> Path:
 @pytest.fixture
 def bright(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever weights are named, the network is `map_scenes.Bright`."""
-    monkeypatch.setattr("scgcnet.scene.mapping.zoo.load_model", lambda _: Bright())
+    monkeypatch.setattr("scgcnet.zoo.load_model", lambda _: Bright())

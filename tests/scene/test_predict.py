@@ -5,9 +5,11 @@ import pytest
 import torch
 from map_scenes import UTM, Bright
 from raster_files import write_raster
+from torch import nn
 
+from scgcnet import zoo
 from scgcnet.files import WriteError
-from scgcnet.scene.predict import Stream, landslide_probability
+from scgcnet.scene.predict import Stream, folded, landslide_probability
 from scgcnet.scene.source import Scene
 from scgcnet.scene.windows import Grid
 
@@ -19,14 +21,14 @@ def read(rows: tuple[int, int], columns: tuple[int, int]) -> tuple[np.ndarray, b
 
 
 class Edgy(torch.nn.Module):
-    """Tells different windows apart: the probability falls from their left edge to the right."""
+    """Differs between windows: the probability falls from their left edge to the right."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         slope = torch.linspace(3, -3, images.shape[3]).expand(images.shape[0], images.shape[2], -1)
         return torch.stack([torch.zeros_like(slope), slope], dim=1)
 
 
-class Killed(Bright):
+class Killed(Edgy):
     """Dies after so many windows."""
 
     def __init__(self, windows: int) -> None:
@@ -66,20 +68,16 @@ def test_windows_pass_into_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("windows", [0, 1, 3, 4, 7, 15])
-def test_goes_on_where_it_was_stopped(tmp_path: Path, windows: int) -> None:
+def test_resumes_where_it_was_stopped(tmp_path: Path, windows: int) -> None:
     grid = Grid.of((300, 260), 96, 0.25)
     assert len(grid) == 16
     whole, broken = Stream(tmp_path / "whole", grid), Stream(tmp_path / "broken", grid)
     for stream in (whole, broken):
         stream.folder.mkdir()
-    whole.run(Edgy(), read, progress=False)
-    killed = Killed(windows)
-    killed.forward = lambda images, real=killed.forward: (real(images), Edgy()(images))[1]  # type: ignore[method-assign]
+    whole.run(Killed(16), read, progress=False)
     with pytest.raises(KeyboardInterrupt):
-        broken.run(killed, read, progress=False)
-    rest = Killed(16 - windows)  # no window is computed twice
-    rest.forward = lambda images, real=rest.forward: (real(images), Edgy()(images))[1]  # type: ignore[method-assign]
-    broken.run(rest, read, progress=False)
+        broken.run(Killed(windows), read, progress=False)
+    broken.run(Killed(16 - windows), read, progress=False)  # no window is computed twice
     assert (broken.folder / "joined.f16").read_bytes() == (whole.folder / "joined.f16").read_bytes()
     assert sorted(path.name for path in broken.folder.iterdir()) == ["joined.f16", "rows"]  # no window is left
 
@@ -91,8 +89,11 @@ def test_rows_that_were_written_and_not_noted_are_written_again(tmp_path: Path) 
         stream.run(Killed(8), read, progress=False)
     with (tmp_path / "joined.f16").open("ab") as file:
         file.write(b"half of what comes next")
-    stream.run(Bright(), read, progress=False)
-    assert stream.rows(0, 300) == pytest.approx(IMAGE[..., 0] / 255, abs=1e-3)
+    unbroken = Stream(tmp_path / "whole", grid)
+    unbroken.folder.mkdir()
+    for one in (stream, unbroken):
+        one.run(Edgy(), read, progress=False)
+    assert (stream.rows(0, 300) == unbroken.rows(0, 300)).all()
 
 
 def test_the_network_is_not_asked_where_nothing_is_known(tmp_path: Path) -> None:
@@ -123,3 +124,51 @@ def test_on_the_scenes_own_grid(tmp_path: Path, scale: float) -> None:
     found = np.concatenate([part for part, _ in parts])
     assert all(valid.all() for _, valid in parts)
     assert np.abs(found - np.maximum(pixels[..., 0], 2.55) / 255)[3:-3, 3:-3].max() < 0.006
+
+
+def worn(network: nn.Module) -> nn.Module:
+    """With normalisations as after a training: each channel with a scale and shift of its own."""
+    torch.manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias)
+    return network.eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["scgcnet", "danet", "hrnet"])
+def test_the_same_logits_with_fewer_layers(name: str) -> None:
+    network = worn(zoo.create_model(name, "tiny"))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    image = torch.randn(1, 3, 96, 64)
+    short = folded(network)
+    with torch.inference_mode():
+        expected, found = network(image), short(image)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    assert norms(short) < norms(network) and (name != "scgcnet" or norms(short) == 0)
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+class Backwards(nn.Sequential):
+    """Calls its parts in another order than they stand in."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        convolution, norm = self
+        return convolution(norm(x))
+
+
+def test_a_class_that_calls_its_parts_itself_is_left_alone() -> None:
+    network = worn(Backwards(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+    image = torch.randn(1, 3, 8, 8)
+    assert norms(folded(network)) == 1
+    torch.testing.assert_close(folded(network)(image), network(image))
+
+
+def test_a_normalisation_that_follows_no_convolution_stays() -> None:
+    assert norms(folded(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.BatchNorm2d(3)).eval())) == 1

@@ -8,8 +8,13 @@ from raster_files import write_raster
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
 
+from scgcnet.data import DatasetError, open_dataset
 from scgcnet.scene import SceneError, source
-from scgcnet.scene.source import FILL, Scene
+from scgcnet.scene.source import FILL, TRAINED_AT, Scene, working_scale
+
+TURNED = Affine.translation(500_000, 3_000_000) @ Affine.rotation(30) @ Affine.scale(2, -2)
+CORNERS = ((0, 0), (0, 230), (150, 0))
+POINTS = [GroundControlPoint(row, column, 5e5 + 2 * column, 3e6 - 2 * row) for row, column in CORNERS]
 
 
 def whole(scene: Scene) -> np.ndarray:
@@ -126,39 +131,28 @@ class TestWorkingGrid:
 
 
 class TestNotes:
-    def test_none_for_an_ordinary_scene(self, scene: Path) -> None:
-        with Scene(scene, 3) as opened:
-            assert opened.notes == []
+    @pytest.mark.parametrize(
+        ("profile", "note"),
+        [
+            (UTM, None),
+            ({}, "no coordinate reference system"),
+            ({"crs": UTM["crs"], "transform": TURNED}, "turned by 30.0 degrees"),
+            ({"crs": "EPSG:4326", "transform": Affine(2e-5, 0, 105, 0, -2e-5, 27)}, "degrees: areas are computed on"),
+            ({"crs": UTM["crs"], "gcps": POINTS}, "ground control points are not used"),
+        ],
+    )
+    def test_place(self, tmp_path: Path, profile: dict, note: str | None) -> None:
+        with Scene(write_raster(tmp_path / "a.tif", scene_pixels(), **profile), 3) as opened:
+            notes = opened.notes
+        assert (notes == []) if note is None else (note in notes[0])
 
-    def test_no_place(self, tmp_path: Path) -> None:
-        with Scene(write_raster(tmp_path / "a.tif", scene_pixels()), 3) as opened:
-            assert opened.crs is None
-            assert ["no coordinate reference system" in note for note in opened.notes] == [True]
-
-    def test_turned(self, tmp_path: Path) -> None:
-        turned = Affine.translation(500_000, 3_000_000) @ Affine.rotation(30) @ Affine.scale(2, -2)
-        with Scene(write_raster(tmp_path / "a.tif", scene_pixels(), crs=UTM["crs"], transform=turned), 3) as opened:
-            assert ["turned by 30.0 degrees" in note for note in opened.notes] == [True]
-
-    def test_degrees(self, tmp_path: Path) -> None:
-        place = {"crs": "EPSG:4326", "transform": Affine(2e-5, 0, 105, 0, -2e-5, 27)}
-        with Scene(write_raster(tmp_path / "a.tif", scene_pixels(), **place), 3) as opened:
-            assert ["degrees: areas are computed on the ellipsoid" in note for note in opened.notes] == [True]
-
-    def test_bands_that_nobody_marked(self, tmp_path: Path) -> None:
+    def test_unmarked_bands(self, tmp_path: Path) -> None:
         pixels = np.repeat(scene_pixels()[..., :1], 4, axis=2).astype(np.uint16)
         path = write_raster(tmp_path / "a.tif", pixels, **UTM)
         with Scene(path, 3) as opened:
-            assert opened.notes == ["no bands are marked red, green and blue: 1, 2, 3 are taken for them, see --bands"]
+            assert ["1, 2, 3 are taken for them, see --bands" in note for note in opened.notes] == [True]
         with Scene(path, 3, (3, 2, 1)) as opened:
             assert opened.notes == []
-
-    def test_ground_control_points(self, tmp_path: Path) -> None:
-        corners = [(0, 0), (0, 230), (150, 0)]
-        points = [GroundControlPoint(row, column, 5e5 + 2 * column, 3e6 - 2 * row) for row, column in corners]
-        path = write_raster(tmp_path / "a.tif", scene_pixels(), gcps=points, crs=UTM["crs"])
-        with Scene(path, 3) as opened:
-            assert "ground control points are not used" in opened.notes[0]
 
 
 class TestRefused:
@@ -178,23 +172,22 @@ class TestRefused:
         ):
             opened.read((0, 256), (0, 256), (256, 256))
 
-    def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(SceneError, match=r"none\.tif is not there"):
-            Scene(tmp_path / "none.tif", 3)
-
-    def test_no_raster(self, tmp_path: Path) -> None:
-        (tmp_path / "a.tif").write_text("hello")
-        with pytest.raises(SceneError, match=r"a\.tif cannot be read, it is damaged or no raster"):
-            Scene(tmp_path / "a.tif", 3)
-
-    def test_a_line(self, tmp_path: Path) -> None:
-        path = write_raster(tmp_path / "a.tif", np.zeros((1, 5000, 3), np.uint8), **UTM)
-        with pytest.raises(SceneError, match="has 5000 x 1 px; a scene needs at least 16 on each side"):
-            Scene(path, 3)
-
-    def test_only_not_a_number(self, tmp_path: Path) -> None:
-        path = write_raster(tmp_path / "a.tif", np.full((30, 30, 3), np.nan, np.float32), **UTM)
-        with pytest.raises(SceneError, match="no valid pixel in a sample of 900"):
+    @pytest.mark.parametrize(
+        ("pixels", "message"),
+        [
+            (None, r"a\.tif is not there"),
+            (b"hello", r"a\.tif cannot be read, it is damaged or no raster"),
+            (np.zeros((1, 5000, 3), np.uint8), "has 5000 x 1 px; a scene needs at least 16 on each side"),
+            (np.full((30, 30, 3), np.nan, np.float32), "no valid pixel in a sample of 900"),
+        ],
+    )
+    def test_unusable_files(self, tmp_path: Path, pixels: np.ndarray | bytes | None, message: str) -> None:
+        path = tmp_path / "a.tif"
+        if isinstance(pixels, bytes):
+            path.write_bytes(pixels)
+        elif pixels is not None:
+            write_raster(path, pixels, **UTM)
+        with pytest.raises(SceneError, match=message):
             Scene(path, 3)
 
 
@@ -206,3 +199,34 @@ def test_the_hash_is_of_the_file_alone(scene: Path) -> None:
     scene.write_bytes(scene.read_bytes() + b"\0")
     with Scene(scene, 3) as opened:
         assert opened.sha256() != before
+
+
+@pytest.mark.parametrize(
+    ("metres", "sources", "scale"),
+    [
+        (0.7, ["bijie"], 0.5),
+        (1.4, ["bijie"], 1.0),
+        (5.0, ["bijie"], 1.0),  # never enlarged
+        (9.0, ["bijie", "landslide4sense"], 0.9),
+        (0.2, ["landslide4sense", "bijie", "amunet"], 0.2 / 1.4),
+        (0.2, ["amunet"], 1.0),
+        (None, ["bijie"], 1.0),
+    ],
+)
+def test_scale(metres: float | None, sources: list[str], scale: float) -> None:
+    assert working_scale(metres, sources) == pytest.approx(scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED_AT)
+def test_as_the_training_images_have_it(name: str) -> None:
+    try:
+        part = open_dataset(name, 0, "train")
+        samples = [part[index] for index in range(0, len(part), 7)]
+    except DatasetError as error:
+        pytest.skip(str(error))
+    if part.kind == "synthetic":
+        pytest.skip("synthetic images")
+    metres = {"landslide4sense": 10.0}.get(name)
+    seen = [(sample.resolution or metres) * np.sqrt(sample.mask.size) / 128 for sample in samples]
+    assert np.median(seen) == pytest.approx(TRAINED_AT[name], rel=0.05)

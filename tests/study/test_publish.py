@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from scgcnet.study.ledger import StoreError
+from scgcnet.study.plan_reader import load_plan
+from scgcnet.study.store import find
 
 from scgcnet import zoo
 from scgcnet.data import write_fake
 from scgcnet.study import publish as module
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.plan_reader import load_plan
 from scgcnet.study.publish import card, publish
 from scgcnet.study.runner import run
-from scgcnet.study.store import find
 
 
 def test_weights_are_published_with_their_threshold_and_card(project, tmp_path, monkeypatch):
@@ -29,13 +29,13 @@ def test_weights_are_published_with_their_threshold_and_card(project, tmp_path, 
         publish(spec.run_id, "tiny-two")  # a run on generated images is none on real ones
     monkeypatch.setattr(module, "find", lambda run_id, kind, root: find(run_id, "synthetic", root))
     path = publish(spec.run_id, "tiny-two")
-    assert path == project / "results" / "weights" / "tiny-two.safetensors"
+    assert path == project / "scgcnet" / "weights" / "tiny-two.safetensors"
     metadata = zoo.read_metadata(path)
     assert (metadata["run_id"], metadata["finished_utc"]) == (record.run_id, record.finished_utc)
     assert metadata["sources"] == "bijie, landslide4sense"
     assert float(metadata["threshold"]) in module.THRESHOLDS
     text = path.with_suffix(".md").read_text("utf-8")
-    assert f"](../runs/{record.run_id}.json)" in text
+    assert f"](../../results/runs/{record.run_id}.json)" in text
     assert "- Landslide4Sense as RGB pictures" in text
     assert text.count("\n| ") == 1 + 2 + 3  # head, two ways of counting, three other parts
     write_fake("bijie", tmp_path / "others", n=12, seed=5)

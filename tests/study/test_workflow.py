@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 from pages import shell
+from scgcnet.study.plan_reader import load_plan
 from study_graph import COPIED, REPOSITORY, copy, slurm, snakemake, stand_in
 from templates import write_template
 
 from scgcnet.data import write_fake
 from scgcnet.data.sample import MARKER
 from scgcnet.study.plan import Run
-from scgcnet.study.plan_reader import load_plan
 
 REAL = "data/Bijie-landslide-dataset"
 

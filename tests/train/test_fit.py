@@ -23,10 +23,11 @@ from scgcnet import zoo
 from scgcnet.data import AugmentConfig, LandslideDataset, Merged, Sample
 from scgcnet.files import WriteError
 from scgcnet.peers.base import Auxiliary
-from scgcnet.train import TrainConfig, TrainingError, composite_loss, count, evaluate, fit, new_network, predict
-from scgcnet.train.fit import _EpochSampler, best_epoch, epoch_counts, epoch_order
-from scgcnet.train.losses import boundary_mask
-from scgcnet.train.task import SegmentationTask
+from scgcnet.train.config import TrainConfig
+from scgcnet.train.fit import _EpochSampler, best_epoch, epoch_counts, epoch_order, fit, new_network
+from scgcnet.train.losses import boundary_mask, composite_loss
+from scgcnet.train.predict import count, evaluate, predict
+from scgcnet.train.task import SegmentationTask, TrainingError
 
 CONFIG = TrainConfig(
     epochs=3,

@@ -1,0 +1,203 @@
+"""Images and scenes on this machine: `scgcnet bench data | scene | seams | sides`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scgcnet import zoo
+from scgcnet.bench import FIG10, BenchError, Network, Row, describe, median_ms, training_step, write_json
+
+PROFILE = "cpu"
+PLACES = ("bijie", "amunet")  # trained on the first; the validation parts of split 0 trained none
+
+
+def bench_data(
+    name: str, root: Path | None = None, network: Network = ("scgcnet", "tiny"), image_size: int = 128
+) -> dict[str, float]:
+    """Times reading and augmenting the first training images of a data set, and a training on them.
+
+    Args:
+        name: Data set.
+        root: Folder that holds the data set's own folder; None for the usual place.
+        network: Name and size.
+        image_size: Side of the network's input, pixels.
+
+    Returns:
+        Images per second: `decode` when reading files, `augment` from memory, `train` on ready batches.
+
+    Raises:
+        DatasetError: The data set is missing or damaged.
+    """
+    from scgcnet.data import TrainingView, TrainTransform, open_dataset
+    from scgcnet.train.config import TrainConfig
+
+    part = open_dataset(name, 0, "train", root)
+    batch, rounds = 8, 5
+    count = min(128, len(part)) // batch * batch or len(part)
+    view = TrainingView(part, TrainTransform(image_size, TrainConfig(image_size=image_size).augment), seed=0)
+    pixels = np.mean([part[index].mask.size for index in range(min(len(part), 64))])
+    pairs = [view[0, index] for index in range(count)]  # from here on the images are in memory
+    ready = (pairs * batch)[:batch]
+    images, masks = (torch.stack(tensors) for tensors in zip(*ready, strict=True))
+    step = training_step(network, images, masks)
+    for _ in range(2):
+        step()  # compiles kernels
+
+    def rate(work: Callable[[], object], images: int, repeats: int) -> float:
+        return 1e3 * images / median_ms({"": work}, repeats, float("inf"))[""]
+
+    rates = {
+        "decode": rate(lambda: [part.whole.read(index) for index in part.indices[:count]], count, rounds),
+        "augment": rate(lambda: [view[0, index] for index in range(count)], count, rounds),
+        "train": rate(step, batch, 4 * rounds),
+    }
+    print(f"{name}: {count} images of {pixels / 1e6:.2f} megapixels on average, to {image_size} px; images per second:")
+    print("\n".join(f"{what:<10}{speed:>8.0f}" for what, speed in rates.items()))
+    slower = "training" if rates["augment"] > rates["train"] else "the images"
+    share = rates["train"] / (rates["train"] + rates["augment"])
+    print(f"{slower} limits; in one process the images take {share:.0%} of a later epoch")
+    return rates
+
+
+def bench_scene(side: int, model: str, window: int = 1024, json_path: Path | None = None) -> Row:
+    """Maps a square synthetic scene of this side, pixels, in a process of its own: its speed and peak memory.
+
+    Raises:
+        WriteError: There is no room for the scene or its map in the folder for temporary files.
+        BenchError: The mapping failed.
+    """
+    from scgcnet.scene.mapping import REPORT
+    from scgcnet.scene.synthetic import write_synthetic_scene
+
+    with tempfile.TemporaryDirectory(prefix="scgcnet-bench-") as place:
+        scene, _ = write_synthetic_scene(Path(place, "scene.tif"), (side, side))
+        print(f"synthetic scene of {side} x {side} px, {side * side / 1e6:.0f} megapixels", flush=True)
+        command = ["map", str(scene), "--model", model, "--window", str(window), "--quiet", "--out", f"{place}/map"]
+        before = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "-m", "scgcnet.cli", *command], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - before
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise BenchError(f"the mapping failed with status {process.returncode}, see above")
+        windows = json.loads(Path(place, "map", REPORT).read_text("utf-8"))["windows"]["number"]
+    row = {
+        "side": side,
+        "window": window,
+        "seconds": seconds,
+        "processor_seconds": usage.ru_utime + usage.ru_stime,  # of all threads
+        "megapixels_per_second": side * side / 1e6 / seconds,
+        "peak_mb": usage.ru_maxrss * 1024 / 1e6,
+        "windows": windows,
+    }
+    print(
+        f"{seconds:.0f} s ({row['processor_seconds']:.0f} s of processor time), {row['megapixels_per_second']:.2f} "
+        f"megapixels/s, peak {row['peak_mb']:.0f} MB"
+    )
+    write_json(json_path, {"machine": describe("cpu"), "model": model, "scene": row})
+    return row
+
+
+def bench_seams(
+    model: str, windows: Sequence[int], scales: Sequence[float], json_path: Path | None = None
+) -> list[Row]:
+    """Maps the real mosaics as tiles, as blended windows and as a whole: the effect of cutting, see `seams.Seams`.
+
+    Raises:
+        BenchError: The mosaics are missing.
+    """
+    from scgcnet.scene.seams import measure, read_mosaics
+
+    mosaics = read_mosaics()
+    if not mosaics:
+        raise BenchError("the mosaics of AMU-Net are not there: see data/README.md, and set SCGCNET_DATA")
+    weights = zoo.find_weights(model)
+    network, threshold = zoo.load_model(weights), float(zoo.read_metadata(weights)["threshold"])
+    ways = [*itertools.product(windows, (0.0, 0.25)), (0, 0.0)]
+    rows = []
+    for scale, (window, overlap), mosaic in itertools.product(scales, ways, mosaics):
+        one = measure(network, mosaic, threshold, window, overlap, scale)
+        rows.append(asdict(one))
+        print(
+            f"{one.scene} scale {scale:g} window {window or 'whole':>5} overlap {overlap:<4g} IoU {one.iou:.4f} "
+            f"{one.polygons} polygons, {one.seconds:.2f} s/megapixel",
+            flush=True,
+        )
+    write_json(json_path, {"machine": describe("cpu"), "model": weights.name, "threshold": threshold, "ways": rows})
+    return rows
+
+
+def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str, Any]:
+    """Scores trained networks of Fig. 10 at several sides of the input, pixels, on the validation parts of `PLACES`.
+
+    The first run of the comparison with stored weights counts for a network; one without any is left out. The side of
+    the training is added.
+
+    Returns:
+        {trained_at: pixels, networks: {name: {file, seed, finished_utc}},
+        places: {data set: {images, iou: {name: {side: percent}}}}}
+
+    Raises:
+        BenchError: The images or all weights are missing.
+        DatasetError: The images are damaged.
+    """
+    from scgcnet.data import dataset_available, open_dataset
+
+    if missing := [place for place in PLACES if not dataset_available(place)]:
+        raise BenchError(f"the images of {missing[0]} are missing: see scgcnet data check {missing[0]}")
+    trained_at, weights, runs = trained_networks()
+    if absent := [name for name in FIG10 if name not in weights]:
+        print(f"no weights of {', '.join(absent)}: scgcnet study run ID --force makes those of one run")
+    if not weights:
+        raise BenchError("no weights to try: make study PROFILE=cpu, or scgcnet study run ID --force, makes them")
+    measured: dict[str, Any] = {"trained_at": trained_at, "networks": runs, "places": {}}
+    for place in PLACES:
+        images = open_dataset(place, 0, "val")
+        iou: dict[str, dict[str, float]] = {name: {} for name in weights}
+        for (name, file), side in itertools.product(weights.items(), sorted({*sides, trained_at})):
+            percent = iou_at(zoo.load_model(file), images, side)
+            iou[name][str(side)] = round(percent, 4)
+            print(f"{place}, {len(images)} validation images: {name} at {side} px IoU {percent:.2f} %", flush=True)
+        measured["places"][place] = {"images": len(images), "iou": iou}
+    write_json(json_path, measured)
+    return measured
+
+
+def trained_networks() -> tuple[int, dict[str, Path], dict[str, dict[str, Any]]]:
+    """The image size of the training, and by network the weights and the run that they are of."""
+    from scgcnet.study import load_plan, results
+    from scgcnet.study.networks import chosen_runs, gather
+
+    plan = load_plan()
+    chosen = chosen_runs(plan, results.trials(), PLACES[0], PROFILE)
+    weights, runs = {}, {}
+    for network in gather({name: run for name, run in chosen.items() if name in FIG10}, results.runs()):
+        for row in network.runs.itertuples():
+            if network.name not in runs and (file := results.weights_of(row.run_id, row.finished_utc)) is not None:
+                weights[network.name] = file
+                runs[network.name] = {key: getattr(row, key) for key in ("file", "seed", "finished_utc")}
+    return int(plan.profile(PROFILE).settings["image_size"]), weights, runs
+
+
+def iou_at(network: torch.nn.Module, images: Any, side: int) -> float:
+    """Pooled IoU in percent at native size of a network with an input of this side, over a part of a data set."""
+    from scgcnet.metrics import Confusion
+    from scgcnet.train.predict import predict
+
+    total = Confusion()
+    for probability, sample in zip(predict(network, images, range(len(images)), side), images, strict=True):
+        total += Confusion.of(probability > 0.5, sample.mask)
+    return 100 * total.scores()["iou"]

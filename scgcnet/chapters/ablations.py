@@ -1,0 +1,169 @@
+"""Tables II and III: the effect of each part of the network, and of its dilation rates.
+
+Experiments are named as in the paper, A1 to A8 and B1 to B7. Tables raise ValueError for synthetic runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from scgcnet.study import results, stats
+from scgcnet.study.networks import (
+    NOT_RUN,
+    Network,
+    condition,
+    cost,
+    gather,
+    in_words,
+    many,
+    refuse_synthetic,
+    run_links,
+)
+from scgcnet.study.paper import SCORE_NAMES, read_paper
+from scgcnet.study.plan import Plan, PlanError, Run, at_home, plain
+from scgcnet.study.show import NONE, Table
+
+#: The steps of Table II that the paper's text discusses.
+STEPS = (("A1", "A2"), ("A1", "A3"), ("A1", "A4"), ("A2", "A5"), ("A2", "A6"), ("A3", "A7"), ("A5", "A8"), ("A1", "A8"))
+WHOLE = ("A8", "B6")  # the rows of Tables II and III that are the unchanged network
+
+
+def experiments(names: Sequence[str]) -> dict[str, Mapping[str, object]]:
+    """The network's fields that each experiment sets, by its name in the paper.
+
+    Raises:
+        PlanError: an unknown name, or names of both tables.
+    """
+    from scgcnet.model.config import ABLATIONS, DILATIONS
+
+    known: dict[str, Mapping[str, object]] = {**ABLATIONS, **{row: {"dilations": r} for row, r in DILATIONS.items()}}
+    if unknown := [name for name in names if name not in known]:
+        raise PlanError(f"experiments: there is no {unknown[0]!r}; the names are {', '.join(known)}")
+    if len({name[0] for name in names}) != 1:
+        raise PlanError("experiments: name some of one table, A1 to A8 or B1 to B7")
+    return {name: known[name] for name in names}
+
+
+def experiment_runs(names: Sequence[str], plan: Plan, profile: str, seeds: Sequence[int] | None = None) -> list[Run]:
+    """The planned runs of some experiments in a profile, seeds within experiments; all seeds for None.
+
+    Raises:
+        PlanError: as for `networks`.
+    """
+    return [
+        run
+        for base in _bases(names, plan, profile).values()
+        for run in plan.select(profile)
+        if {**run.config, "seed": base.seed} == base.config and (seeds is None or run.seed in seeds)
+    ]
+
+
+def networks(
+    names: Sequence[str], plan: Plan, profile: str = "cpu", stored: pd.DataFrame | None = None
+) -> list[Network]:
+    """Each experiment with its stored seeds, which may be none; `stored` is by default `results.runs()`.
+
+    Raises:
+        PlanError: unknown names, names of both tables, or the profile plans no run of scgcnet.
+    """
+    return gather(_bases(names, plan, profile), results.runs() if stored is None else stored)
+
+
+def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
+    """One run of each experiment, on the data set for which the profile plans the most of them."""
+    rows, planned = experiments(names), plan.select(profile)
+    settings, configs = plan.profile(profile).settings, [run.config for run in planned]
+    whole = [
+        run
+        for run in planned
+        if run.model == "scgcnet" and run.unaltered and run.settings == settings and at_home(run.config)
+    ]
+    if not whole:
+        raise PlanError(f"study.yml plans no run of scgcnet with the profile {profile}")
+    bases = [
+        {name: replace(run, overrides={} if name in WHOLE else dict(row)) for name, row in rows.items()}
+        for run in whole
+    ]
+    return max(bases, key=lambda base: sum(run.config in configs for run in base.values()))
+
+
+def experiment_table(found: Sequence[Network], plan: Plan) -> Table:
+    """Table II or III: scores as printed, on CLD, and as measured."""
+    paper, dataset, rows = read_paper(), found[0].run.dataset, []
+    for one in found:
+        refuse_synthetic(one.runs)
+        images = None if one.runs.empty else one.runs.n_test.iloc[0]
+        row: dict[str, object] = {"Experiment": one.name, "Network": _parts(one.name)}
+        for score in ("iou", "f1", "precision", "recall"):
+            name, column = SCORE_NAMES[score]
+            row[f"{name}, paper, CLD"] = paper.row(one.name).printed[column]
+            row[f"{name}, measured, {dataset}"] = str(one.summary(score) or NOT_RUN)
+            if score == "iou":  # the paper ran every experiment, and all of them on CLD
+                same_data = condition({**one.run.config, "overrides": {}}, plan, images)
+                row["Condition"] = same_data if dataset == "cld" else "other data"
+        rows.append(row | {"Repeats": many(len(one.runs), "seed"), "Cost": cost(one.runs), "Runs": run_links(one.runs)})
+    number = "II" if found[0].name.startswith("A") else "III"
+    caption = f"Table {number}: as printed, on CLD, and {found[0].run.size} on {dataset}, mean and 95 % over seeds (%)"
+    return Table(pd.DataFrame(rows), caption)
+
+
+def _parts(name: str) -> str:
+    changes = experiments([name])[name]
+    if "dilations" in changes:
+        return in_words(plain(changes["dilations"]))
+    return " + ".join(part.upper() for part, on in changes.items() if on) or "baseline"
+
+
+def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEPS) -> Table:
+    """IoU of the second experiment of each step minus that of the first."""
+    every = pd.concat([one.runs.assign(experiment=one.name) for one in found])
+    refuse_synthetic(every)
+    paper, by_name, rows = read_paper(), {one.name: one for one in found if len(one.runs)}, []
+    measured = f"Measured, {found[0].run.dataset}"
+    for before, after in steps:
+        old, new = experiments([before, after]).values()
+        row: dict[str, object] = {
+            "Step": f"{before} to {after}",
+            "What is added": ", ".join(part.upper() for part in new if new[part] and not old[part]),
+            "Paper, CLD": f"{float(paper.row(after).exact('IoU') - paper.row(before).exact('IoU')):+.2f}",
+            **{measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN},
+        }
+        if before in by_name and after in by_name:
+            one, other = by_name[before], by_name[after]
+            interval = stats.seed_interval(other.scores(), one.scores())
+            low, high = interval or (0.0, 0.0)
+            row[measured] = f"{other.mean() - one.mean():+.2f}"
+            row["95 % over seeds"] = f"{low:+.2f} to {high:+.2f}" if interval else f"unknown: {seeds_of(one, other)}"
+            row["Outcome"] = "better" if low > 0 else "worse" if high < 0 else "unresolved"
+        rows.append(row | {"Runs": run_links(every[every.experiment.isin((before, after))])})
+    return Table(pd.DataFrame(rows), "Effect of each step (points of IoU)")
+
+
+def seeds_of(*found: Network) -> str:
+    """The number of seeds of each network: "3 seeds of A1, 1 seed of A2"; "one seed" if that holds for all."""
+    if all(len(one.runs) == 1 for one in found):
+        return "one seed"
+    return ", ".join(f"{many(len(one.runs), 'seed')} of {one.name}" for one in found)
+
+
+def bars(found: Sequence[Network]) -> dict[str, tuple[float, float, float] | None]:
+    """Mean, low and high of the test IoU in percent by experiment, all alike for a single run; None if not run."""
+    shown: dict[str, tuple[float, float, float] | None] = {one.name: None for one in found}
+    for one in found:
+        if iou := one.summary():
+            low, high = (iou.mean if end is None else end for end in (iou.low, iou.high))
+            shown[one.name] = (iou.mean, low, high)
+    return shown
+
+
+def preferred(found: Sequence[Network], made: pd.DataFrame, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The runs whose networks to look into, by experiment: first the stored ones, then those of `made`."""
+    shown = {}
+    for one in found:
+        if one.name in names:
+            alike = made[[flags == one.run.config["overrides"] for flags in made["flags"]]]
+            shown[one.name] = pd.concat([one.runs, alike]).drop_duplicates("file")
+    return shown

@@ -1,0 +1,281 @@
+"""The networks of the paper on the same images: Table I, paired differences, ranks, repeated trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from scgcnet.chapters.measures import seeds_counted
+from scgcnet.study import results
+from scgcnet.study.networks import (
+    JOINT,
+    NOT_RUN,
+    Comparison,
+    Network,
+    best_rate,
+    chosen_runs,
+    compare_networks,
+    condition,
+    cost,
+    gather,
+    many,
+    rank_networks,
+    rate_trials,
+    refuse_synthetic,
+    run_links,
+)
+from scgcnet.study.paper import PAPER_DATASETS, SCORE_NAMES, full_name, paper_scores
+from scgcnet.study.plan import Plan, Run, at_home, project_root
+from scgcnet.study.show import NONE, Link, Note, Table
+
+RERUNS = "results/reruns.csv"
+NATIVE = "pooled"  # the other way of counting: pixels of all images at native size
+
+
+def networks(dataset: str, plan: Plan, profile: str = "cpu", models: Sequence[str] | None = None) -> list[Network]:
+    """The networks compared on a data set, with the rate that won their trials and all stored seeds.
+
+    Args:
+        dataset: our name; "synthetic" with a profile on synthetic data.
+        plan: the study.
+        profile: name in study.yml; if it has no trials on the data set, the planned runs are taken as they are.
+        models: only these; None for all.
+    """
+    runs = chosen_runs(plan, results.trials(), dataset, profile)
+    if not runs:
+        for run in plan.select(profile):
+            if run.dataset == dataset and at_home(run.config) and run.unaltered:
+                runs.setdefault(run.model, run)
+    chosen = {model: run for model, run in runs.items() if models is None or model in models}
+    return gather(chosen, results.runs(plan.profile(profile).data))
+
+
+def planned_runs(found: Sequence[Network], plan: Plan) -> list[Run]:
+    """All planned seeds of some networks."""
+    planned = [(one.run, run) for one in found for run in plan.runs if run.model == one.run.model]
+    return [run for first, run in planned if {**run.config, "seed": first.seed} == first.config]
+
+
+def curves(found: Sequence[Network]) -> dict[str, list[dict[str, float | None]]]:
+    """History of the first planned seed of each network that has one stored."""
+    return {one.name: one.runs.history[one.run.run_id] for one in found if one.run.run_id in one.runs.index}
+
+
+def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
+    """Table I for one data set: five scores as printed and as measured, the best measured IoU on top.
+
+    Args:
+        dataset: our name.
+        found: from `networks`.
+        plan: the study.
+
+    Raises:
+        ValueError: a run is on synthetic data.
+    """
+    for one in found:
+        refuse_synthetic(one.runs)
+    images = next((one.runs.n_test.iloc[0] for one in found if len(one.runs)), None)
+    rows: list[dict[str, object]] = []
+    for one in _ranked(found):
+        how = condition(one.run.config, plan, images)
+        paper = paper_scores(dataset, one.run.model) if how != "other data" else None
+        row: dict[str, object] = {"Network": one.name, "Repeats": many(len(one.runs), "seed")}
+        for score in ("iou", "f1", "precision", "recall", "oa"):
+            name = SCORE_NAMES[score][0]
+            row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
+            row[f"{name}, measured"] = str(one.summary(score) or NOT_RUN)
+            if score == "iou":
+                inner = one.image_interval()
+                row["95 % over test images"] = (
+                    f"{inner.low:.2f} to {inner.high:.2f} ({seeds_counted(one)})" if inner else NONE
+                )
+                row["Difference"] = f"{one.mean() - paper['iou']:+.2f}" if len(one.runs) and paper else NONE
+                row["Condition"] = how
+                row["IoU at native size, measured"] = str(one.summary("iou", NATIVE) or NOT_RUN)
+        rows.append(row | {"Cost": cost(one.runs), "Runs": run_links(one.runs)})
+    name = full_name(PAPER_DATASETS.get(dataset, dataset))
+    return Table(
+        pd.DataFrame(rows or [{"Network": f"study.yml plans no comparison on {dataset} with this profile"}]),
+        f"Table I on {name}: as printed, and as measured with mean and 95 % interval over seeds (%); pixels counted at "
+        "the network's input size, except where native size is named",
+    )
+
+
+def _ranked(found: Sequence[Network], way: str = "resized") -> list[Network]:
+    """The best mean IoU first; those that were not run last."""
+    return sorted(found, key=lambda one: (one.runs.empty, -one.mean("iou", way)))
+
+
+def _by_difference(found: Sequence[Network], reference: str) -> dict[str, Comparison]:
+    compared = compare_networks(found, reference)
+    return dict(sorted(compared.items(), key=lambda item: -item[1].difference.value))
+
+
+def difference_table(found: Sequence[Network], reference: str) -> Table:
+    """IoU of each network minus the reference's on the same test images, with intervals and the paired test."""
+    compared, links = _by_difference(found, reference), {one.name: run_links(one.runs) for one in found}
+    difference = f"IoU minus that of {reference}"
+    rows: list[dict[str, object]] = [
+        {
+            "Network": name,
+            difference: f"{one.difference.value:+.2f}",
+            "Outcome": one.text,
+            "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
+            "p, adjusted": f"{one.p:.3f}" if one.p >= 0.001 else "below 0.001",
+            "Seeds of these": _seeds(one),
+            JOINT: f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
+            "Runs": links[name],
+        }
+        for name, one in compared.items()
+    ]
+    rows += [
+        {
+            "Network": one.name,
+            difference: NOT_RUN if one.runs.empty else "not counted by image",
+            "Runs": links[one.name],
+        }
+        for one in found
+        if one.name not in {*compared, reference}
+    ]
+    caption = f"Paired differences from {reference} on the same test images (points of IoU)"
+    if joint := sum(one.seeds is not None for one in compared.values()):
+        caption += f"; over seeds: {joint} intervals that all hold at once with 95 % (Bonferroni)"
+    return Table(pd.DataFrame(rows or [{"Network": f"no network to compare with {reference}"}]).fillna(NONE), caption)
+
+
+def _seeds(one: Comparison) -> str:
+    ours, others = (", ".join(map(str, seeds)) for seeds in one.counted)
+    return f"{ours} of both" if ours == others else f"{ours} against {others}"
+
+
+def difference_rows(found: Sequence[Network], reference: str) -> dict[str, tuple[float, float, float, str]]:
+    """The same for a figure: name -> difference, low and high in points, and the outcome; the best first."""
+    return {
+        name: (one.difference.value, one.difference.low, one.difference.high, one.outcome)
+        for name, one in _by_difference(found, reference).items()
+    }
+
+
+def rank_parts(found: Sequence[Network]) -> tuple[dict[str, float], float, list[list[str]]]:
+    """Mean ranks, critical difference and cliques for a figure; empty for fewer than three networks."""
+    ranking = rank_networks(found)
+    return (ranking.ranks, ranking.critical, ranking.cliques) if ranking else ({}, 0.0, [])
+
+
+def standing_note(found: Sequence[Network], name: str) -> Note:
+    """Where one network stands by IoU, its paired outcomes, and how its errors differ from those of the best other.
+
+    Errors are pixels of the test images at the network's input size, in percent of the true landslide pixels.
+    """
+    ranked, native = _ranked(found), _ranked(found, NATIVE)
+    run = [one.name for one in ranked if len(one.runs)]
+    if name not in run or len(run) < 2:
+        return Note("No ranking yet", f"{name}, or a network to compare it with, was not run.")
+    place, elsewhere = run.index(name) + 1, [one.name for one in native].index(name) + 1
+    outcomes = [one.outcome for one in compare_networks(found, name).values()]
+    text = f"{name} is number {place} of {len(run)} by mean IoU at the network's input size (first: {run[0]}) and "
+    text += f"number {elsewhere} at native size (first: {native[0].name}). Compared image by image, "
+    text += f"{outcomes.count('better')} of {len(outcomes)} others are better, {outcomes.count('worse')} worse and "
+    text += f"{outcomes.count('unresolved')} unresolved."
+    counted = {one.name: one for one in ranked if one.counted}
+    best = next((other for other in counted if other != name), None)
+    if best is not None and name in counted:
+        errors = " and ".join(_errors(counted[each]) for each in (name, best))
+        text += f" Of the true landslide area {errors}."
+    return Note(f"{name} {'leads' if place == 1 else 'does not lead'}", text)
+
+
+def _errors(one: Network) -> str:
+    tp, fp, fn, _ = one.counts().sum(axis=(0, 1))
+    return f"{one.name} misses {100 * fn / (tp + fn):.1f} % and falsely adds {100 * fp / (tp + fn):.1f} %"
+
+
+def order_note(dataset: str, found: Sequence[Network], plan: Plan, profile: str = "cpu") -> Note:
+    """How far to trust the order of Table I: the paper's order, the spread over seeds, the learning rates.
+
+    Raises:
+        ValueError: a run is on synthetic data.
+    """
+    stored = results.runs(plan.profile(profile).data)
+    refuse_synthetic(stored)
+    tried = rate_trials(plan, results.trials(), dataset, profile).groupby("model")
+    won = {str(model): best_rate(group) == group.lr.max() for model, group in tried if group.val_iou.notna().all()}
+    if not won:
+        return Note("No order yet", f"The trials on {dataset} with the profile {profile} are not complete.")
+    spans = ", ".join(f"{one.name} {np.ptp(one.scores()):.1f}" for one in found if len(one.runs) > 1)
+    text = paper_order(dataset, found)
+    text += f"{sum(len(one.runs) == 1 for one in found)} of {len(found)} networks have a single seed"
+    text += f"; the seeds of the others span so many points of test IoU: {spans}. " if spans else ". "
+    text += f"{sum(won.values())} of the {len(won)} winning rates are the highest tried"
+    for one in found:
+        same_model = [run for run in plan.select(profile) if run.model == one.run.model]
+        alike = [run.run_id for run in same_model if _with_rate(run, one.run.settings["lr"]) == one.run.config]
+        reached = stored.val_iou.reindex(alike).dropna()
+        if one.run.run_id in reached and len(reached) > 1:
+            gain = reached.drop(one.run.run_id).max() - reached[one.run.run_id]
+            text += f"; another rate, trained in full for {one.name}, changes validation IoU by {gain:+.1f} points"
+    return Note("How far to trust this order", f"{text}.")
+
+
+def _with_rate(run: Run, lr: float) -> dict[str, object]:
+    return {**run.config, "settings": {**run.config["settings"], "lr": lr}}
+
+
+def paper_order(dataset: str, found: Sequence[Network]) -> str:
+    """A sentence on how far the measured order agrees with the paper's; "" for fewer than three networks."""
+    from scipy import stats
+
+    able = [(paper["iou"], one.mean()) for one in found if len(one.runs) and (paper := paper_scores(dataset, one.name))]
+    if len(able) < 3:
+        return ""
+    tau = stats.kendalltau(*zip(*able, strict=True))
+    text = f"Kendall's tau of this order and that of the paper's Table I is {tau.statistic:.2f}"
+    return f"{text} ({len(able)} networks, p = {tau.pvalue:.2f}; 1 is the same order, 0 none). "
+
+
+def leading(found: Sequence[Network], first: str, n: int) -> list[Network]:
+    """One network, then the others with the highest mean IoU whose weights are available, `n` in all."""
+    able = [one for one in found if any(map(results.weights_of, one.runs.run_id, one.runs.finished_utc))]
+    return sorted(able, key=lambda one: (one.name != first, -one.mean()))[:n]
+
+
+def reruns() -> pd.DataFrame:
+    """Stored runs that were made again, a row each time: run_id, `before` and `now`, IoU at native size in percent."""
+    earlier = pd.read_csv(project_root() / RERUNS)
+    stored = results.runs().rename(columns={"pooled_iou": "now"})[["dataset", "profile", "now", "file"]]
+    return earlier.assign(before=100 * earlier.iou).merge(stored, left_on="run_id", right_index=True)
+
+
+def rerun_note(dataset: str = "bijie", profile: str = "cpu") -> Note:
+    """How far scores moved between code versions that differ in rounding, beside the spread over seeds."""
+    own = "dataset == @dataset and profile == @profile"
+    alike = reruns().query(f"{own} and code_changed")  # unchanged code repeats to the bit
+    if len(alike) < 2:
+        return Note("Repeated trainings", "Fewer than two runs were repeated with other code.")
+    moved = alike.now - alike.before
+    seeds = results.runs().query(own).groupby(["configuration", "split"]).pooled_iou
+    spread = seeds.agg(["var", "size"]).query("size > 1")
+    text = f"{len(alike)} runs of {dataset}, profile {profile}, were repeated with code that sums in another order: "
+    text += f"IoU at native size moved by {moved.min():+.1f} to {moved.max():+.1f} points (mean {moved.mean():+.1f}, "
+    text += f"standard deviation {moved.std():.1f})."
+    if len(spread):
+        difference = (2 * np.average(spread["var"], weights=spread["size"] - 1)) ** 0.5
+        text += f" Between two seeds of one configuration the standard deviation is {difference:.1f} points "
+        text += f"({len(spread)} configurations)."
+    return Note("Repeated trainings", text)
+
+
+def rerun_table() -> Table:
+    """IoU before and now of every run that was made again."""
+    rows = [
+        {
+            "Run": one.run_id,
+            "Before": f"{one.before:.2f}",
+            "Now": Link(f"{one.now:.2f}", one.file),
+            "Difference": f"{one.now - one.before:+.2f}",
+        }
+        for one in reruns().itertuples()
+    ]
+    return Table(pd.DataFrame(rows or [{"Run": "none"}]), "Repeated trainings: IoU at native size, before and now (%)")

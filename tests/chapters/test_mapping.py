@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from map_scenes import BRIGHT, UTM, Bright, scene_pixels
+from raster_files import write_raster
+
+from scgcnet.chapters import mapping
+from scgcnet.chapters.mapping import ExampleScene, example_scene, map_example, view
+from scgcnet.scene import SceneError
+from scgcnet.scene.seams import Mosaic
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(mapping, "find_checkout", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bright(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scgcnet.zoo.load_model", lambda _: Bright())
+
+
+@pytest.fixture
+def mosaics(monkeypatch: pytest.MonkeyPatch) -> Mosaic:
+    pixels = scene_pixels()
+    mask = (pixels[..., 0] == BRIGHT).astype(np.uint8)
+    mask[:30] = 255
+    mosaic = Mosaic("A", pixels, mask)
+    monkeypatch.setattr(mapping, "read_mosaics", lambda: [mosaic])
+    return mosaic
+
+
+class TestScene:
+    def test_synthetic(self, checkout: Path) -> None:
+        scene = example_scene("synthetic", real=True)
+        assert not scene.real and scene.sentence.endswith("What is found on it means nothing.")
+        with rasterio.open(scene.path) as file:
+            assert file.shape == (512, 768)
+        written = scene.path.stat().st_mtime_ns
+        assert example_scene("synthetic", real=True).path.stat().st_mtime_ns == written
+
+    @pytest.mark.usefixtures("mosaics")
+    def test_a_mosaic_keeps_unknown_pixels(self, checkout: Path) -> None:
+        scene = example_scene("auto", real=True)
+        assert scene.real and "the mosaic A" in scene.sentence
+        with rasterio.open(scene.path) as file:
+            assert (file.read_masks(1)[:30] == 0).all() and (file.read_masks(1)[30:] == 255).all()
+
+    @pytest.mark.usefixtures("mosaics")
+    def test_auto_takes_a_synthetic_one_without_real_data(self, checkout: Path, monkeypatch) -> None:
+        monkeypatch.setattr(mapping, "SYNTHETIC", (128, 128))
+        assert not example_scene("auto", real=False).real
+        monkeypatch.setattr(mapping, "read_mosaics", list)
+        assert not example_scene("auto", real=True).real
+        with pytest.raises(SceneError, match="scene B: the mosaics of AMU-Net are not there"):
+            example_scene("B", real=True)
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        assert example_scene(str(tmp_path / "mine.tif"), real=True).about == "the file mine.tif"
+
+
+@pytest.mark.usefixtures("bright")
+@pytest.mark.parametrize("place", [UTM, {}])
+def test_view_and_tables(checkout: Path, tmp_path: Path, place: dict) -> None:
+    scene = ExampleScene(write_raster(tmp_path / "scene.tif", scene_pixels(), **place), "a test", real=True)
+    result = map_example(scene, "tiny-bijie", 64, 0.25, 0.5)
+    assert result.folder.parent == checkout / "build" / "maps"
+    assert not map_example(scene, "tiny-bijie", 64, 0.25, 0.5).fresh
+
+    shown = view(scene, result, longest=115)
+    assert shown.image.shape == (75, 115, 3) and shown.probability.shape == (75, 115) and shown.threshold == 0.5
+    assert shown.probability[25, 32] == pytest.approx(BRIGHT / 255, abs=0.003)
+    assert [points.min(axis=0).tolist() for points in shown.outlines] == [[25, 20], [90, 50]]
+
+    assert mapping.caption(result) == "The files of the map: 2 polygons, 2.03 % of the scene"
+    assert list(mapping.file_table(result)["File"]) == list(mapping.ABOUT)
+    frame = mapping.polygon_table(result)
+    unit = "m2" if place else "px"
+    assert frame["id"].tolist() == [1, 2]
+    assert [float(area) for area in frame[f"Area, {unit}"]] == ([2402, 400] if place else [600, 100])
+
+
+@pytest.mark.usefixtures("bright")
+def test_a_map_without_polygons(checkout: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    scene = ExampleScene(write_raster(tmp_path / "scene.tif", pixels, **UTM), "a test", real=True)
+    result = map_example(scene, "tiny-bijie", 64, 0.25, 0.5)
+    assert mapping.polygon_table(result).to_dict("records") == [{"id": "none"}]
+    assert view(scene, result).outlines == []
+
+
+def test_seam_table() -> None:
+    def way(scene: str, polygons: int, **changes: object) -> dict:
+        usual = {"scene": scene, "scale": 1.0, "window": 128, "overlap": 0.25, "iou": 0.5, "chance": 0.1, "cut": 0.5}
+        usual |= {"polygons": polygons, "cut_elsewhere": 0.25, "step": 0.06, "step_elsewhere": 0.03, "disagree": 0.4}
+        return {**usual, "seconds": 2, **changes}
+
+    whole = {"window": 0, "overlap": 0.0, **dict.fromkeys(["cut", "cut_elsewhere", "step", "step_elsewhere"])}
+    ways = [way("A", 30), way("B", 10, cut=0.1, seconds=1), way("A", 5, **whole), way("A", 5, scale=0.5)]
+    blended, one = mapping.seam_table({"ways": ways}, 1.0).to_dict("records")
+    assert blended == {
+        "Way": "blended, 128 px", "IoU A, %": "50.0", "IoU B, %": "50.0",
+        "by chance, %": "10.0 and 10.0", "Polygons": "40", "Cut by an edge, %": "40",
+        "by a line between, %": "25", "Step at an edge : between": "2.0", "Windows disagree, %": "40",
+        "s a megapixel": "1.50",
+    }  # fmt: skip
+    assert (one["Way"], one["Step at an edge : between"], one["Cut by an edge, %"]) == ("one window", "-", "-")
+    for measured, scale in ((None, 1.0), ({"ways": ways}, 0.25)):
+        assert mapping.seam_table(measured, scale).to_dict("records") == [{"Way": "not run"}]
+
+
+def test_large_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    assert mapping.large_table(mapping.read_measured(path)).to_dict("records") == [{"Scene": "not run"}]
+    scene = {"side": 20000, "window": 1024, "peak_mb": 1021.4, "seconds": 600, "megapixels_per_second": 0.667}
+    scene |= {"processor_seconds": 420.0, "windows": 16}
+    path.write_text(json.dumps({"scene": scene}))
+    (row,) = mapping.large_table(mapping.read_measured(path)).to_dict("records")
+    assert list(row.values()) == ["20000 x 20000 px", "1024 px", "1021", "10", "7", "0.67"]
+    killed = {**scene, "killed_at": [3, 9], "the_same": True}
+    (row,) = mapping.large_table({"scene": killed}).to_dict("records")
+    assert (row["Killed at window"], row["Gone on with"]) == ("3, 9 of 16", "the same files")

@@ -1,0 +1,251 @@
+"""The benchmarks run, print and store what they say, never how fast."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from map_scenes import Bright
+
+from scgcnet import bench, bench_images, zoo
+from scgcnet.bench import BenchError, compared, curves, median_ms, read_sides, read_timings
+from scgcnet.cli import main
+from scgcnet.data import open_dataset, write_fake
+from scgcnet.metrics import Confusion
+from scgcnet.scan import selective_scan_2d
+from scgcnet.scene.seams import Mosaic
+from scgcnet.train.predict import predict
+
+LIMITS = {"exponentials": 1e9, "copied_bytes": 1e9, "multiply_accumulates": 1e9}
+TINY = ("scgcnet", "tiny")
+
+
+class TestMeasures:
+    def test_functions_take_turns_and_the_first_turn_is_not_timed(self) -> None:
+        calls: list[str] = []
+
+        def call(name: str) -> None:
+            calls.append(name)
+            time.sleep(0.05 if calls.count(name) == 1 else 0)
+
+        found = median_ms({name: lambda name=name: call(name) for name in "ab"}, repeats=3, budget=10)
+        assert calls == ["a", "a", "b", "b"] * 4  # each once more, untimed, before it is timed
+        assert max(found.values()) < 50
+
+    def test_one_turn_is_timed_whatever_the_budget(self) -> None:
+        calls: list[int] = []
+        median_ms({"": lambda: calls.append(0)}, repeats=9, budget=0)
+        assert len(calls) == 2
+
+    def test_the_machine(self) -> None:
+        assert min(bench.measure_limits("cpu", quick=True).values()) > 1e6
+        assert bench.describe("cpu").keys() == {"processor", "cores", "threads", "load_before", "torch", "device"}
+
+    @pytest.mark.slow
+    def test_memory_is_at_least_the_outputs_and_gradients(self) -> None:
+        """Those of (2, 1024, 192, 1): y, dx 1.6 MB each, ddelta 6.3 MB; a step may need some more, not ten times."""
+        extra = bench.in_fresh_process(bench._scan_extra_mb, (2, 1024, 192, 1), "numba")
+        if extra is None:
+            pytest.skip("this system does not report a process's peak memory")
+        assert 9 < extra < 30
+
+
+class TestScan:
+    def test_stepwise_is_the_same_scan(self) -> None:
+        inputs = bench.make_inputs((2, 16, 5, 3))
+        y, expected = bench.stepwise(*inputs), selective_scan_2d(*inputs, backend="reference")
+        torch.testing.assert_close(y, expected)
+        dy = torch.randn_like(y)
+        for a, b in zip(torch.autograd.grad(y, inputs, dy), torch.autograd.grad(expected, inputs, dy), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+    def test_large_sizes_leave_stepwise_out(self) -> None:
+        assert bench.backends((1, 64, 8, 1), "cpu") == ["numba", "reference", "stepwise"]
+        assert bench.backends((1, 65536, 192, 16), "cpu") == ["numba", "reference"]
+
+    def test_shares_and_speedup_follow_from_the_times(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bench, "in_fresh_process", lambda function, size, name: {"numba": 1.4}.get(name))
+        rows = bench.measure_scan((2, 64, 8, 3), LIMITS, "cpu", repeats=1, budget=1)
+        assert [(row["backend"], row["extra_mb"]) for row in rows] == [
+            ("numba", 1.4),
+            ("reference", None),
+            ("stepwise", None),
+        ]
+        assert rows[1]["speedup"] == 1
+        for row in rows:
+            for way in ("forward", "backward"):
+                per_second = 4 * 2 * 64 * 8 * 3 / (row[f"{way}_ms"] / 1e3)
+                assert row[f"{way}_exp_share"] == pytest.approx(per_second / 1e9)
+
+
+class TestNetworks:
+    def test_what_is_timed(self) -> None:
+        assert len(bench.TRAINED) == 18 and bench.TRAINED[0] == bench.RUN[0] == TINY
+        assert {name for name, _ in bench.RUN} == set(bench.FIG10)
+
+    def test_speed_is_relative_to_the_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bench, "in_fresh_process", lambda *_: 12.4)
+        own, other = bench.measure_training([TINY, ("icnet", "tiny")], 64, 2, "cpu", 1, memory=True)
+        assert (own["ratio"], own["extra_mb"]) == (1, 12.4)
+        assert other["ratio"] == pytest.approx(own["ms_per_image"] / other["ms_per_image"])
+
+    def test_a_step_trains_every_head(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        shapes: list[tuple[int, ...]] = []
+
+        def loss(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            shapes.append(tuple(logits.shape))
+            return logits.square().mean()
+
+        monkeypatch.setattr("scgcnet.train.composite_loss", loss)
+        bench.training_step(("convnext", "tiny"), torch.randn(2, 3, 64, 64), torch.zeros(2, 64, 64).long())()
+        assert shapes == [(2, 2, 64, 64)] * 2
+
+    def test_an_image_that_would_take_too_long_is_counted_and_not_run(self) -> None:
+        first, second, third = bench.measure_forward(TINY, (32, 64, 1024), LIMITS, "cpu", 0.5, memory=False)
+        assert second["ms"] is not None
+        assert first["share"] == pytest.approx(first["gmac"] * 1e9 / (first["ms"] / 1e3) / 1e9)
+        assert (third["ms"], third["share"]) == (None, None)
+        assert third["gmac"] == pytest.approx(256 * second["gmac"])
+
+    def test_the_profile_distinguishes_kinds_of_operators(self) -> None:
+        own, other = (bench.measure_profile((name, "tiny"), 64, 2, rounds=1) for name in ("scgcnet", "convnext"))
+        assert list(own) == [*bench.KINDS, bench.OTHER] and all(ms > 0 for ms in own.values())
+        assert other["scan"] == 0
+
+
+class TestBench:
+    @pytest.mark.slow
+    def test_tables_file_and_comparison(self, tmp_path: Path, monkeypatch, capsys) -> None:
+        monkeypatch.setattr(bench, "QUICK_SCANS", ((1, 64, 8, 1),))
+        monkeypatch.setattr(bench, "in_fresh_process", lambda *_: None)
+        before, after = tmp_path / "before.json", tmp_path / "after.json"
+        assert main(["bench", "all", "--quick", "--json", str(before)]) == 0
+        printed = capsys.readouterr().out
+        for word in ("limits", "(1, 64, 8, 1)", "stepwise", "swin", "gmac", "normalisation"):
+            assert word in printed
+        found = read_timings(before)
+        assert found.keys() == {"machine", "limits", "quick", "scan", "training", "forward", "profile"}
+        assert main(["bench", "scan", "--quick", "--json", str(after), "--against", str(before)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        line = next(line for line in lines if line.startswith("scan [1, 64, 8, 1] numba forward_ms"))
+        speed = found["scan"][0]["forward_ms"] / read_timings(after)["scan"][0]["forward_ms"]
+        assert float(line.split()[-1]) == pytest.approx(speed, abs=0.01)
+
+    def test_runs_of_other_machines_are_named(self) -> None:
+        row = {"size": [1, 4, 8, 1], "backend": "numba", "forward_ms": 2.0, "backward_ms": 6.0}
+        one = {"machine": {"processor": "a"}, "scan": [row]}
+        other = {"machine": {"processor": "b"}, "scan": [{**row, "forward_ms": 1.0}]}
+        assert "another machine" in compared(one, other) and "0.5" in compared(one, other)
+        assert "another machine" not in compared(one, one)
+        assert compared(one, {"machine": {}, "training": []}) == "nothing in common"
+
+    @pytest.mark.parametrize("text", [None, "no json", "[]", json.dumps({"machine": 1, "quick": True}), "{}"])
+    def test_a_file_without_timings_is_refused_before_anything_is_timed(self, text: str | None, tmp_path: Path) -> None:
+        path = tmp_path / "x.json"
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(BenchError, match=r"x\.json: no timings"):
+            bench.bench(against=path)
+
+    def test_a_missing_device(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        with pytest.raises(BenchError, match="no CUDA device"):
+            bench.bench(device="cuda")
+
+
+def test_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_fake("bijie", tmp_path, n=20, seed=0)
+    rates = bench_images.bench_data("bijie", tmp_path, image_size=32)
+    printed = capsys.readouterr().out
+    assert "bijie: 8 images" in printed  # a whole batch of the ten training images
+    assert [int(n) for n in re.findall(r"^\w+ +(\d+)$", printed, re.MULTILINE)] == [round(r) for r in rates.values()]
+    assert min(rates.values()) > 0
+    slower = "training" if rates["augment"] > rates["train"] else "the images"
+    assert f"{slower} limits" in printed
+
+
+class TestScene:
+    @pytest.mark.slow
+    def test_memory_and_speed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        numbers = tmp_path / "numbers.json"
+        assert main(["bench", "scene", "--side", "300", "--window", "128", "--json", str(numbers)]) == 0
+        assert "megapixels/s, peak" in capsys.readouterr().out
+        scene = json.loads(numbers.read_text())["scene"]
+        assert (scene["side"], scene["windows"]) == (300, 9)
+        assert 100 < scene["peak_mb"] < 1500
+
+    def test_a_mapping_that_fails(self, tmp_path: Path) -> None:
+        with pytest.raises(BenchError, match="the mapping failed with status 2"):
+            bench_images.bench_scene(64, str(tmp_path / "none.safetensors"))
+
+
+class TestSeams:
+    def test_ways(self, tmp_path: Path, monkeypatch, capsys) -> None:
+        image = np.full((200, 200, 3), 30, np.uint8)
+        image[50:90, 50:90] = 230
+        mosaic = Mosaic("A", image, (image[..., 0] > 100).astype(np.uint8))
+        monkeypatch.setattr("scgcnet.scene.seams.read_mosaics", lambda: [mosaic])
+        monkeypatch.setattr(zoo, "load_model", lambda path: Bright())
+        numbers = tmp_path / "numbers.json"
+        assert main(["bench", "seams", "--windows", "128", "--scales", "1,0.5", "--json", str(numbers)]) == 0
+        assert capsys.readouterr().out.count("IoU") == 6
+        ways = json.loads(numbers.read_text())["ways"][:3]
+        assert [(way["window"], way["overlap"], way["scale"], way["iou"]) for way in ways] == [
+            (128, 0, 1, 1),
+            (128, 0.25, 1, 1),
+            (0, 0, 1, 1),
+        ]
+
+    def test_without_the_mosaics(self, monkeypatch, tmp_path: Path, capsys) -> None:
+        monkeypatch.setenv("SCGCNET_DATA", str(tmp_path))
+        assert main(["bench", "seams"]) == 2
+        assert "the mosaics of AMU-Net are not there" in capsys.readouterr().err
+
+
+class TestSides:
+    @pytest.fixture
+    def network(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
+        """One network with weights, which calls about half of a synthetic image landslide."""
+        torch.manual_seed(0)
+        network = zoo.create_model("scgcnet", "tiny").eval()
+        with torch.no_grad():
+            first = torch.from_numpy(next(iter(predict(network, open_dataset("synthetic", 0, "val"), [0], 64))))
+            list(network.parameters())[-1][1] -= torch.logit(first.clamp(1e-6, 1 - 1e-6)).median()
+        file = tmp_path / "weights.safetensors"
+        zoo.save_model(network, file)
+        monkeypatch.setattr(bench_images, "PLACES", ("synthetic",))
+        found = (48, {"scgcnet": file}, {"scgcnet": {"file": "results/runs/one.json", "seed": 0, "finished_utc": "x"}})
+        monkeypatch.setattr(bench_images, "trained_networks", lambda: found)
+        return network
+
+    def test_one_network_at_several_sizes(self, network, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "sides.json"
+        assert main(["bench", "sides", "--sides", "32,64", "--json", str(file)]) == 0
+        assert "no weights of danet, convnext, swin, vmamba" in capsys.readouterr().out
+        images = open_dataset("synthetic", 0, "val")
+        total = Confusion()
+        for probability, sample in zip(predict(network, images, range(len(images)), 64), images, strict=True):
+            total += Confusion.of(probability > 0.5, sample.mask)
+        measured = read_sides(str(file))
+        assert measured["networks"]["scgcnet"]["seed"] == 0 and measured["places"]["synthetic"]["images"] == len(images)
+        found = curves(measured, "synthetic")["scgcnet"]
+        assert list(found) == [32, 48, 64]  # the size of training is added
+        assert found[64] == pytest.approx(100 * total.scores()["iou"], abs=1e-4) != found[32]
+
+    def test_without_weights_or_images(self, network, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(bench_images, "trained_networks", lambda: (48, {}, {}))
+        with pytest.raises(BenchError, match="no weights to try"):
+            bench_images.bench_sides([32])
+        monkeypatch.setenv("SCGCNET_DATA", str(tmp_path))
+        monkeypatch.setattr(bench_images, "PLACES", ("bijie",))
+        with pytest.raises(BenchError, match="the images of bijie are missing"):
+            bench_images.bench_sides([32])
+
+    def test_nothing_stored(self) -> None:
+        assert read_sides("none.json") is None
+        assert curves(None, "bijie") == {}
