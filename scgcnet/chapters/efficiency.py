@@ -10,7 +10,7 @@ import pandas as pd
 
 from scgcnet.cost import cost_table
 from scgcnet.study.networks import NOT_RUN
-from scgcnet.study.paper import read_claims
+from scgcnet.study.paper import read_paper
 from scgcnet.study.plan import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 
@@ -53,9 +53,9 @@ def per_megapixel(found: Curves) -> Curves:
 
 def gmac_table(found: Curves) -> Table:
     """GMAC by side, beside what the paper reports for 2048 pixels."""
-    claims = read_claims()
-    printed = dict.fromkeys(NETWORKS, f"{claims['fig10_peers_lo'].number} to {claims['fig10_peers_hi'].number}")
-    printed |= {OURS: f"{float(claims['fig10_gflops_2048'].number):g}", LEAN: NONE}
+    paper = read_paper()
+    printed = dict.fromkeys(NETWORKS, f"{paper.number('fig10_peers_lo')} to {paper.number('fig10_peers_hi')}")
+    printed |= {OURS: f"{float(paper.number('fig10_gflops_2048')):g}", LEAN: NONE}
     rows = [
         {"Network": label}
         | {f"{side} px": f"{gmac:.4g}" for side, gmac in by_side.items()}
