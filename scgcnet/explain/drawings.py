@@ -5,7 +5,7 @@ Shapes and costs are read off the network itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import matplotlib.pyplot as plt
@@ -81,11 +81,6 @@ def shape_table(config: SCGCNetConfig, image_size: int) -> pd.DataFrame:
     """Output of each part for one square image: channels, rows, columns."""
     present = {LAYERS[name]: shape for name, shape in _shapes(config, image_size, present=True).items()}
     return pd.DataFrame(present, index=["channels", "rows", "columns"]).T.reset_index(names="part")
-
-
-def base_cost(image_sizes: Iterable[int]) -> dict[int, float]:
-    """GMAC of `base` for one square image, by its side in pixels: counted on the meta device."""
-    return {side: _cost(SCGCNetConfig(), side).gmac for side in image_sizes}
 
 
 def _meta(config: SCGCNetConfig) -> SCGCNet:

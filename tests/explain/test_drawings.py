@@ -15,7 +15,6 @@ from scgcnet.data import Sample
 from scgcnet.explain.attribution import Attribution, Question
 from scgcnet.explain.drawings import (
     all_offset_fields,
-    base_cost,
     choice_table,
     draw_anatomy,
     draw_features,
@@ -281,4 +280,3 @@ def test_tables_of_base() -> None:
     shapes = shape_table(SCGCNetConfig(), 512).set_index("part")
     assert (shapes.loc["stage 4"].tolist(), shapes.loc["head"].tolist()) == ([2048, 16, 16], [2, 128, 128])
     assert [part for part in shapes.index if "CAM" in part] == ["CAM on lateral 4"]  # identities are no parts
-    assert base_cost([512, 2048]) == {512: pytest.approx(191.75, abs=0.01), 2048: pytest.approx(3068, abs=1)}
