@@ -101,7 +101,7 @@ class TestNetworks:
             shapes.append(tuple(logits.shape))
             return logits.square().mean()
 
-        monkeypatch.setattr("scgcnet.train.composite_loss", loss)
+        monkeypatch.setattr("scgcnet.train.losses.composite_loss", loss)
         bench.training_step(("convnext", "tiny"), torch.randn(2, 3, 64, 64), torch.zeros(2, 64, 64).long())()
         assert shapes == [(2, 2, 64, 64)] * 2
 

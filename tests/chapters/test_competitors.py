@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from networks import on_meta
 
-from scgcnet import cli, efficiency, zoo
+from scgcnet import cli, cost, zoo
 from scgcnet.chapters import competitors
 from scgcnet.chapters.competitors import (
     allowed_difference,
@@ -125,5 +125,5 @@ def test_cost_per_pixel_is_constant_but_for_two() -> None:
 def test_costs_of_figure_10(model: str, name: str) -> None:
     """GMAC with two classes at six image sides; the counted DANet ran its branches' classifiers too (0.1 of 5691)."""
     network = on_meta(name)
-    counted = {side: efficiency.count_cost(network, (1, 3, int(side), int(side))).gmac for side in FIG_10}
+    counted = {side: cost.count_cost(network, (1, 3, int(side), int(side))).gmac for side in FIG_10}
     assert counted == pytest.approx(FIG_10.loc[model].to_dict(), rel=1e-4, abs=0.051)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from networks import NetworkTests
 
-from scgcnet import efficiency, zoo
+from scgcnet import cost, zoo
 from scgcnet.model import ABLATIONS, CHOICES, DILATIONS, SCGCNetConfig
 from scgcnet.model.hmie import MSLE, SCFE
 from scgcnet.model.network import standardise
@@ -57,10 +57,10 @@ class TestLeanConstructionAtSmallWidths(NetworkTests):
 GMAC_2048 = {"A1": 752, "A2": 2161, "A3": 752, "A4": 1657, "A5": 2162, "A6": 3067, "A7": 1658, "A8": 3068}
 
 
-def count(size: str, side: int, **options: Any) -> efficiency.Cost:
+def count(size: str, side: int, **options: Any) -> cost.Cost:
     with torch.device("meta"):
         model = zoo.create_model("scgcnet", size, **options)
-    return efficiency.count_cost(model, (1, 3, side, side))
+    return cost.count_cost(model, (1, 3, side, side))
 
 
 def test_base_has_the_size_that_the_paper_reports() -> None:

@@ -7,7 +7,7 @@ import torch
 from networks import PeerTests, on_meta
 from torch import Tensor
 
-from scgcnet import efficiency
+from scgcnet import cost
 from scgcnet.peers.ccnet import CrissCrossAttention
 
 
@@ -17,11 +17,11 @@ class TestCCNet(PeerTests):
 
     def test_a_second_pass_costs_its_products_and_no_parameters(self) -> None:
         once, twice = on_meta("ccnet", recurrence=1), on_meta("ccnet", recurrence=2)
-        assert efficiency.count_params(once) == efficiency.count_params(twice)
+        assert cost.count_params(once) == cost.count_params(twice)
         # At 512x512: query, key and value from 512 channels, then scores and sums along a row and a column of 64.
         expected = 64 * 64 * (512 * (64 + 64 + 512) + (64 + 64) * (64 + 512))
         shape = (1, 3, 512, 512)
-        assert efficiency.count_cost(twice, shape).macs - efficiency.count_cost(once, shape).macs == expected
+        assert cost.count_cost(twice, shape).macs - cost.count_cost(once, shape).macs == expected
 
 
 def attention(channels: int = 6, key_width: int = 4) -> CrissCrossAttention:

@@ -55,8 +55,7 @@ class TestOne:
         assert report["made_of"]["options"]["window"] == 1024
 
     def test_help_lists_the_options(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with pytest.raises(SystemExit, match="0"):
-            main(["map", "--help"])
+        assert main(["map", "--help"]) == 0
         told = capsys.readouterr().out
         assert "--scale" in told and "LOW,HIGH" in told
 

@@ -26,7 +26,7 @@ from scgcnet.peers.base import Auxiliary
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.fit import _EpochSampler, best_epoch, epoch_counts, epoch_order, fit, new_network
 from scgcnet.train.losses import boundary_mask, composite_loss
-from scgcnet.train.predict import count, evaluate, predict
+from scgcnet.train.predict import count, predict, score_images, total_scores
 from scgcnet.train.task import SegmentationTask, TrainingError
 
 CONFIG = TrainConfig(
@@ -103,13 +103,13 @@ def test_the_weights_of_a_new_network_are_a_function_of_its_seed() -> None:
 
 
 def test_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
-    config = TrainConfig(**{**CONFIG.__dict__, "epochs": 6, "lr": 1e-2})
+    config = CONFIG.model_copy(update={"epochs": 6, "lr": 1e-2})
     result = fit(tiny(), Blobs(6), Blobs(3), config, seed=0, folder=tmp_path, progress=False)
     assert [row["epoch"] for row in result.history] == list(range(6))
     assert result.history[-1]["loss"] < 0.75 * result.history[0]["loss"]
     assert result.best_epoch == best_epoch(result.history)
     # The returned weights are those of the best epoch: scored again, they give its scores.
-    again = evaluate(result.model, Blobs(3), config.image_size)
+    again = total_scores(score_images(result.model, Blobs(3), config.image_size))
     assert again["resized"]["iou"] == pytest.approx(result.history[result.best_epoch]["val_iou"], abs=1e-6)
 
 
@@ -204,7 +204,7 @@ def test_an_interrupt_is_one_and_the_training_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_at_once_and_is_not_kept(tmp_path: Path) -> None:
-    config = replace(CONFIG, optimizer="adam", lr=1e30, warmup_epochs=0.0, ema_decay=0.0)
+    config = CONFIG.model_copy(update={"optimizer": "adam", "lr": 1e30, "warmup_epochs": 0.0, "ema_decay": 0.0})
     with pytest.raises(TrainingError, match=r"loss of epoch 0 is no number: lower the learning rate"):
         fit(tiny(), Blobs(6), Blobs(2), config, 0, tmp_path, False)
     assert not (tmp_path / "last.ckpt").exists()
@@ -220,11 +220,13 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     "change", [{"precision": "bf16"}, {"workers": 1}, {"gradient_clip": 0.5}, {"optimizer": "adam"}]
 )
 def test_other_ways_to_train(change: dict[str, Any], tmp_path: Path) -> None:
-    config = replace(CONFIG, epochs=2, **change)
+    config = CONFIG.model_copy(update={"epochs": 2, **change})
     history = fit(tiny(), Blobs(4), Blobs(2), config, 0, tmp_path, False).history
     assert len(history) == 2
     if change == {"workers": 1}:  # loader processes change no number
-        alone = fit(tiny(), Blobs(4), Blobs(2), replace(config, workers=0), 0, tmp_path / "alone", False).history
+        alone = fit(
+            tiny(), Blobs(4), Blobs(2), config.model_copy(update={"workers": 0}), 0, tmp_path / "alone", False
+        ).history
         assert history == alone
 
 
@@ -232,12 +234,13 @@ def test_two_processes_share_the_work_and_agree(tmp_path: Path) -> None:
     """Under torchrun, on two CPU processes: both return the same, and the scores are those of the whole part."""
     script = tmp_path / "two.py"
     script.write_text(
-        "import json, sys; from dataclasses import replace; from pathlib import Path\n"
+        "import json, sys; from pathlib import Path\n"
         "from test_fit import Blobs, CONFIG, tiny\n"
-        "from scgcnet.train import distributed, evaluate, fit\n"
-        "folder, config = Path(sys.argv[1]), replace(CONFIG, batch_size=4)\n"
+        "from scgcnet.train.fit import distributed, fit\n"
+        "from scgcnet.train.predict import score_images, total_scores\n"
+        "folder, config = Path(sys.argv[1]), CONFIG.model_copy(update={'batch_size': 4})\n"
         "result = fit(tiny(), Blobs(8), Blobs(3), config, 3, folder / 'training', False)\n"
-        "iou = evaluate(result.model, Blobs(3), CONFIG.image_size)['resized']['iou']\n"
+        "iou = total_scores(score_images(result.model, Blobs(3), CONFIG.image_size))['resized']['iou']\n"
         "(folder / f'{distributed()[0]}.json').write_text(json.dumps([result.history, result.best_epoch, iou]))\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
@@ -283,7 +286,7 @@ def test_seed_and_epoch_decide_the_order() -> None:
 def test_what_an_epoch_draws_from_several_data_sets(
     sizes: list[int], change: dict[str, Any], counts: list[int]
 ) -> None:
-    config = replace(CONFIG, **change)
+    config = CONFIG.model_copy(update={**change})
     assert epoch_counts(sizes, config) == counts
     order = epoch_order(sizes, counts, np.random.default_rng(3))
     assert len(order) == sum(counts)
@@ -305,7 +308,7 @@ def test_a_sample_that_is_drawn_again_is_seen_otherwise(tmp_path: Path) -> None:
             return super().__getitem__(index)
 
     drawn: list[int] = []
-    config = replace(CONFIG, epochs=1, epoch_images=8)
+    config = CONFIG.model_copy(update={"epochs": 1, "epoch_images": 8})
     sampler = _EpochSampler([3], config, 0, lambda: 0, 0, 1)
     keys = list(sampler)
     assert len(keys) == len(set(keys)) == 8
@@ -327,11 +330,6 @@ def test_validation_of_several_data_sets_is_their_mean(tmp_path: Path) -> None:
         assert counted.scores()["iou"] == pytest.approx(best[f"val_iou_{name}"], abs=1e-6)
 
 
-def test_a_training_cut_short_has_the_epochs_of_the_whole(tmp_path: Path) -> None:
-    whole = fit(tiny(), Blobs(6), Blobs(2), CONFIG, 0, tmp_path / "whole", False).history
-    assert fit(tiny(), Blobs(6), Blobs(2), CONFIG, 0, tmp_path / "cut", False, stop_after=2).history == whole[:2]
-
-
 @pytest.mark.parametrize(
     ("train", "val", "message"), [(0, 2, "is empty"), (2, 0, "is empty"), (1, 2, "batch_size=2 is more than the 1")]
 )
@@ -342,7 +340,7 @@ def test_parts_that_cannot_train(train: int, val: int, message: str, tmp_path: P
 
 def test_an_epoch_smaller_than_a_batch_cannot_train(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="batch_size=2 is more than the 1 images of an epoch"):
-        fit(tiny(), Blobs(6), Blobs(2), replace(CONFIG, epoch_images=1), 0, tmp_path, False)
+        fit(tiny(), Blobs(6), Blobs(2), CONFIG.model_copy(update={"epoch_images": 1}), 0, tmp_path, False)
 
 
 class ByBrightness(nn.Module):
@@ -373,15 +371,15 @@ class Exact(LandslideDataset):
         return Sample(self.names[index], image.astype(np.uint8), mask)
 
 
-def test_evaluate_by_hand() -> None:
-    scores = evaluate(ByBrightness(), Exact(), image_size=8, batch_size=1)
+def test_scores_by_hand() -> None:
+    scores = total_scores(score_images(ByBrightness(), Exact(), image_size=8, batch_size=1))
     assert scores["confusion"] == {"tp": 31, "fp": 0, "fn": 1, "tn": 96}
     assert scores["pooled"]["iou"] == scores["resized"]["iou"] == pytest.approx(31 / 32)
     assert scores["per_image"]["iou"] == pytest.approx((31 / 32 + 1) / 2)
     assert scores["per_image"]["n"] == 2
 
 
-def test_what_nobody_knows_is_not_scored() -> None:
+def test_unknown_pixels_are_not_scored() -> None:
     class Unknown(Exact):
         def __getitem__(self, index: int) -> Sample:
             sample = super().__getitem__(index)
@@ -389,7 +387,7 @@ def test_what_nobody_knows_is_not_scored() -> None:
             mask[:, :2] = 255
             return replace(sample, mask=mask)
 
-    known = evaluate(ByBrightness(), Unknown(), 8)
+    known = total_scores(score_images(ByBrightness(), Unknown(), 8))
     assert sum(known["confusion"].values()) == 2 * 8 * 6
     (counted,) = count(ByBrightness(), Unknown(), 8)
     assert (counted.tp, counted.fp, counted.fn, counted.tn) == tuple(known["confusion"].values())
@@ -408,7 +406,7 @@ def test_predictions_have_the_native_size() -> None:
 
 def test_scoring_leaves_the_mode_as_it_was() -> None:
     model = ByBrightness().train()
-    evaluate(model, Exact(), 8)
+    score_images(model, Exact(), 8)
     assert model.training
 
 
@@ -429,5 +427,5 @@ def test_bad_recipes_are_named(values: dict[str, object], message: str) -> None:
 def test_counts_at_several_thresholds() -> None:
     none, half, every = count(ByBrightness(), Exact(), 8, (1.0, 0.5, -0.1))
     assert (none.tp, none.fp) == (0, 0)
-    assert half.scores() == evaluate(ByBrightness(), Exact(), 8)["resized"]
+    assert half.scores() == total_scores(score_images(ByBrightness(), Exact(), 8))["resized"]
     assert (every.tp, every.fp, every.fn, every.tn) == (32, 96, 0, 0)
