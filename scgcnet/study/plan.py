@@ -21,6 +21,11 @@ from scgcnet.files import PLAN_FILE, find_checkout
 from scgcnet.train.config import TrainConfig
 
 CLAIMS_FILE = "results/paper/claims.csv"
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+Names = Annotated[list[Name], Field(min_length=1)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Split = Count | Annotated[str, Field(pattern="^[a-z]+-[0-9]+$")]
+Settings = dict[str, Any]
 #: Optional in a profile: added when runs were stored already, whose ids must not change.
 _LATER = {"sampling", "epoch_images", "workers"}
 
@@ -85,26 +90,18 @@ class Increment:
 
 @dataclass(frozen=True)
 class Run:
-    """One training of one network on one split with one seed.
-
-    Two runs with equal `config` are the same run and share a `run_id`; claims and priority are no part of it.
+    """One training of one network on one split with one seed; two runs with equal `config` share a `run_id`.
 
     Attributes:
-        dataset: name for `open_dataset`; tested on, and trained on unless `train` says otherwise.
-        model: name for `create_model`.
-        size: preset of the network.
-        profile: the profile's name.
-        settings: the profile's settings, with what this run changes in them.
+        dataset: tested on, and trained on unless `train` names others, which are merged.
+        settings: the profile's, with what this run changes in them.
         split: of all its data sets, a number or a name that they know.
-        seed: seeds the weights, the order of the images and their augmentation.
         overrides: fields of the network's configuration that differ from the preset (flags, dilations).
         claims: ids in results/paper/claims.csv that this run speaks to.
         priority: 1 is run first.
-        train: names of the data sets trained on, merged; empty for `dataset` alone.
-        increment: of a run on a new domain (scgcnet/data/increments.py), how its data are drawn; None for others.
-        start: the run whose weights this one goes on from; None for fresh ones.
-        prediction: of a run that does not predict with the network as it is: over how many views, and the thresholds of
-            which the best on validation is taken (scgcnet/views.py); None for others.
+        increment: of a run on a new domain, how its data are drawn.
+        start: the run whose weights this one starts from.
+        prediction: over how many views, and the thresholds of which the best on validation is taken.
     """
 
     dataset: str
@@ -175,27 +172,29 @@ def configuration(config: Mapping[str, Any]) -> str:
     return json.dumps(_floats(common), sort_keys=True)
 
 
-@dataclass(frozen=True)
-class Chapter:
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Chapter(_Block):
     """One page of the book: a template (relative to the project root) run with `parameters`.
 
     A `last` chapter is executed after the others, for it counts their results. `title` replaces the template's own.
     """
 
-    name: str
-    template: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    template: str = Field(pattern=r"^[\w/-]+\.ipynb$")
+    parameters: dict[Name, Any] = {}
     last: bool = False
     title: str = ""
 
 
-@dataclass(frozen=True)
-class Exhibit:
+class Exhibit(_Block):
     """A table or figure of the paper and the ids of the claims that rest on it."""
 
-    name: str
+    name: str = ""
     title: str
-    claims: tuple[str, ...]
+    claims: list[Name]
 
 
 @dataclass(frozen=True)
@@ -320,20 +319,10 @@ def _floats(value: Any) -> Any:
 
 # ------------------------------------------------------------------------------------------------ study.yml as models
 
-Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
-Names = Annotated[list[Name], Field(min_length=1)]
-Count = Annotated[int, Field(ge=0, strict=True)]
-Split = Count | Annotated[str, Field(pattern="^[a-z]+-[0-9]+$")]
-Settings = dict[str, Any]
-
-
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
 
 class _Increments(_Block):
     by: Literal["patch", "site"]
-    percents: list[Annotated[float, Field(gt=0, le=20)]] = Field(min_length=1)
+    percents: list[Annotated[int | float, Field(gt=0, le=20)]] = Field(min_length=1)
     settings: Settings
 
 
@@ -380,7 +369,7 @@ class _Runs(_Block):
         yield (first := replace(base, increment=Increment(0, plan.by)))
         settings = profile.changed({**self.settings, **plan.settings})
         for percent in plan.percents:
-            yield replace(base, increment=Increment(_number(percent), plan.by), start=first, settings=settings)
+            yield replace(base, increment=Increment(percent, plan.by), start=first, settings=settings)
 
 
 class _Trials(_Block):
@@ -430,18 +419,6 @@ class _Recipes(_Block):
             yield Run(self.dataset, self.model, self.size, profile.name, settings, self.split, self.seed, overrides)
 
 
-class _Chapter(_Block):
-    template: str = Field(pattern=r"^[\w/-]+\.ipynb$")
-    parameters: dict[Name, Any] = {}
-    last: bool = False
-    title: str = ""
-
-
-class _Exhibit(_Block):
-    title: str
-    claims: list[Name]
-
-
 class _Plan(_Block):
     profiles: dict[Name, dict[str, Any]]
     runs: list[_Runs]
@@ -449,8 +426,8 @@ class _Plan(_Block):
     loss_weights: list[_Recipes] = []
     recipes: list[_Recipes] = []
     constructions: list[_Recipes] = []
-    chapters: dict[Name, _Chapter]
-    exhibits: dict[Name, _Exhibit]
+    chapters: dict[Name, Chapter]
+    exhibits: dict[Name, Exhibit]
 
 
 def load_plan(path: Path | None = None) -> Plan:
@@ -491,7 +468,7 @@ def load_plan(path: Path | None = None) -> Plan:
     ids = pd.Series([run.run_id for run in (*runs, *trials)], dtype=str)
     if ids.duplicated().any():
         raise PlanError(f"{path}: runs: {ids[ids.duplicated()].iloc[0]} is listed twice")
-    exhibits = tuple(Exhibit(name, block.title, tuple(block.claims)) for name, block in tree.exhibits.items())
+    exhibits = tuple(block.model_copy(update={"name": name}) for name, block in tree.exhibits.items())
     _check_claims([*(c for run in runs for c in run.claims), *(c for one in exhibits for c in one.claims)], path)
     return Plan(
         profiles,
@@ -500,7 +477,7 @@ def load_plan(path: Path | None = None) -> Plan:
         expand("loss_weights"),
         expand("recipes"),
         expand("constructions"),
-        {name: Chapter(name, **block.model_dump()) for name, block in tree.chapters.items()},
+        {name: block.model_copy(update={"name": name}) for name, block in tree.chapters.items()},
         exhibits,
     )
 
@@ -533,8 +510,3 @@ def loss_grid(steps: int) -> list[tuple[float, float, float]]:
         for first in range(steps + 1)
         for second in range(steps + 1 - first)
     ]
-
-
-def _number(value: float) -> float:
-    """A whole number as int, as YAML has it."""
-    return int(value) if value == int(value) else value

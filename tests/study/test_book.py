@@ -127,11 +127,13 @@ def book(project: Path) -> tuple[Path, Plan]:
 class TestStage:
     def test_chapters_of_one_template_have_titles_of_their_own(self, book: tuple[Path, Plan]) -> None:
         root, plan = book
-        named = {name: replace(chapter, title=f"{name}, by name") for name, chapter in plan.chapters.items()}
+        named = {
+            name: chapter.model_copy(update={"title": f"{name}, by name"}) for name, chapter in plan.chapters.items()
+        }
         source = root / "build" / "book-src"
         stage(replace(plan, chapters=named), "smoke", root, source)
-        titles = [json.loads((source / f"{name}.ipynb").read_text())["cells"][0]["source"] for name in named]
-        assert ["".join(title).splitlines()[0] for title in titles] == ["# good, by name", "# bad, by name"]
+        found = [json.loads((source / f"{name}.ipynb").read_text())["cells"][0]["source"] for name in named]
+        assert ["".join(title).splitlines()[0] for title in found] == ["# good, by name", "# bad, by name"]
 
     def test_pages_and_failures(self, book: tuple[Path, Plan]) -> None:
         root, plan = book
@@ -165,7 +167,7 @@ class TestStage:
         with pytest.raises(BookError, match="forgotten is a page of book/ or a chapter"):
             stage(plan, "smoke", root, root / "build" / "src")
         (root / "book" / "forgotten.md").unlink()
-        more = replace(plan, chapters={**plan.chapters, "new": Chapter("new", "book/good.ipynb")})
+        more = replace(plan, chapters={**plan.chapters, "new": Chapter(name="new", template="book/good.ipynb")})
         with pytest.raises(BookError, match="new is a page"):
             stage(more, "smoke", root, root / "build" / "src")
         (root / "book" / "text.md").unlink()

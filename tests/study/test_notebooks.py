@@ -108,7 +108,8 @@ class TestParameters:
     def test_the_profile_goes_where_it_is_declared(self, project: Path, plan: Plan) -> None:
         write_template(project / "book" / "a.ipynb", parameters='profile = "auto"  # p\nepochs = None  # e')
         write_template(project / "book" / "b.ipynb")
-        a, b = Chapter("a", "book/a.ipynb", {"epochs": 1}), Chapter("b", "book/b.ipynb", {"epochs": 4})
+        a = Chapter(name="a", template="book/a.ipynb", parameters={"epochs": 1})
+        b = Chapter(name="b", template="book/b.ipynb", parameters={"epochs": 4})
         assert chapter_parameters(plan, a, "cpu", {"epochs": 2}) == {"profile": "cpu", "epochs": 2}
         assert chapter_parameters(plan, b, "cpu") == {"epochs": 4}
         with pytest.raises(PlanError, match="no profile 'quick'"):

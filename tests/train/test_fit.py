@@ -413,8 +413,8 @@ def test_scoring_leaves_the_mode_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"epochs": 0}, "epochs=0"),
-        ({"lr": 0.0}, "lr=0"),
+        ({"epochs": 0}, "epochs\n.*greater than or equal to 1"),
+        ({"lr": 0.0}, "lr\n.*greater than 0"),
         ({"ema_decay": 1.0}, "ema_decay"),
         ({"optimizer": "sgd"}, "sgd"),
     ],
