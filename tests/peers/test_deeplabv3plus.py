@@ -10,7 +10,7 @@ import torch
 from networks import PeerTests, on_meta
 from torch import nn
 
-from scgcnet import efficiency, zoo
+from scgcnet import cost, zoo
 
 
 def library(**options: Any) -> nn.Module:
@@ -27,7 +27,7 @@ class TestDeepLabV3Plus(PeerTests):
     def test_counts_of_the_library(self) -> None:
         with torch.device("meta"):
             oracle = library()
-        ours, theirs = (efficiency.count_cost(m, (1, 3, 512, 512)) for m in (on_meta(self.name, num_classes=1), oracle))
+        ours, theirs = (cost.count_cost(m, (1, 3, 512, 512)) for m in (on_meta(self.name, num_classes=1), oracle))
         assert (ours.params, ours.macs) == (theirs.params, theirs.macs)
 
     def test_torchvisions_resnet_gives_the_same(self) -> None:

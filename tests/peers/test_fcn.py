@@ -8,7 +8,7 @@ from networks import PeerTests, load_renamed, on_meta  # before torchvision: see
 from torch import Tensor, nn
 from torchvision.models.segmentation import fcn_resnet50
 
-from scgcnet import efficiency, zoo
+from scgcnet import cost, zoo
 
 NAMES = {
     "aux_classifier.0": "aux.0.0.0",
@@ -36,9 +36,9 @@ class TestFCN(PeerTests):
         model = on_meta("fcn", num_classes=21)
         # FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1 of torchvision 0.28: num_params 35322218, _ops 152.717 at 520
         # pixels with the auxiliary head.
-        assert efficiency.count_params(model) == 35_322_218
+        assert cost.count_params(model) == 35_322_218
         auxiliary = 65 * 65 * (1024 * 9 * 256 + 256 * 21)
-        assert efficiency.count_cost(model, (1, 3, 520, 520)).macs + auxiliary == pytest.approx(152.717e9, rel=1e-4)
+        assert cost.count_cost(model, (1, 3, 520, 520)).macs + auxiliary == pytest.approx(152.717e9, rel=1e-4)
 
     def test_torchvision_gives_the_same(self) -> None:
         torch.manual_seed(0)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from networks import PeerTests, disturb, on_meta
 from torch import Tensor, nn
 
-from scgcnet import efficiency
+from scgcnet import cost
 from scgcnet.peers.resunet import ResidualUnit, identity
 
 # Table I of the paper: input and output channels of its 3x3 convolutions, side and stride of each output at 224.
@@ -38,7 +38,7 @@ class TestResUNet(PeerTests):
     def test_counts_of_the_reference(self) -> None:
         # Zhang et al. 2018: "7.8M" parameters, for one class (roads).
         model = on_meta("resunet", num_classes=1)
-        params = efficiency.count_params(model)
+        params = cost.count_params(model)
         # Table I, the two normalisations of every unit (the first unit has but one), and the 1x1 convolution.
         weights = sum(9 * before * after for before, after, _ in TABLE)
         norms = sum(2 * before for before, _, _ in TABLE[1:])
@@ -47,7 +47,7 @@ class TestResUNet(PeerTests):
         projections = sum(TABLE[i][0] * TABLE[i][1] for i in range(0, 14, 2))
         assert (params + projections) / 1e6 == pytest.approx(8.2, abs=0.05)
         macs = sum(9 * before * after * side**2 for before, after, side in TABLE) + 64 * 224**2
-        assert efficiency.count_cost(model, (1, 3, 224, 224)).macs == macs
+        assert cost.count_cost(model, (1, 3, 224, 224)).macs == macs
 
     @torch.no_grad()
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from networks import PeerTests, disturb
 from torch import Tensor, nn
 
-from scgcnet import efficiency
+from scgcnet import cost
 from scgcnet.chapters.competitors import GMAC_TOLERANCE, allowed_difference
 from scgcnet.model.hmie import SelectiveScan
 from scgcnet.peers.vmamba import PRESETS, SS2D, Encoder, VMambaConfig, VSSBlock
@@ -71,9 +71,9 @@ class TestVMamba(PeerTests):
     def test_backbone_counts_as_a_classifier(self, options: dict[str, object], params: str, gmac: str) -> None:
         with torch.device("meta"):
             model = Classifier(VMambaConfig(**options))
-        cost = efficiency.count_cost(model, (1, 3, 224, 224))
-        assert cost.params / 1e6 == pytest.approx(float(params), abs=0.5)
-        assert cost.gmac == pytest.approx(float(gmac), abs=allowed_difference(gmac, GMAC_TOLERANCE))
+        counted = cost.count_cost(model, (1, 3, 224, 224))
+        assert counted.params / 1e6 == pytest.approx(float(params), abs=0.5)
+        assert counted.gmac == pytest.approx(float(gmac), abs=allowed_difference(gmac, GMAC_TOLERANCE))
 
     @pytest.mark.parametrize("state_size", [1, 3])
     def test_scan_walks_four_sequences_and_merges_them(self, state_size: int) -> None:
