@@ -15,6 +15,7 @@ from scgcnet.data.folder import Folder
 from scgcnet.data.gvlm import Gvlm
 from scgcnet.data.hrgldd import HrGldd
 from scgcnet.data.landslide4sense import Landslide4Sense, Landslide4SenseH5
+from scgcnet.data.landslide_free import CldUnlabelled, LandslideFree
 from scgcnet.data.pairs import FileDataset
 from scgcnet.data.sample import (
     PARTS,
@@ -30,6 +31,7 @@ from scgcnet.data.sample import (
     WholeDataset,
     data_root,
 )
+from scgcnet.data.sichuan import Sichuan
 from scgcnet.data.splits import read_split, split_hash, take_part
 from scgcnet.data.synthetic import DEFAULT_COUNT
 from scgcnet.data.transforms import (
@@ -83,6 +85,9 @@ SOURCES: dict[str, type[FileDataset]] = {
         Landslide4Sense,
         Landslide4SenseH5,
         Amunet,
+        Sichuan,
+        LandslideFree,
+        CldUnlabelled,
         Folder,
         Synthetic,
         SyntheticElsewhere,

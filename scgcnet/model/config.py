@@ -38,6 +38,9 @@ ABLATIONS: dict[str, dict[str, bool]] = {
     "A8": {"hmie": True, "cam": True, "psccs": True},
 }
 
+#: Channels of EfficientNet-Lite0 at strides 4 and 8.
+LITE0_WIDTHS = (24, 40)
+
 
 @dataclass(frozen=True)
 class SCGCNetConfig:
@@ -57,6 +60,7 @@ class SCGCNetConfig:
     psccs: bool = True  # P; off: feature pyramid
 
     # Encoder.
+    trunk: Literal["resnet", "lite0"] = "resnet"  # P is ResNet-50's (eqs. 3-6); X; or EfficientNet-Lite0's, see trunk.py
     stem: Literal["deep", "light"] = "deep"  # X; three 3x3 and a max-pool, or two strided 3x3
     stem_width: int = 64  # X; channels after the stem; the inner layers have half
     widths: tuple[int, int, int, int] = (256, 512, 1024, 2048)  # X; channels of the four levels
@@ -107,6 +111,8 @@ class SCGCNetConfig:
         for width in self.widths:
             if width < 8 or width % 4:
                 raise ValueError(f"widths={self.widths!r}: each must be a multiple of 4 and at least 8")
+        if self.trunk == "lite0" and self.widths[:2] != LITE0_WIDTHS:
+            raise ValueError(f"widths={self.widths!r}: with trunk='lite0' they start with {LITE0_WIDTHS}")
         for stage in self.dilations:
             for rates in stage:
                 if len(rates) != 3 or min(rates) < 1:
@@ -198,6 +204,12 @@ CHOICES: tuple[Choice, ...] = (
         "convolutions down to H/4",
         "3x3 stride 2 to 32, 3x3 to 32, 3x3 to 64, BN and GELU each, max-pool 3/2",
         ("stem", "stem_width"),
+    ),
+    Choice(
+        "trunk",
+        "stem and bottlenecks of ResNet-50; pre-training is not mentioned",
+        "as printed, from random weights; or EfficientNet-Lite0's to stride 8, from ImageNet weights",
+        ("trunk",),
     ),
     Choice(
         "stages 1, 2",

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from scgcnet.model.config import Rates, SCGCNetConfig
 from scgcnet.model.layers import ChannelsLastConv2d, conv_bn
+from scgcnet.model.trunk import Lite0Trunk
 from scgcnet.scan import selective_scan_2d
 
 DIRECTIONS = 4  # K in the glossary
@@ -235,9 +236,12 @@ class Encoder(nn.Module):
     def __init__(self, config: SCGCNetConfig) -> None:
         super().__init__()
         w1, w2, w3, w4 = config.widths
-        self.stem = Stem(config)
-        self.stage1 = bottlenecks(config.stem_width, w1, config.depths[0], stride=1)
-        self.stage2 = bottlenecks(w1, w2, config.depths[1], stride=2)
+        if config.trunk == "lite0":
+            self.trunk = Lite0Trunk(config.in_channels)
+        else:
+            self.stem = Stem(config)
+            self.stage1 = bottlenecks(config.stem_width, w1, config.depths[0], stride=1)
+            self.stage2 = bottlenecks(w1, w2, config.depths[1], stride=2)
         if config.hmie:
             self.stage3 = self._scfe_stage(w2, w3, config.dilations[0], config)
             self.stage4 = self._scfe_stage(w3, w4, config.dilations[1], config)
@@ -253,9 +257,11 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Returns the four maps, finest first."""
-        x = self.stem(images)
-        maps = []
-        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
-            x = stage(x)
-            maps.append(x)
+        if hasattr(self, "trunk"):
+            maps: list[Tensor] = self.trunk(images)
+        else:
+            maps = [self.stage1(self.stem(images))]
+            maps.append(self.stage2(maps[-1]))
+        for stage in (self.stage3, self.stage4):
+            maps.append(stage(maps[-1]))
         return maps

@@ -275,9 +275,17 @@ def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Modul
         model = new_network(spec.model, spec.size, channels, spec.overrides, spec.seed)
     except (TypeError, ValueError, MissingPackageError) as error:
         raise PlanError(f"run {spec.run_id}: {error}") from None
+    config = TrainConfig.from_settings(spec.settings, workers)
+    if config.pretrained:
+        if getattr(getattr(model, "config", None), "trunk", "") != config.pretrained:
+            raise PlanError(f"run {spec.run_id}: pretrained {config.pretrained!r} needs a network with that trunk")
+        try:
+            model.encoder.trunk.load_imagenet()
+        except (ImportError, ValueError) as error:
+            raise PlanError(f"run {spec.run_id}: {error}") from None
     if spec.start is not None:
         model.load_state_dict(_start_weights(spec.start, progress=progress))
-    return model, TrainConfig.from_settings(spec.settings, workers)
+    return model, config
 
 
 def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:

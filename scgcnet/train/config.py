@@ -40,6 +40,9 @@ class TrainConfig(BaseModel):
         loss: weights of eq. 26.
         focal_exponent: gamma of eq. 28.
         augment: random changes of the training images.
+        views: of the training images: `picture`, each whole and resized (`data/transforms.py`), or `windows`, composed as a
+            map shows them (`data/windows.py`), for validation too.
+        pretrained: weights to start from: "" for none, or `lite0` for ImageNet's in the trunk (`model/trunk.py`).
         sampling: what an epoch draws from several data sets: `proportional`, every image once, or `equal`, as many
             images of each.
         epoch_images: images per epoch; 0 for as many as there are.
@@ -62,6 +65,8 @@ class TrainConfig(BaseModel):
     loss: LossWeights = LossWeights()
     focal_exponent: float = Field(default=2.0, ge=0)
     augment: AugmentConfig = AugmentConfig()
+    views: Literal["picture", "windows"] = "picture"
+    pretrained: Literal["", "lite0"] = ""
     sampling: Literal["proportional", "equal"] = "proportional"
     epoch_images: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)

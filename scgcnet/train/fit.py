@@ -30,8 +30,11 @@ from tqdm.auto import tqdm
 
 from scgcnet import files, zoo
 from scgcnet.data import EvalTransform, LandslideDataset, TrainingView, TrainTransform
+from scgcnet.data.windows import Windows, validation_windows
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.task import SegmentationTask, TrainingError
+
+VALIDATION_WINDOWS = 96  # of each source, where a network is validated on windows
 
 
 @dataclass(frozen=True)
@@ -259,13 +262,17 @@ def fit(
         use_distributed_sampler=False,
     )
     batch = max(config.batch_size // world, 1)
-    view = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
+    view: Dataset[Any] = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
+    val_view: Dataset[Any] = _EvalView(val, config.image_size)
+    if config.views == "windows":
+        view, sizes = Windows(train, config.image_size, seed), [config.epoch_images or len(train)]
+        val_view = validation_windows(val, config.image_size, seed, VALIDATION_WINDOWS * len(val.sources))
     sampler = _EpochSampler(sizes, config, seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
     loader = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
-    share = list(range(rank, len(val), world))
-    val_loader = DataLoader(_EvalView(val, config.image_size), batch, sampler=share, **workers)
+    share = list(range(rank, len(val_view), world))
+    val_loader = DataLoader(val_view, batch, sampler=share, **workers)
     sources = [name for name, _ in val.sources]
     task = SegmentationTask(model, config, seed, len(loader), sources)
     last = folder / "last.ckpt"
