@@ -132,8 +132,7 @@ def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str
         places: {data set: {images, iou: {name: {side: percent}}}}}
     """
     from scgcnet.data import dataset_available, open_dataset
-    from scgcnet.metrics import Confusion
-    from scgcnet.train.predict import predict
+    from scgcnet.train.predict import score_images, total_scores
 
     if missing := [place for place in PLACES if not dataset_available(place)]:
         raise BenchError(f"the images of {missing[0]} are missing: see scgcnet data check {missing[0]}")
@@ -147,11 +146,7 @@ def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str
         images = open_dataset(place, 0, "val")
         iou: dict[str, dict[str, float]] = {name: {} for name in weights}
         for (name, file), side in itertools.product(weights.items(), sorted({*sides, trained_at})):
-            total = Confusion()
-            found = predict(zoo.load_model(file), images, range(len(images)), side)
-            for probability, sample in zip(found, images, strict=True):
-                total += Confusion.of(probability > 0.5, sample.mask)
-            percent = 100 * total.scores()["iou"]  # pooled, at native size
+            percent = 100 * total_scores(score_images(zoo.load_model(file), images, side))["pooled"]["iou"]
             iou[name][str(side)] = round(percent, 4)
             print(f"{place}, {len(images)} validation images: {name} at {side} px IoU {percent:.2f} %", flush=True)
         measured["places"][place] = {"images": len(images), "iou": iou}

@@ -144,7 +144,7 @@ def describe(device: str) -> dict[str, object]:
 
 
 def measure_limits(device: str, quick: bool) -> dict[str, float]:
-    """Rates of this device, per second in float32, that bound a network; `quick` takes tensors too small to be right."""
+    """Rates of this device in float32, per second; `quick` takes tensors too small to be right."""
     elements, side = (1 << 20, 256) if quick else (1 << 26, 2048)
     x, a = torch.linspace(-8, 0, elements, device=device), torch.randn(side, side, device=device)
     out, product = torch.empty_like(x), torch.empty_like(a)
@@ -373,13 +373,7 @@ def bench(
     Raises:
         BenchError: `against` cannot be read, or the device is missing; nothing was timed.
     """
-    before = None
-    if against is not None:
-        try:
-            before = json.loads(against.read_text("utf-8"))
-            before["machine"]["processor"]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise BenchError(f"{against}: no timings: {error}; write some with scgcnet bench all --json FILE") from None
+    before = None if against is None else _read(against)
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchError("torch finds no CUDA device here: leave --device out, or install a CUDA build of torch")
     machine, limits = describe(device), measure_limits(device, quick)
@@ -415,6 +409,14 @@ def bench(
     return found
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return {**found, "machine": dict(found["machine"])}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BenchError(f"{path}: no timings: {error}; write some with scgcnet bench all --json FILE") from None
+
+
 def _show(rows: list[Row]) -> list[Row]:
     """Prints rows as a table, and gives them back."""
     print(pd.DataFrame(rows).to_string(index=False, na_rep="-", float_format="{:.2f}".format), flush=True)
@@ -431,7 +433,7 @@ def write_json(path: Path | None, found: Mapping[str, Any]) -> None:
 def _times(found: Mapping[str, Any]) -> pd.Series:
     """Every time of a run in ms, by what was timed."""
     columns = {"scan": ("forward_ms", "backward_ms"), "training": ("ms_per_image",), "forward": ("ms",)}
-    times = {}
+    times: dict[str, float | None] = {}
     for part, names in columns.items():
         for row in found.get(part, []):
             what = f"{part} {row.get('size') or ' '.join(row['network'])} {row.get('backend') or row['side']}"
