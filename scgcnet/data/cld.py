@@ -2,13 +2,12 @@
 
 `CAS-Landslide-Dataset/ARCHIVE/{img,mask}`: RGB tiles of 512 px, cut every 256 px from satellite and drone images of
 nine regions, and masks of 0 and 1 (0 and 255 in some). `label` shows the masks as pictures, landslides in black, and is
-not read. Any number of the archives may be there. Each is known by the name of its folder, whatever the brackets,
-spaces, hyphens and capitals. Some archives hold the three folders at their root and some in a folder of their own, so
-one that was unpacked into a folder of its name may have them one level deeper.
+not read. Any number of the archives may be there, each in a folder of its name or one level deeper, whatever the
+brackets, spaces, hyphens and capitals.
 
 Neighbouring tiles share half of their pixels, or a quarter at a corner: under a random split a network has seen most of
-its test pixels in training. The split "grouped" keeps apart what shares pixels (see `Cld.split`). Sub-sets of one
-place, such as Moxi town at 0.2 m and at 1 m, show the same ground at two resolutions, which it does not keep apart.
+its test pixels in training. The split "grouped" keeps apart what shares pixels. Sub-sets of one place, such as Moxi
+town at 0.2 m and at 1 m, show the same ground at two resolutions, which it does not keep apart.
 """
 
 # ruff: noqa: RUF001  (some archives have full-width brackets in their names)
@@ -58,7 +57,6 @@ class SubSet(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """All its names, in plain letters and digits."""
         return {plain(name) for name in (self.key, self.archive, *self.aliases)}
 
 
@@ -84,10 +82,7 @@ SUBSETS = (
 
 
 def plain(name: str) -> str:
-    """A name's ASCII letters and digits alone, in lower case.
-
-    That is the same with full-width brackets, with others, and where a tool has unpacked them in a wrong code page.
-    """
+    """A name's ASCII letters and digits in lower case: the same with any brackets, even from a wrong code page."""
     return re.sub("[^a-z0-9]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -147,7 +142,7 @@ class Cld(FileDataset):
 
     @functools.cached_property
     def overlap(self) -> Overlap:
-        """Which tiles share quadrants; on first use all images are decoded, unless `build` has a cache of it."""
+        """Which tiles share quadrants; on first use all images are decoded, unless the cache has it."""
         return find_overlap(quadrants_of_files([pair.image for pair in self.pairs], self.folder))
 
     def split(self, which: str) -> Split:
@@ -156,9 +151,6 @@ class Cld(FileDataset):
         "random-SEED" is over tiles, as in the paper as far as it says. "grouped-SEED" is over groups of tiles that
         overlap by quadrants. A group that holds more than a fifth of its sub-set is cut into square blocks; tiles that
         would share pixels with another part are then in none.
-
-        Raises:
-            DatasetError: there is no such split, or a sub-set has too few tiles or groups for it.
         """
         if which not in self._splits:
             self._splits[which] = self._draw(*seeded(which, SPLITS, self.dataset))
@@ -226,7 +218,7 @@ class Cld(FileDataset):
 
 
 def _fake_tiles(count: int, seed: int, number: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Images and masks of one sub-set, cut from pictures that are one or two tiles wide."""
+    # Cut from pictures that are one or two tiles wide.
     pictures = max(FAKE_LEAST, (count + 1) // 2)
     for picture in range(pictures):
         tiles = 2 if picture < count - pictures else 1

@@ -71,13 +71,12 @@ class Folder(FileDataset):
         for pair in cls.find(cls.locate(root))[0]:
             with contextlib.suppress(DatasetError):  # a fault
                 mask = cls.read_mask(pair).pixels
-                if 255 in mask and 1 not in mask:
-                    hiding.append(pair.mask)
-        if not hiding or not hiding[0]:
-            return []
+                if pair.mask and 255 in mask and 1 not in mask:
+                    hiding.append(pair.mask.name)
         return [
-            f"folder: {len(hiding)} masks have no-data and no landslide, such as {hiding[0].name}. If 255 stands for "
-            "landslides there, take the no-data value off: rio edit-info --unset-nodata FILE."
+            f"folder: {len(hiding)} masks have no-data and no landslide, such as {name}. If 255 stands for landslides "
+            "there, take the no-data value off: rio edit-info --unset-nodata FILE."
+            for name in hiding[:1]
         ]
 
     @classmethod
@@ -97,8 +96,8 @@ class Folder(FileDataset):
 
     @classmethod
     def write_fake(cls, root: Path, n: int, seed: int) -> Path:
-        with contextlib.suppress(OSError):
-            if n >= cls.fewest:
+        if n >= cls.fewest:
+            with contextlib.suppress(OSError):
                 Path(root).rmdir()  # only if it is empty
         return super().write_fake(root, n, seed)
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +40,9 @@ Rng = np.random.Generator
 
 
 def render(seed: int, index: int, shape: tuple[int, int] | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw image `index` of the data set with this seed.
+    """Draw image `index` of the data set with this seed: uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 1.
 
-    Args:
-        seed: of the data set.
-        index: of the image.
-        shape: height and width, from 64 px; drawn from 64 to 200 px where not given.
-
-    Returns:
-        The image, uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 1.
+    `shape` is height and width, from 64 px; drawn from 64 to 200 px where not given.
     """
     rng = np.random.default_rng([seed, index])
     size, stretch = math.exp(rng.uniform(math.log(78), math.log(164))), math.exp(rng.uniform(-0.2, 0.2))
@@ -74,12 +66,9 @@ def render(seed: int, index: int, shape: tuple[int, int] | None = None) -> tuple
     return _expose(colour, land, rng), mask.astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class _Land:
-    """Elevation (any unit, smooth), and how brightly the sun lights each pixel (about 1)."""
-
-    height: Array
-    shade: Array
+class _Land(NamedTuple):
+    height: Array  # elevation, any unit
+    shade: Array  # how brightly the sun lights each pixel, about 1
 
 
 def _noise(shape: tuple[int, int], exponent: float, rng: Rng) -> Array:
@@ -308,12 +297,9 @@ def near_infrared(visible: Array) -> Array:
 
 
 def write_folder(folder: Path, settings: dict[str, Any], fill: Callable[[Path], None]) -> None:
-    """Write a synthetic data set with a marker file, so that all of it appears at once, also with several writers.
+    """Write a synthetic data set with a marker file of its settings; all of it appears at once, also with two writers.
 
-    Args:
-        folder: the data set's own, as the loader looks for it. It is kept if it was written with the same settings.
-        settings: what the content depends on, kept in the marker.
-        fill: writes the content into an empty folder.
+    A folder that was written with the same settings is kept. `fill` writes the content into an empty folder.
 
     Raises:
         DatasetError: the folder holds something else.
@@ -322,43 +308,34 @@ def write_folder(folder: Path, settings: dict[str, Any], fill: Callable[[Path], 
     if folder.exists():
         _require_settings(folder, settings)
         return
-    partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-        fill(partial)
-        (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        partial.chmod(0o755)  # mkdtemp makes it private
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            _require_settings(folder, settings)  # another process was first
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent, ignore_cleanup_errors=True) as place:
+            partial = Path(place)
+            fill(partial)
+            (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+            partial.chmod(0o755)  # it was made private
+            try:
+                partial.rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
+                _require_settings(folder, settings)  # another process was first
     except OSError as error:
         raise WriteError(folder, error) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _require_settings(folder: Path, settings: dict[str, Any]) -> None:
     marker = folder / MARKER
     if not marker.is_file():
         raise DatasetError(f"{folder} exists and is not synthetic; choose another folder for synthetic images.")
-    try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{marker} is damaged ({error}); remove {folder}, and it is written anew.") from error
-    if found != settings:
+    if (found := marker.read_text(encoding="utf-8").strip()) != json.dumps(settings):
         raise DatasetError(f"{folder} was written with {found}, not {settings}; remove it or choose another folder.")
 
 
-def write_pair(
-    images: Path, masks: Path | None, name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8], scale: int = 255
-) -> None:
-    """Write an image, and its mask of 0 and 1 as one of 0 and `scale`, as PNG into two folders, which are made."""
-    for folder, pixels in ((images, image), (masks, mask * np.uint8(scale))):
+def write_pair(images: Path, masks: Path | None, name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Write an image, and its mask of 0 and 1 as one of 0 and 255, as PNG into two folders, which are made."""
+    for folder, pixels in ((images, image), (masks, mask * np.uint8(255))):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / f"{name}.png", compress_level=1)
