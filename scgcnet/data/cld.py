@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 import re
 import unicodedata
 import zlib
@@ -236,19 +235,19 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
     Where folders are nested, the innermost known name counts.
     """
     found: dict[SubSet, Path] = {}
-    without: dict[SubSet, Path] = {}
+    named: dict[SubSet, Path] = {}
     faults: list[str] = []
-    for place, has_images in _folders(folder):
-        names = reversed(place.relative_to(folder).parts)
-        subset = next((_KNOWN[name] for name in map(plain, names) if name in _KNOWN), None)
-        if not has_images:
+    if (folder / "img").is_dir():
+        faults.append(
+            f"{folder / 'img'}: an archive was unpacked right here, so its name is unknown; move img, label and "
+            f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
+        )
+    for place in _folders(folder):
+        names = map(plain, reversed(place.relative_to(folder).parts))
+        subset = next((_KNOWN[name] for name in names if name in _KNOWN), None)
+        if not (place / "img").is_dir():
             if subset:
-                without.setdefault(subset, place)
-        elif place == folder:
-            faults.append(
-                f"{place / 'img'}: an archive was unpacked right here, so its name is unknown; move img, label and "
-                f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
-            )
+                named.setdefault(subset, place)
         elif subset is None:
             known = ", ".join(subset.archive for subset in SUBSETS)
             faults.append(f"{place} holds img, but no sub-set has that name; name it as its archive, one of {known}.")
@@ -256,29 +255,18 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
             faults.append(f"{place} and {found[subset]} are both {subset.key}; keep only one of the two.")
         else:
             found[subset] = place
-    for subset, place in without.items():
-        if subset not in found:
-            faults.append(f"{place} has no folder img; unpack the archive again.")
+    faults += [f"{named[s]} has no folder img; unpack the archive again." for s in named if s not in found]
     if not found and not faults:
-        faults.append(
-            f"{folder} holds no sub-set; unpack each archive into a folder of its name, {SUBSETS[0].archive} say."
-        )
+        example = SUBSETS[0].archive
+        faults.append(f"{folder} holds no sub-set; unpack each archive into a folder of its name, {example} say.")
     return found, faults
 
 
-def _folders(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The folders in which to look, and whether each holds `img`; below one that does there is nothing to look for."""
-    seen: set[str] = set()
-    for path, below, _ in os.walk(folder, followlinks=True):
-        place = Path(path)
-        if (real := os.path.realpath(path)) in seen:  # a link to what was looked at already, perhaps in a circle
-            below.clear()
-            continue
-        seen.add(real)
-        has_images = "img" in below
-        yield place, has_images
-        deep = len(place.relative_to(folder).parts) >= DEPTH or (has_images and place != folder)
+def _folders(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """The folders below one in which to look for `img`; below one that holds it there is nothing to look for."""
+    for place in sorted(folder.iterdir()) if depth else ():
         # What macOS adds to archives repeats their folders.
-        below[:] = (
-            [] if deep else sorted(n for n in below if n not in ("img", "label", "mask", "__MACOSX") and n[0] != ".")
-        )
+        if place.is_dir() and place.name not in ("img", "label", "mask", "__MACOSX") and place.name[0] != ".":
+            yield place
+            if not (place / "img").is_dir():
+                yield from _folders(place, depth - 1)

@@ -30,7 +30,6 @@ from scgcnet.data.synthetic import near_infrared, render, write_pair
 
 RESOLUTION = 10.0  # metres per pixel
 FOLDERS: dict[Part, str] = {"train": "TrainData", "val": "ValidData", "test": "TestData"}
-COUNTS = {"train": 3799, "val": 245, "test": 800}  # as published
 SIZE = 128  # pixels a side
 BANDS = 14
 RGB = (3, 2, 1)  # B4, B3, B2: red, green and blue
@@ -109,6 +108,7 @@ class Landslide4SenseH5(BandDataset):
         "see the record; cite Ghorbanzadeh et al. 2022",
     )
     band_count, rgb = BANDS, RGB
+    published = {"train": 3799, "val": 245, "test": 800}  # noqa: RUF012
 
     @classmethod
     def find(cls, folder: Path) -> Found:
@@ -132,16 +132,6 @@ class Landslide4SenseH5(BandDataset):
                 else:
                     pairs.append(Pair(f"{part}_{number:04d}", images[number], masks[number], part, RESOLUTION))
         return sorted(pairs, key=lambda pair: pair.name), faults
-
-    @classmethod
-    def notes(cls, root: Path | None = None) -> list[str]:
-        pairs, _ = cls.find(cls.locate(root))
-        counts = {part: sum(pair.site == part for pair in pairs) for part in PARTS}
-        return [
-            f"Landslide4Sense: {FOLDERS[part]} has {count or 'no'} tiles with a mask; {COUNTS[part]} were published."
-            for part, count in counts.items()
-            if count != COUNTS[part]
-        ]
 
     @classmethod
     def read_bands(cls, pair: Pair, bands: Sequence[int]) -> Raster:

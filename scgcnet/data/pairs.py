@@ -213,6 +213,7 @@ class BandDataset(FileDataset):
 
     band_count: int  # of the files
     rgb: tuple[int, ...]  # the bands for red, green and blue, by their index from 0
+    published: dict[str, int]  # tiles of each part
 
     def __init__(self, folder: Path, pairs: Sequence[Pair], bands: tuple[int, ...]) -> None:
         super().__init__(folder, pairs)
@@ -226,6 +227,15 @@ class BandDataset(FileDataset):
                 f"{cls.home} has the bands 0 to {cls.band_count - 1}: name one or more of them, not {tuple(bands)}."
             )
         return super().open(root, bands=tuple(bands) or cls.rgb)
+
+    @classmethod
+    def notes(cls, root: Path | None = None) -> list[str]:
+        sites = [pair.site for pair in cls.find(cls.locate(root))[0]]
+        return [
+            f"{cls.home}: the part {part} has {sites.count(part) or 'no'} tiles with a mask; {count} were published."
+            for part, count in cls.published.items()
+            if sites.count(part) != count
+        ]
 
     @classmethod
     @abstractmethod

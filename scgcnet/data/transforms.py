@@ -202,8 +202,6 @@ def _resize(
     sample: Sample, box: tuple[float, float, float, float], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     # box: left, top, right, bottom in pixels.
-    if sample.image.ndim != 3 or sample.image.shape[2] == 0:
-        raise ValueError(f"{sample.name}: transforms take (H, W, C), the image has shape {sample.image.shape}")
     shape = (size, size)
     # Pillow knows images of three channels, and of one; of four, the last one would be taken for transparency.
     bands = [sample.image] if sample.image.shape[2] == 3 else np.moveaxis(sample.image, 2, 0)
