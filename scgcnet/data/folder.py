@@ -95,13 +95,6 @@ class Folder(FileDataset):
         return super().split(which)
 
     @classmethod
-    def write_fake(cls, root: Path, n: int, seed: int) -> Path:
-        if n >= cls.fewest:
-            with contextlib.suppress(OSError):
-                Path(root).rmdir()  # only if it is empty
-        return super().write_fake(root, n, seed)
-
-    @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
         for index in range(n):
             write_pair(folder / IMAGE_FOLDERS[0], folder / MASK_FOLDERS[0], f"tile_{index:04d}", *render(seed, index))

@@ -151,7 +151,11 @@ def read_size(path: Path) -> tuple[int, int]:
 
 def binary_mask(values: NDArray[Any], name: Path | str, known: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
     """Turn a mask of 0 and 255, or 0 and 1, of any type into one of 0 and 1, read-only; 255 where it is not `known`."""
-    found = np.unique(values if known is None else values[known])
+    of_known = values if known is None else values[known]
+    if values.dtype == np.uint8:  # several times faster
+        found = np.flatnonzero(np.bincount(of_known.ravel(), minlength=256))
+    else:
+        found = np.unique(of_known)
     wrong = found[(found != 0) & (found != 1) & (found != 255)].tolist()
     if wrong or {1, 255} <= set(found.tolist()):
         shown = ", ".join(f"{value:g}" for value in wrong[:5] or (1, 255)) + ", ..." * (len(wrong) > 5)

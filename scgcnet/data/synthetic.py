@@ -305,7 +305,7 @@ def write_folder(folder: Path, settings: dict[str, Any], fill: Callable[[Path], 
         DatasetError: the folder holds something else.
         WriteError: the folder cannot be written or the disk is full; nothing is left of it.
     """
-    if folder.exists():
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         _require_settings(folder, settings)
         return
     try:
@@ -316,7 +316,7 @@ def write_folder(folder: Path, settings: dict[str, Any], fill: Callable[[Path], 
             (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
             partial.chmod(0o755)  # it was made private
             try:
-                partial.rename(folder)
+                partial.rename(folder)  # over an empty folder too
             except OSError:
                 if not folder.exists():
                     raise

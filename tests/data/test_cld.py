@@ -21,11 +21,6 @@ FOLDER = Cld.home
 SIDE = 16  # of the tiles that these tests write; the loader takes any
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCGCNET_CACHE", str(tmp_path / "cache"))
-
-
 def tile(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[: 1 + number % SIDE] = 1

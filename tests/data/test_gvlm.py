@@ -16,11 +16,6 @@ PLACES = {"A Luoi_Vietnam": (600, 1100), "Big Sur_United States": (512, 512), "K
 EMPTY = "Big Sur_United States/ref.png"  # this site has no landslide
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCGCNET_CACHE", str(tmp_path / "cache"))
-
-
 def site(name: str) -> tuple[np.ndarray, np.ndarray]:
     """An image of noise, and a mask with a bar that crosses windows; none in Big Sur."""
     mask = np.zeros(PLACES[name], np.uint8)

@@ -92,9 +92,8 @@ def test_any_tiles_of_a_grid_find_their_places(places: set[tuple[int, int]]) -> 
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def files(tmp_path: Path) -> list[Path]:
     """Three tiles, of which the first two overlap."""
-    monkeypatch.setenv("SCGCNET_CACHE", str(tmp_path / "cache"))
     (tmp_path / "tiles").mkdir()
     picture = noise(16, 24)
     for number, image in enumerate([tile(picture, 0, 0), tile(picture, 0, 1), noise(16, 16, 1)]):

@@ -131,9 +131,7 @@ def hole() -> np.ndarray:
     return valid
 
 
-@pytest.mark.parametrize(
-    "how", ["nodata", "mask band", "alpha", "png", "png grey", "png 16", "webp", "nan", "inf", "-3.4e38"]
-)
+@pytest.mark.parametrize("how", ["nodata", "mask band", "alpha", "png", "png grey", "png 16", "nan", "-3.4e38"])
 def test_no_data(tmp_path: Path, how: str) -> None:
     valid, path = hole(), tmp_path / "a.x"
     eight = np.maximum(noise(), 1)
@@ -149,9 +147,8 @@ def test_no_data(tmp_path: Path, how: str) -> None:
     elif how == "alpha":
         bands = ("red", "green", "blue", "alpha")
         write_raster(path, np.dstack([eight, alpha]), bands=bands, photometric="rgb")
-    elif how in ("png", "webp"):
-        options: dict[str, Any] = {"lossless": True, "exact": True} if how == "webp" else {}
-        Image.fromarray(np.dstack([eight, alpha])).save(path, how, **options)
+    elif how == "png":
+        Image.fromarray(np.dstack([eight, alpha])).save(path, "PNG")
     elif how == "png grey":
         Image.fromarray(np.dstack([eight[..., 0], alpha])).save(path, "PNG")
         expected = expected[..., :1].repeat(3, axis=-1)

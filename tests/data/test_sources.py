@@ -47,11 +47,6 @@ class Fake(NamedTuple):
         return max(8, self.source.fewest)
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCGCNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module", params=SOURCES)
 def fake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fake:
     """A fake of a data set; the synthetic ones write themselves."""
