@@ -166,7 +166,7 @@ def _score(claim: Claim, evidence: Evidence) -> Finding | None:
 
 def _images(dataset: str, remark: str, claim: Claim, evidence: Evidence) -> Finding:
     """The number of images in the committed split."""
-    from scgcnet.data.splits import committed_split, read_split  # imports torch
+    from scgcnet.data.splits import committed_split, read_split
 
     images = len(read_split(committed_split(dataset, 0)))
     verdict: Verdict = "unresolved" if images == evidence.paper.number(claim.id) else "contradicted"

@@ -263,7 +263,7 @@ def fit(
     sampler = _EpochSampler(sizes, config, seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
-    loader = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
+    loader: Any = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)  # type: ignore[arg-type]
     share = list(range(rank, len(val), world))
     val_loader = DataLoader(_EvalView(val, config.image_size), batch, sampler=share, **workers)
     sources = [name for name, _ in val.sources]
