@@ -123,12 +123,11 @@ def _places(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDA
 
 def describe(sample: Sample, dataset: str, site: str = "") -> ImageFacts:
     """Facts of a sample; the site is a sub-set, event or place."""
-    mask = sample.mask
-    labels, number = ndimage.label(mask == 1, _SQUARE)
+    mask, truth = sample.mask, sample.mask == 1
+    labels, number = ndimage.label(truth, _SQUARE)
     sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
     main = labels == 1 + int(sizes.argmax()) if number else np.zeros(mask.shape, dtype=bool)
     frame = np.concatenate([main[0], main[-1], main[:, 0], main[:, -1]])
-    truth = mask == 1
     return ImageFacts(
         dataset=dataset,
         name=sample.name,
@@ -189,16 +188,7 @@ def greenness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def assess_prediction(sample: Sample, values: NDArray[np.float64], threshold: float) -> Prediction:
-    """Score a prediction.
-
-    Args:
-        sample: image and truth.
-        values: probability times 255, (H, W), from `enlarge`.
-        threshold: probability above which a pixel is called landslide.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Score a prediction at a threshold, from the probability times 255 (H, W) of `enlarge`."""
     mask = sample.mask
     known, truth = mask != IGNORE_INDEX, mask == 1
     called = (values > LEVELS * threshold) & known
@@ -238,12 +228,7 @@ def curves(mask: NDArray[np.uint8], values: NDArray[np.float64], thresholds: Seq
         mask: uint8 (H, W), 0, 1 or 255.
         values: probability times 255, (H, W).
         thresholds: ascending; those of the page by default.
-
-    Raises:
-        ValueError: the shapes differ.
     """
-    if mask.shape != values.shape:
-        raise ValueError(f"mask {mask.shape} and probability {values.shape} differ in shape")
     limits = LEVELS * np.array(thresholds or [step / 100 for step in range(1, STEPS + 1)])
     truth = mask == 1
     shown = np.where(mask == IGNORE_INDEX, 0.0, values)
@@ -296,14 +281,8 @@ class Limits:
 
     @classmethod
     def of(cls, images: Sequence[ImageFacts], predictions: Sequence[Prediction]) -> Limits:
-        """Limits from the images of a validation part and a network's prediction on each.
-
-        Raises:
-            ValueError: there is no image with a landslide.
-        """
+        """Limits from the images of a validation part, one with a landslide among them, and the prediction on each."""
         pairs = [(image, found) for image, found in zip(images, predictions, strict=True) if image.truth]
-        if not pairs:
-            raise ValueError("the validation part has no image with a landslide: the rules have no limits")
 
         def quartile(which: float, value: Callable[[ImageFacts], float]) -> float:
             return float(np.nanquantile([value(image) for image, _ in pairs], which))
@@ -415,8 +394,8 @@ def reliability(images: Iterable[tuple[NDArray[np.uint8], NDArray[np.float64]]])
         images: mask (H, W) of 0, 1 or 255, and probability times 255 (H, W), of each.
 
     Returns:
-        A row for each bin: `pixels`, `confidence` (mean probability) and `frequency` (share that is landslide), both
-        NaN in an empty bin. A probability of 1 belongs to the last bin, an edge between two bins to the upper one.
+        A row for each bin, an edge between two belonging to the upper one: `pixels`, `confidence` (mean probability)
+        and `frequency` (share that is landslide), both NaN in an empty bin.
     """
     pixels, landslide = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     total = np.zeros(BINS)

@@ -55,8 +55,8 @@ def effective_field(
         (side, side), 0 or more, with sum 1.
 
     Raises:
-        ValueError: the network has no layer of that name, or it was not reached; its output is no map, or its middle
-            is not that of the image; or nothing, or nothing finite, arrives at the image.
+        ValueError: there is no such layer; the middle of its map is not that of the image; or nothing, or nothing
+            finite, arrives at the image.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((images, in_channels, side, side), generator=generator)
@@ -77,12 +77,7 @@ def field_side(field: Field, share: float = 0.95) -> float:
     """Side in pixels of the smallest square around the centre that holds `share` of a field (side, side).
 
     Between squares of 1, 3, 5, ... pixels the share is taken to grow linearly; no square is larger than the field.
-
-    Raises:
-        ValueError: the share is not in (0, 1].
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share={share}: must be in (0, 1]")
     down, right = _offsets(field)
     rings = np.bincount(np.maximum(abs(down), abs(right)).ravel(), weights=field.ravel().astype(np.float64))
     held = np.concatenate([[0.0], rings.cumsum()])  # by squares of side 0, 1, 3, 5, ...
@@ -101,12 +96,7 @@ def field_radius(field: Field) -> float:
 
 
 def construction_fields(overrides: Mapping[str, Any], side: int) -> dict[str, Field]:
-    """Fields of a fresh `tiny` by layer: weights from seed 0, normalisation settled on noise.
-
-    Args:
-        overrides: fields of the network's configuration, such as its dilations.
-        side: of the square input, pixels.
-    """
+    """Fields of a fresh `tiny` by layer: weights from seed 0, normalisation settled on noise; `side` in pixels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = zoo.create_model("scgcnet", "tiny", **overrides)
@@ -143,10 +133,6 @@ def _squared_gradient(
     with outputs_of(model, [layer]) as outputs:
         model(image)
     features = outputs[layer]
-    if features.ndim != 4:
-        raise ValueError(f"layer {layer!r} gives {tuple(features.shape)}: name one that gives a map (B, C, h, w)")
-    if not features.requires_grad:
-        raise ValueError(f"layer {layer!r} does not depend on the image")
     _, channels, height, width = features.shape
     side = image.shape[-1]
     if height % 2 and height < side and side % height == 0:  # at a stride, an odd map's middle is not pixel side // 2

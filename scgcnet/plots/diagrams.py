@@ -32,17 +32,10 @@ def critical_difference(
         cliques: groups of networks that do not differ; each is a bar from its best rank to its worst, except a group
             of one.
         highlight: the network drawn in another colour and in bold.
-
-    Raises:
-        ValueError: a group holds a network without a rank, or a rank is not between 1 and the number of networks.
     """
     if not ranks:
         return message("No ranks to show: they need stored runs of several networks on the same test sets.")
-    if unranked := {name for clique in cliques for name in clique} - ranks.keys():
-        raise ValueError(f"no mean rank for {', '.join(sorted(unranked))}, which a group holds")
     n = len(ranks)
-    if outside := [f"{name} {rank}" for name, rank in ranks.items() if not 1 <= rank <= n]:
-        raise ValueError(f"mean ranks of {n} networks lie between 1 and {n}: {', '.join(outside)}")
     bars = _levels([(min(group), max(group)) for clique in cliques if len(group := [ranks[m] for m in clique]) > 1])
     depth = _BARS + _LEVEL * (1 + max((level for _, _, level in bars), default=-1))  # where the names begin
     rows = -(-n // 2)
@@ -85,17 +78,10 @@ def _leader(axis: Axes, name: str, rank: float, y: float, end: float, highlighte
     axis.plot([rank, rank, end], [0, y, y], color=colour, lw=1.8 if highlighted else 0.9)
     axis.plot(rank, 0, "D" if highlighted else "o", color=colour, ms=6 if highlighted else 4, zorder=3)
     on_the_right = end < 1
-    axis.annotate(
-        f"{name} ({rank:.2f})",
-        (end, y),
-        (4 if on_the_right else -4, 0),
-        textcoords="offset points",
-        ha="left" if on_the_right else "right",
-        va="center",
-        fontsize=9,
-        fontweight="bold" if highlighted else "normal",
-        annotation_clip=False,
-    )
+    look = {"ha": "left" if on_the_right else "right", "va": "center", "fontsize": 9, "annotation_clip": False}
+    place = {"xytext": (4 if on_the_right else -4, 0), "textcoords": "offset points"}
+    weight = "bold" if highlighted else "normal"
+    axis.annotate(f"{name} ({rank:.2f})", (end, y), fontweight=weight, **place, **look)
 
 
 Weights = tuple[float, float, float]
@@ -152,15 +138,8 @@ def weight_triangle(
     _sides(axis, n)
     bar = axis.inset_axes((1.05, 0.42, 0.035, 0.45), transform=axis.transData)  # the empty corner beside the triangle
     figure.colorbar(hexagons, cax=bar, label=score)
-    figure.legend(
-        handles=handles,
-        title=f"weights of {' / '.join(_LOSSES)}",
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        title_fontsize=9,
-    )
+    look = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsize": 9, "title_fontsize": 9}
+    figure.legend(handles=handles, title=f"weights of {' / '.join(_LOSSES)}", **look)
     return finished(figure)
 
 

@@ -211,14 +211,15 @@ class TestTrainedRuns:
     """Two runs of the smoke profile, trained in seconds."""
 
     @pytest.fixture(scope="class")
-    def runs(self, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
+    @classmethod
+    def runs(cls, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
         folder = tmp_path_factory.mktemp("project")
         shutil.copy(REPOSITORY / "study.yml", folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.delenv("SCGCNET_DATA", raising=False)
-            smoke = [one for one in plan.select("smoke") if one.dataset == "synthetic" and one.increment is None]
-            chosen = [next(one for one in smoke if one.model == model) for model in ("scgcnet", "unet")]
+            smoke = plan.select("smoke")
+            chosen = [next(one for one in smoke if one.model == model) for model in ("scgcnet", "danet")]
             for one in chosen:
                 run(one, progress=False)
             yield chosen

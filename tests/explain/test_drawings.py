@@ -168,8 +168,6 @@ def test_field_panels_for_any_number(count: int, axes: int) -> None:
     figure = field_panels({f"B{i}": uniform(9, 3) for i in range(count)})
     assert len(figure.axes) == axes  # a full grid and the colour bar
     assert sum(bool(ax.images) for ax in figure.axes[:-1]) == count
-    with pytest.raises(ValueError, match="no field"):
-        field_panels({})
 
 
 def map_row(height: int, width: int, *labels: str) -> tuple[Sample, dict[str, np.ndarray]]:
@@ -192,10 +190,6 @@ def test_map_panels_have_a_row_for_each_image() -> None:
     sample, maps = map_row(16, 24, "A2")
     empty = Sample("empty", sample.image, np.zeros((16, 24), np.uint8))
     assert not map_panels([(empty, maps)]).axes[2].collections
-    with pytest.raises(ValueError, match=r"\['A2'\], \['A8'\]"):
-        map_panels([map_row(8, 8, "A2"), map_row(8, 8, "A8")])
-    with pytest.raises(ValueError, match="one row or more"):
-        map_panels([])
 
 
 def test_gates_are_those_of_equation_16() -> None:
@@ -225,8 +219,6 @@ def test_a_network_without_cam_has_no_gates() -> None:
     assert gate_maps(zoo.create_model("scgcnet", "tiny", cam=False), torch.randn(1, 3, 32, 32)) == {}
     figure = draw_gates([(np.zeros((8, 8, 3), np.uint8), {})])
     assert "this network has no CAM" in {ax.get_title() for ax in figure.axes}
-    with pytest.raises(ValueError, match="no image"):
-        draw_gates([])
 
 
 def question(name: str) -> Question:
@@ -246,8 +238,6 @@ def test_attributions_are_drawn_beside_their_images() -> None:
     np.testing.assert_array_equal(figure.axes[5].images[0].get_array(), answers[1].values)
     assert figure.axes[5].get_xlabel() == "margin 2.00"
     assert all(len(ax.collections) == 1 for ax in figure.axes)  # the outlines
-    with pytest.raises(ValueError, match="2 questions and 1 answers"):
-        question_panels(questions, answers[:1])
     figure = method_panels(questions[0], {f"Way at {n}": answers[0].values for n in range(1, 6)})
     assert [ax.get_title() for ax in figure.axes] == ["first", *(f"Way\n{n}" for n in range(1, 6)), "", ""]
 
