@@ -212,12 +212,9 @@ def integrated_gradients(model: nn.Module, image: Tensor, region: Region, steps:
 
 
 def black(image: Tensor) -> Tensor:
-    """A black image, normalised, of the shape of `image` (B, C, H, W): the baseline.
-
-    The margin of a baseline should be near 0. Flat bright ground has a high one: over the true landslides of 39
-    validation images of Bijie (every sixth), `tiny-bijie` has a mean margin of 0.1 for black, 1.4 for the mean colour
-    of ImageNet (0 after normalisation), 2.7 for each image's own mean colour, and 2.4 for the image.
-    """
+    """A black image, normalised, of the shape of `image` (B, C, H, W): the baseline."""
+    # The margin of a baseline should be near 0. Over the true landslides of 39 validation images of Bijie, `tiny-bijie`
+    # has a mean margin of 0.1 for black, 1.4 for ImageNet's mean colour, 2.7 for each image's own, 2.4 for the image.
     flat = normalise(np.zeros((image.shape[1], 1, 1), dtype=np.float32))
     return torch.from_numpy(flat).to(image).expand_as(image)
 
@@ -226,8 +223,7 @@ def grad_cam(model: nn.Module, image: Tensor, region: Region, layer: str) -> Att
     """A layer's channels, each times the mean of its gradient over the map, summed and stretched to the image.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV
-    2017. They keep the positive values alone; here the negative ones are kept too. ValueError names the layers that
-    give a map where this one does not.
+    2017, who keep the positive values alone. ValueError where the layer gives no map lists those that do.
     """
     target = margin(model, region)
     with evaluating(model):
@@ -317,10 +313,9 @@ def completeness_table(model: nn.Module, questions: Sequence[Question]) -> pd.Da
 
 
 def map_layers(model: nn.Module, image: Tensor) -> list[str]:
-    """Names of the layers that give a map (1, D, h, w) of the image (1, C, H, W), and that a reader can name.
+    """Names of the layers that give a map (1, D, h, w) of the image (1, C, H, W), down to parts that have parts.
 
-    These are the network's parts and those of their parts that have parts themselves; where none of these gives a map,
-    deeper ones.
+    Where none of these gives a map, deeper ones.
     """
     modules = {name: module for name, module in model.named_modules() if name}
     maps = {name for name, shape in _outputs(model, image, list(modules)).items() if _is_map(shape, image)}

@@ -27,11 +27,9 @@ def outputs_of(model: nn.Module, layers: Sequence[str], strict: bool = True) -> 
 
     Args:
         model: any network.
-        layers: qualified names of submodules, such as `encoder.stage3`; the empty string is the network itself.
-        strict: whether each must be reached and give a tensor; else one that does not is left out.
-
-    Raises:
-        ValueError: the network has no layer of that name, or a layer was not reached or gave no tensor.
+        layers: qualified names of submodules, such as `encoder.stage3`; "" is the network itself. ValueError where
+            there is none of that name.
+        strict: whether each must be reached and give a tensor (else ValueError), or is left out.
     """
     modules = dict(model.named_modules())
     outputs: dict[str, Tensor] = {}

@@ -34,10 +34,16 @@ def _dropdown(options: Sequence[Any], description: str) -> widgets.Dropdown:
 class Explorer:
     """A network's cases from the worst IoU to the best, with prediction and attribution; shows itself in a notebook.
 
-    The network is in evaluation mode, its input has `image_size` pixels a side. The widgets are attributes, so that a notebook or a test can set their values: `case`, `threshold`, `region`,
+    The widgets are attributes, so that a notebook or a test can set their values: `case`, `threshold`, `region`,
     `method`, `layer` (for Grad-CAM), `button` (computes the attribution), `picture` (image, truth, probability, errors,
     attribution; PNG), `scores`, and `problem` (an error, else empty). `attribution` is None until it is asked for and
     after a change of anything that it depends on.
+
+    Args:
+        network: in evaluation mode.
+        cases: images to choose from.
+        image_size: side of the square network input, pixels.
+        threshold: best on validation.
     """
 
     def __init__(self, network: nn.Module, cases: Sequence[Case], image_size: int, threshold: float) -> None:

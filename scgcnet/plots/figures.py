@@ -102,8 +102,7 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
 def implied_shares(panels: Mapping[str, pd.DataFrame], agreed: Mapping[str, tuple[float, float]]) -> Figure:
     """Difference between the landslide share that each row of the paper implies and the agreed one, by test set.
 
-    Bars are rounding intervals. The axis is linear up to 0.1 points to each side and logarithmic beyond, since
-    rounding allows hundredths and some rows are off by points.
+    Bars are rounding intervals; the axis is linear up to 0.1 points to each side and logarithmic beyond.
 
     Args:
         panels: title -> rows with `name`, `low` and `high` (percentage points from the agreed share), `off` ("",
@@ -119,11 +118,8 @@ def implied_shares(panels: Mapping[str, pd.DataFrame], agreed: Mapping[str, tupl
             panel.plot([row.low, row.high], [y, y], color=colour, lw=3, solid_capstyle="butt")
             panel.plot((row.low + row.high) / 2, y, marker, color=colour, ms=5)
             if row.off == "far":
-                box = {"fc": "white", "ec": "none", "pad": 0.5}
-                panel.annotate(
-                    row.text, (row.low, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize=8,
-                    bbox=box,
-                )  # fmt: skip
+                look = {"ha": "right", "va": "center", "fontsize": 8, "bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
+                panel.annotate(row.text, (row.low, y), (-7, 0), textcoords="offset points", **look)
         panel.set_xscale("symlog", linthresh=0.1, linscale=1)
         panel.set_xlim(-1, 12)
         panel.set_xticks([-1, -0.1, 0, 0.1, 1, 10], ["-1", "-0.1", "0", "0.1", "1", "10"], fontsize="small")
@@ -238,10 +234,8 @@ def increment_curves(
         open_frame(axis)
     axes[0, 0].set_ylabel("score, %")
     axes[0, 1].set_xlabel("increment, % of the new data set (evenly spaced)")
-    legend = figure.legend(
-        handles=axes[0, 0].lines, loc="outside lower center", ncols=columns, frameon=False, fontsize="small",
-        handlelength=3,
-    )  # fmt: skip
+    look = {"ncols": columns, "frameon": False, "fontsize": "small", "handlelength": 3}
+    legend = figure.legend(handles=axes[0, 0].lines, loc="outside lower center", **look)
     _embolden(legend.get_texts(), highlight)
     return finished(figure)
 
@@ -253,7 +247,7 @@ def size_curves(
 
     Args:
         panels: label of the vertical axis -> network -> side in pixels -> value.
-        highlight: the network drawn in another colour, with a heavier line.
+        highlight: the network drawn in another colour.
         logarithmic: labels of the vertical axes that are; the others begin at 0.
     """
     if not any(any(curves.values()) for curves in panels.values()):
@@ -322,12 +316,7 @@ def curve_grid(histories: Mapping[str, History], reference: str) -> Figure:
 
 
 def image_histograms(sides: Sequence[float], shares: Sequence[float]) -> Figure:
-    """Size of the images of a data set (left), and the landslide share of each (right).
-
-    Args:
-        sides: square root of the pixels of each image.
-        shares: landslide pixels over known pixels of each image, 0 to 1.
-    """
+    """Side of each image, pixels (left), and its share of landslide pixels, 0 to 1 (right)."""
     figure, ((left, right),) = page_figure(2.6, 1, 2)
     low, high = min(sides), max(sides)
     bins = np.geomspace(low, high, 30) if high > 1.01 * low else np.array([0.9 * low, 1.1 * low])
@@ -345,9 +334,7 @@ def image_histograms(sides: Sequence[float], shares: Sequence[float]) -> Figure:
 def reliability_diagram(networks: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """Share of landslide among pixels by their probability, and their number; a column for each network.
 
-    Args:
-        networks: title -> label of a curve -> bins of equal width from 0 to 1, with `pixels` (how many), `confidence`
-            (mean probability) and `frequency` (share that is landslide), both NaN in an empty bin.
+    `networks`: title -> label of a curve -> bins of `explain.failures.reliability`.
     """
     figure, axes = page_figure(4.6, 2, len(networks), height_ratios=(3, 1), sharex=True, sharey="row")
     for (upper, lower), (title, curves) in zip(axes.T, networks.items(), strict=True):
@@ -372,8 +359,7 @@ def reliability_diagram(networks: Mapping[str, Mapping[str, pd.DataFrame]]) -> F
 def threshold_curves(networks: Mapping[str, tuple[npt.NDArray[np.float64], float, float]]) -> Figure:
     """IoU on the test part by threshold: a filled mark where validation chose it, a hollow one at the highest.
 
-    Args:
-        networks: title -> IoU at the thresholds 0.01, 0.02, ... (fractions), the chosen threshold, the best on test.
+    `networks`: title -> IoU at the thresholds 0.01, 0.02, ... (fractions), the chosen threshold, the best on test.
     """
     figure, ((axis,),) = page_figure(3.2)
     for place, (title, (ious, chosen, best)) in enumerate(networks.items()):
