@@ -68,11 +68,6 @@ class Attribution:
         missing = abs(float(self.values.sum(dtype=np.float64)) - wanted)
         return missing / abs(wanted) if wanted else math.inf if missing else 0.0
 
-    @property
-    def complete(self) -> bool | None:
-        """Whether the gap is within `TOLERANCE`; None without a baseline."""
-        return None if self.gap is None else self.gap <= TOLERANCE
-
 
 @dataclass(frozen=True)
 class Question:
@@ -306,7 +301,7 @@ def completeness_table(model: nn.Module, questions: Sequence[Question]) -> pd.Da
                 "Difference": f"{found.margin - found.start:.3f}",
                 "Sum of the values": f"{found.values.sum(dtype=np.float64):.3f}",
                 "Gap (%)": f"{100 * found.gap:.2f}",
-                f"Within {100 * TOLERANCE:.0f} %": "yes" if found.complete else "NO",
+                f"Within {100 * TOLERANCE:.0f} %": "yes" if found.gap <= TOLERANCE else "NO",
             }
         )
     return pd.DataFrame(rows)

@@ -86,7 +86,7 @@ class TestIntegratedGradients:
         expected = (weights * (x - black(x))[0]).sum(dim=0) / 16  # the region's mean
         expected[~torch.from_numpy(region)] = 0
         np.testing.assert_allclose(found.values, expected.numpy(), atol=1e-6)
-        assert found.gap == pytest.approx(0, abs=1e-5) and found.complete
+        assert found.gap == pytest.approx(0, abs=1e-5)
 
     def test_starts_from_black(self) -> None:
         found = integrated_gradients(Pixelwise(1.0, 0.0, 0.0), image(), square(3, 8), steps=2)
@@ -127,7 +127,7 @@ class TestGradCam:
         expected = (small[:, :1] - 3 * small[:, 1:]) / 64  # each gradient is 1/4 at 4 places, so 1/64 in the mean
         wide = nn.functional.interpolate(expected, (SIDE, SIDE), mode="bilinear")[0, 0]
         np.testing.assert_allclose(found.values, wide.numpy(), atol=1e-6)
-        assert found.values.min() < 0 and found.start is None and found.gap is None and found.complete is None
+        assert found.values.min() < 0 and found.start is None and found.gap is None
 
     def test_an_unknown_layer_is_answered_with_those_there_are(self) -> None:
         torch.manual_seed(0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from subjects import square_field
 
 from scgcnet import zoo
 from scgcnet.cost import count_cost
@@ -143,15 +144,8 @@ def test_feature_energies_are_those_of_the_parts_that_are_there() -> None:
     assert set(whole) - set(without) == {"CAM on lateral 4"}
 
 
-def uniform(side: int, inner: int) -> np.ndarray:
-    field = np.zeros((side, side), np.float32)
-    low = side // 2 - inner // 2
-    field[low : low + inner, low : low + inner] = 1 / inner**2
-    return field
-
-
 def test_field_panels_have_one_scale_and_the_square_of_the_title() -> None:
-    figure = field_panels({"B1": uniform(32, 3), "B2": uniform(32, 11)}, share=1)
+    figure = field_panels({"B1": square_field(32, 3), "B2": square_field(32, 11)}, share=1)
     assert figure.get_figwidth() == WIDTH
     text = texts(figure)
     assert "B1: 3 px" in text and "B2: 11 px" in text
@@ -165,7 +159,7 @@ def test_field_panels_have_one_scale_and_the_square_of_the_title() -> None:
 
 @pytest.mark.parametrize(("count", "axes"), [(1, 5), (7, 9)])
 def test_field_panels_for_any_number(count: int, axes: int) -> None:
-    figure = field_panels({f"B{i}": uniform(9, 3) for i in range(count)})
+    figure = field_panels({f"B{i}": square_field(9, 3) for i in range(count)})
     assert len(figure.axes) == axes  # a full grid and the colour bar
     assert sum(bool(ax.images) for ax in figure.axes[:-1]) == count
 
