@@ -23,7 +23,7 @@ from scgcnet.study.cases import EXAMPLE, SIZE, spread
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.plan import Plan, Run, at_home, project_root
 from scgcnet.study.publish import best_threshold
-from scgcnet.study.results import Record, ResultError
+from scgcnet.study.results import ResultError
 from scgcnet.study.runner import free_images, load_predictor, open_material, open_test
 from scgcnet.study.show import NONE, Link, Note, Table
 
@@ -50,22 +50,21 @@ def load_atlas(plan: Plan, shown: str = "auto", compare: str = "auto", profile: 
             on.
     """
     real = profile == "auto" or plan.profile(profile).data == "real"
-    first = (_published(plan) if real else None) if shown == "auto" else _stored(plan.find(shown))
+    first = (_published(plan) if real else None) if shown == "auto" else plan.find(shown)
     if first is None:
         test, val = (open_dataset("synthetic", 0, part) for part in ("test", "val"))
         names = zoo.pretrained_names()[: 1 if compare == "none" else 2]
         return make_atlas([_pretrained(name, val) for name in names], test, "0", [])
-    second = None
-    if compare == "auto":
-        second = _rival(plan, first)
-    elif compare != "none":
-        second = _stored(plan.find(compare))
-    runs = [first] if second is None else [first, second]
+    runs = [first]
+    if compare != "none":
+        second = _rival(plan, first) if compare == "auto" else plan.find(compare)
+        runs += [second] if second else []
     if len({_tested_on(one) for one in runs}) > 1:
         raise ResultError(f"{first.run_id} and {compare} are not tested on the same images: choose others")
+    networks = [_load(one) for one in runs]
     free = [free_images(one) for one in runs]
     quiet = [images for images in free[:1] if images is not None and None not in free]
-    return make_atlas([_load(one) for one in runs], open_test(first), str(first.split), quiet)
+    return make_atlas(networks, open_test(first), str(first.split), quiet)
 
 
 def _tested_on(spec: Run) -> tuple[object, ...]:
@@ -73,11 +72,13 @@ def _tested_on(spec: Run) -> tuple[object, ...]:
 
 
 def _published(plan: Plan) -> Run | None:
-    """The run behind the published weights; None where it or its images are missing."""
+    """The run behind the published weights; None where it, its weights or its images are missing."""
     run_id = zoo.read_metadata(zoo.pretrained_file(EXAMPLE))["run_id"]
     spec = next((one for one in plan.runs if one.run_id == run_id), None)
     record = results.find(run_id, "real")
-    if spec is None or record is None or _weights(record) is None or not dataset_available(spec.dataset):
+    if spec is None or record is None or results.weights_of(run_id, record.finished_utc) is None:
+        return None
+    if not dataset_available(spec.dataset):
         return None
     return spec if data_sha256(spec.dataset) == record.data_sha256 else None  # generated ones may stand in their place
 
@@ -97,32 +98,20 @@ def _rival(plan: Plan, first: Run) -> Run | None:
     return max(able)[2] if able else None
 
 
-def _stored(spec: Run) -> Run:
-    if _weights(_record(spec)) is None:
-        raise ResultError(f"the weights of {spec.run_id} are missing: scgcnet run {spec.run_id} --force")
-    return spec
-
-
-def _record(spec: Run) -> Record:
+def _load(spec: Run) -> Shown:
+    """A run's network and validation part, and its record in plain values."""
     record = next((found for kind in results.ROOTS if (found := results.find(spec.run_id, kind))), None)
     if record is None:
         raise ResultError(f"{spec.run_id} is not stored: scgcnet run {spec.run_id}")
-    return record
-
-
-def _weights(record: Record) -> Path | None:
-    return results.weights_of(record.run_id, record.finished_utc)
-
-
-def _load(spec: Run) -> Shown:
-    """A run's network and validation part, and its record in plain values."""
-    record, material = _record(spec), open_material(spec)
+    network = load_predictor(spec.run_id, record.finished_utc, record.prediction)
+    if network is None:
+        raise ResultError(f"the weights of {spec.run_id} are missing: scgcnet run {spec.run_id} --force")
+    material = open_material(spec)
     if material.data_sha256 != record.data_sha256:
         raise ResultError(
             f"{spec.run_id} was scored on other images: their hash is {material.data_sha256}, not {record.data_sha256}"
         )
-    network = load_predictor(spec.run_id, record.finished_utc, record.prediction)
-    assert network is not None and record.metrics is not None
+    assert record.metrics is not None
     size, title = spec.settings["image_size"], f"{record.model} {record.size}, seed {record.seed}"
     iou = record.metrics.pooled["iou"]
     facts = RunFacts(spec.run_id, title, record.file, ", ".join(record.train_datasets), iou)

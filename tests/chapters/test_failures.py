@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_atlas import fake_atlas
+from torch import nn
 
 from scgcnet import cli, zoo
 from scgcnet.chapters import failures
@@ -167,6 +168,8 @@ def stored(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     write_fake("bijie", project / "data", n=20)
     able = [zoo.read_metadata(zoo.pretrained_file("tiny-bijie"))["run_id"]]
     monkeypatch.setattr(results, "weights_of", lambda run_id, _: run_id if run_id in able else None)
+    network = nn.Identity()
+    monkeypatch.setattr(failures, "load_predictor", lambda run_id, *_: network if run_id in able else None)
     return able
 
 
@@ -175,11 +178,10 @@ def test_unknown_unstored_and_unlike_runs_are_refused(plan: Plan, stored: list[s
         load_atlas(plan, "gone")
     missing = next(one.run_id for one in plan.runs if results.find(one.run_id, "real") is None)
     with pytest.raises(ResultError, match=f"{missing} is not stored: scgcnet run {missing}"):
-        load_atlas(plan, stored[0], missing)
+        load_atlas(plan, missing, "none")
     other = next(one for one in plan.runs if one.dataset == "cld" and results.find(one.run_id, "real"))
     with pytest.raises(ResultError, match=f"weights of {other.run_id} are missing: .* --force"):
         load_atlas(plan, other.run_id)
-    stored.append(other.run_id)
     with pytest.raises(ResultError, match="are not tested on the same images"):
         load_atlas(plan, stored[0], other.run_id)
     with pytest.raises(ResultError, match=f"{stored[0]} was scored on other images"):
