@@ -78,10 +78,17 @@ def _leader(axis: Axes, name: str, rank: float, y: float, end: float, highlighte
     axis.plot([rank, rank, end], [0, y, y], color=colour, lw=1.8 if highlighted else 0.9)
     axis.plot(rank, 0, "D" if highlighted else "o", color=colour, ms=6 if highlighted else 4, zorder=3)
     on_the_right = end < 1
-    look = {"ha": "left" if on_the_right else "right", "va": "center", "fontsize": 9, "annotation_clip": False}
-    place = {"xytext": (4 if on_the_right else -4, 0), "textcoords": "offset points"}
-    weight = "bold" if highlighted else "normal"
-    axis.annotate(f"{name} ({rank:.2f})", (end, y), fontweight=weight, **place, **look)
+    axis.annotate(
+        f"{name} ({rank:.2f})",
+        (end, y),
+        (4 if on_the_right else -4, 0),
+        textcoords="offset points",
+        ha="left" if on_the_right else "right",
+        va="center",
+        fontsize=9,
+        fontweight="bold" if highlighted else "normal",
+        annotation_clip=False,
+    )
 
 
 Weights = tuple[float, float, float]
@@ -138,7 +145,13 @@ def weight_triangle(
     _sides(axis, n)
     bar = axis.inset_axes((1.05, 0.42, 0.035, 0.45), transform=axis.transData)  # the empty corner beside the triangle
     figure.colorbar(hexagons, cax=bar, label=score)
-    look = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsize": 9, "title_fontsize": 9}
+    look: dict[str, Any] = {
+        "loc": "outside lower center",
+        "ncols": 3,
+        "frameon": False,
+        "fontsize": 9,
+        "title_fontsize": 9,
+    }
     figure.legend(handles=handles, title=f"weights of {' / '.join(_LOSSES)}", **look)
     return finished(figure)
 

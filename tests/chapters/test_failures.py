@@ -238,7 +238,7 @@ class TestTrainedRuns:
         shutil.copytree(REPOSITORY / "book" / "explorer", "book/explorer")
         shutil.copy(REPOSITORY / "book" / "atlas.ipynb", "book")
         run_id = runs[1].run_id
-        assert cli.main(["chapter", "atlas", "-p", "run", run_id, "-p", "compare", "none"]) == 0
+        assert cli.main(["chapter", "atlas", "-p", f"run={run_id}", "-p", "compare=none"]) == 0
         executed = Path(capsys.readouterr().out.strip())
         assert f'href=\\"explorer/{run_id}/index.html\\"' in executed.read_text()
         assert Path("build/explorer", run_id, "data", "case-000.js").is_file()
