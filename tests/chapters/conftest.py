@@ -1,28 +1,26 @@
 """A study of eight stored runs, as frames, and tables compared with the CSV files in expected/."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from scgcnet.study import Plan, Run, load_plan
+from scgcnet.study import load_plan
 from scgcnet.study.results import Record, frame
-from scgcnet.study.show import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).parent / "expected"
 
 
 @pytest.fixture(scope="session")
-def plan() -> Plan:
+def plan():
     """The study's own."""
     return load_plan(REPOSITORY / "study.yml")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path, monkeypatch):
     """A checkout without results as the current folder."""
     shutil.copy(REPOSITORY / "study.yml", tmp_path)
     shutil.copytree(REPOSITORY / "results" / "paper", tmp_path / "results" / "paper")
@@ -31,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def make_record(run: Run, score: float = 0.6, kind: str = "real", n: int = 154, **fields: object) -> Record:
+def make_record(run, score=0.6, kind="real", n=154, **fields):
     """The record of a finished run: `score` is its IoU at input size; every other score lies above or below it."""
     names = ("iou", "f1", "precision", "recall", "oa")
     scores, pooled, per_image = (
@@ -76,12 +74,12 @@ def make_record(run: Run, score: float = 0.6, kind: str = "real", n: int = 154, 
 
 
 @pytest.fixture(name="make_record")
-def _make_record() -> Callable[..., Record]:
+def _make_record():
     return make_record
 
 
 @pytest.fixture(scope="session")
-def stored(plan: Plan) -> pd.DataFrame:
+def stored(plan):
     """SCGC-Net on Bijie: 60, 62, 64 % by seed on split 0, 66 and 69 % on splits 1 and 2; 74 and 75 % over views
     (SCGC-Net, ICNet); 45 % on 8 images of CLD."""
     usual = plan.profile("cpu").settings
@@ -98,10 +96,10 @@ def stored(plan: Plan) -> pd.DataFrame:
 
 
 @pytest.fixture
-def expect() -> Callable[[Table, str], None]:
+def expect():
     """Compares a table with expected/NAME.csv, cell by cell as text."""
 
-    def check(table: Table, name: str) -> None:
+    def check(table, name):
         wanted = pd.read_csv(EXPECTED / f"{name}.csv", dtype=str, keep_default_na=False)
         pd.testing.assert_frame_equal(table.frame.astype(str).reset_index(drop=True), wanted, check_dtype=False)
 

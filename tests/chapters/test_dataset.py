@@ -113,16 +113,6 @@ def test_data_sets_that_are_not_available(project):
     assert list(table.index) == [name for name in data.SOURCES if not name.startswith("synthetic")]
 
 
-def test_available_data_sets_are_counted(monkeypatch):
-    class Whole(list):
-        kind, sites = "real", ("a", "b", "a")
-
-    monkeypatch.setattr(data, "dataset_available", lambda name: name == "cld")
-    monkeypatch.setattr(data, "open_whole", lambda name: Whole([1, 2, 3]))
-    table = page.count_table().frame.set_index("Data set")
-    assert table.loc["cld"].tolist() == ["20865", "3", "real", "2"]
-
-
 def test_shared_pixels_by_split(monkeypatch):
     found = {
         "random-0": SimpleNamespace(

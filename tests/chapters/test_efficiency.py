@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scgcnet.chapters import efficiency
 from scgcnet.chapters.efficiency import LEAN, OURS
-from scgcnet.study.show import Table
 
 TIMINGS: dict[str, Any] = {
     "machine": {"processor": "a processor", "threads": 2, "cores": 2, "torch": "2.13"},
@@ -40,12 +38,12 @@ MEASURED: dict[str, Any] = {
 }
 
 
-def rows(table: Table) -> list[dict[str, Any]]:
+def rows(table):
     return table.frame.to_dict("records")
 
 
 @pytest.fixture
-def found() -> efficiency.Curves:
+def found():
     return {
         OURS: {128: 11.984, 2048: 3067.964},
         LEAN: {128: 4.002, 2048: 1024.458},
@@ -54,39 +52,39 @@ def found() -> efficiency.Curves:
 
 
 class TestCosts:
-    def test_beside_the_paper(self, found: efficiency.Curves) -> None:
+    def test_beside_the_paper(self, found):
         ours, lean, danet = rows(efficiency.gmac_table(found))
         assert (ours["2048 px"], ours["Paper, 2048 px"]) == ("3068", "3066")
         assert (lean["2048 px"], lean["Paper, 2048 px"]) == ("1024", "-")
         assert (danet["128 px"], danet["2048 px"], danet["Paper, 2048 px"]) == ("12.6", "5691", "4600 to 5700")
 
-    def test_growth_is_that_of_the_image_except_for_attention(self, found: efficiency.Curves) -> None:
+    def test_growth_is_that_of_the_image_except_for_attention(self, found):
         ours, _, danet = rows(efficiency.growth_table(found))
         assert list(ours.values())[1:] == ["256 times", "256 times", "the same"]
         assert danet["Per pixel"] == "1.76 times"
         per = efficiency.per_megapixel(found)[OURS]
         assert per[128] == pytest.approx(per[2048], rel=1e-3) == pytest.approx(3068 / 2.048**2, rel=0.01)
 
-    def test_savings(self, found: efficiency.Curves) -> None:
+    def test_savings(self, found):
         text = efficiency.cost_note(found).text
         assert "46 to 46 % less" in text and "1024 GMAC, 33 % of base" in text
         for others in ({OURS: {128: 12.0}}, {OURS: {2048: 12.0}}, {}):
             assert efficiency.cost_note(others).title == "No verdict"
 
-    def test_costs_are_counted(self) -> None:
+    def test_costs_are_counted(self):
         assert efficiency.costs([LEAN], [128]) == {LEAN: {128: pytest.approx(4.0018, rel=1e-4)}}
         with pytest.raises(ValueError, match="models: 'FCN' is not known; there are SCGC-Net, base"):
             efficiency.costs(["FCN"], [128])
 
 
 class TestTimings:
-    def test_machine(self, project: Path) -> None:
+    def test_machine(self, project):
         assert efficiency.read_bench("x.json") is None
         (project / "x.json").write_text(json.dumps(TIMINGS))
         note = efficiency.machine_note(efficiency.read_bench("x.json"), "x.json")
         assert "150 GMAC" in note.text and "x.json" in note.text
 
-    def test_forward_and_training(self) -> None:
+    def test_forward_and_training(self):
         (row,) = rows(efficiency.latency_table(TIMINGS, "x.json"))
         assert (row["128 px"], row["256 px"], row["512 px"]) == ("9.04 ms, 12 MB", "not run", "3430 ms, 540 MB")
         assert row["File"].href == "x.json"
@@ -94,13 +92,13 @@ class TestTimings:
         assert (fast["Network"], fast["Memory"], fast["Speed beside SCGC-Net"]) == ("fcn tiny", "not run", "2.00")
         assert (slow["ms an image"], slow["Memory"]) == ("12.0", "100 MB")
 
-    def test_scan_beside_the_limits_of_the_machine(self) -> None:
+    def test_scan_beside_the_limits_of_the_machine(self):
         (row,) = rows(efficiency.scan_table(TIMINGS))
         assert (row["Scan"], row["Forward"], row["Exponentials, forward"]) == ("numba", "1 ms", "13 %")
         # Forward 4 step sizes, x and y, backward 8 and 3 maps of 100,000 numbers of 4 bytes, of 20 GB a second.
         assert (row["Memory, forward"], row["Memory, backward"]) == ("12 %", "11 %")
 
-    def test_profiles(self) -> None:
+    def test_profiles(self):
         shown = efficiency.profile_table(TIMINGS).frame.set_index("Milliseconds of a step")
         assert shown["scgcnet tiny"].to_dict() == {
             "convolution": "40.0", "scan": "6.0", "loss": "10.0", "normalisation": "14.0", "sum": "70.0"
@@ -109,7 +107,7 @@ class TestTimings:
         text = "A step of scgcnet tiny takes 70 ms; beside convnext tiny +0 ms (normalisation +7, scan +6, loss -14)."
         assert efficiency.profile_note(TIMINGS).text == text
 
-    def test_without_timings(self) -> None:
+    def test_without_timings(self):
         assert efficiency.machine_note(None).kind == "warning"
         assert efficiency.profile_note({"profile": TIMINGS["profile"][:1]}).kind == "warning"
         for show in (
@@ -123,7 +121,7 @@ class TestTimings:
 
 
 class TestSides:
-    def test_iou_by_side(self) -> None:
+    def test_iou_by_side(self):
         assert efficiency.iou_curves(MEASURED, "bijie")["ours"] == {64: 31.04, 128: 70.0}
         table = efficiency.sides_table(MEASURED, "bijie", "them")
         ours, theirs = rows(table)
@@ -131,6 +129,6 @@ class TestSides:
         assert (theirs["Best at"], theirs["Run"].href) == ("64 px", "results/runs/theirs.json")
         assert "7 images of them" in table.caption and "128 px, the best side for 1 of 2" in table.caption
 
-    def test_without_measurements(self) -> None:
+    def test_without_measurements(self):
         assert efficiency.iou_curves(None, "bijie") == {}
         assert rows(efficiency.sides_table(None, "bijie", "them")) == [{"Network": "not run"}]
