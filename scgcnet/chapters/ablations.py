@@ -33,11 +33,7 @@ WHOLE = ("A8", "B6")  # the rows of Tables II and III that are the unchanged net
 
 
 def experiments(names: Sequence[str]) -> dict[str, Mapping[str, object]]:
-    """The network's fields that each experiment sets, by its name in the paper.
-
-    Raises:
-        PlanError: an unknown name, or names of both tables.
-    """
+    """The network's fields that each experiment sets, by its name in the paper; all of one table."""
     from scgcnet.model.config import ABLATIONS, DILATIONS
 
     known: dict[str, Mapping[str, object]] = {**ABLATIONS, **{row: {"dilations": r} for row, r in DILATIONS.items()}}
@@ -61,11 +57,7 @@ def experiment_runs(names: Sequence[str], plan: Plan, profile: str, seeds: Seque
 def networks(
     names: Sequence[str], plan: Plan, profile: str = "cpu", stored: pd.DataFrame | None = None
 ) -> list[Network]:
-    """Each experiment with its stored seeds, which may be none; `stored` is by default `results.runs()`.
-
-    Raises:
-        PlanError: unknown names, names of both tables, or the profile plans no run of scgcnet.
-    """
+    """Each experiment with its stored seeds, which may be none; `stored` is by default `results.runs()`."""
     return gather(_bases(names, plan, profile), results.runs() if stored is None else stored)
 
 
@@ -75,10 +67,8 @@ def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
     whole = whole_runs(plan, profile, model="scgcnet", settings=plan.profile(profile).settings)
     if not whole:
         raise PlanError(f"study.yml plans no run of scgcnet with the profile {profile}")
-    bases = [
-        {name: replace(run, overrides={} if name in WHOLE else dict(row)) for name, row in rows.items()}
-        for run in whole
-    ]
+    changes = {name: {} if name in WHOLE else dict(row) for name, row in rows.items()}
+    bases = [{name: replace(run, overrides=changed) for name, changed in changes.items()} for run in whole]
     return max(bases, key=lambda base: sum(run.config in configs for run in base.values()))
 
 

@@ -192,15 +192,10 @@ def counting_note(dataset: str, stored: pd.DataFrame) -> Note | None:
     if dataset != "bijie" or paper is None or whole.empty:
         return None
     first = whole.iloc[0]
-    resized, pooled = (
-        implied_share({score: first[f"{way}_{score}"] for score in paper}) for way in ("resized", "pooled")
-    )
+    resized, pooled = (implied_share({key: first[f"{way}_{key}"] for key in paper}) for way in ("resized", "pooled"))
     text = f"The paper's scores of SCGC-Net imply {implied_share(paper):.2f} % of landslide pixels. The test images of "
-    text += (
-        f"split 0 have {resized:.2f} % at the network's input size and {pooled:.2f} % at native size: neither fits, "
-    )
-    text += "the first is nearer."
-    return Note("Ways of counting", text)
+    text += f"split 0 have {resized:.2f} % at the network's input size and {pooled:.2f} % at native size: neither "
+    return Note("Ways of counting", f"{text}fits, the first is nearer.")
 
 
 def implied_share(scores: Mapping[str, float]) -> float:

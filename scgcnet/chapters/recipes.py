@@ -194,10 +194,8 @@ def construction_note(found: pd.DataFrame) -> Note:
     result = "it is better" if low > 0 else "it is worse" if high < 0 else "the seeds do not resolve the difference"
     text = f"{cheap.construction.iloc[0]}: {100 * (1 - cheap.gmac.iloc[0] / dear.gmac.iloc[0]):.0f} % fewer "
     text += f"multiplications than {dear.construction.iloc[0]}. Validation IoU {ours} over {ours.n} seeds, beside "
-    text += (
-        f"{theirs} over {theirs.n}: {result}; the difference of the means is {ours.mean - theirs.mean:+.2f} points, "
-    )
-    text += f"over seeds {low:+.2f} to {high:+.2f}."
+    text += f"{theirs} over {theirs.n}: {result}; the difference of the means is {ours.mean - theirs.mean:+.2f} "
+    text += f"points, over seeds {low:+.2f} to {high:+.2f}."
     return Note("Accuracy of the cheap construction", text)
 
 

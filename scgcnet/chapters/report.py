@@ -25,7 +25,6 @@ LEADING = (
     "bijie_iou", "bijie_iou_gain", "best_all_metrics", "a8_gain", "hmie_largest_part", "b2_b7_beat_b1", "small_slides",
     "fewer_false", "sharper_edges", "fig8_best_at_0", "fig8_lead_at_20", "fig10_scaling",
 )  # fmt: skip
-BEYOND = "not in study.yml"
 
 
 def profile_table(plan: Plan, stored: pd.DataFrame) -> Table:
@@ -67,12 +66,10 @@ def _work(run: Run) -> float:
 def duration(seconds: float) -> str:
     """In the two largest units, such as 1 h 50 min."""
     minutes = round(seconds / 60)
-    if minutes < 1:
-        return "a minute"
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
         return f"{days} d {hours} h"
-    return f"{hours} h {rest} min" if hours else f"{rest} min"
+    return f"{hours} h {rest} min" if hours else f"{rest} min" if rest else "a minute"
 
 
 def exhibit_table(plan: Plan, claims: pd.DataFrame, stored: pd.DataFrame) -> Table:
@@ -118,7 +115,7 @@ def plan_table(plan: Plan, stored: pd.DataFrame) -> Table:
         counts = {"Priority": group.Priority.min(), "Stored": len(done), "Not run": len(group) - len(done)}
         rows.append({**dict(zip(keys, cells, strict=True)), **counts, "Runs": run_links(done)})
     rows.sort(key=lambda row: (row["Priority"], row["Profile"] != "smoke"))
-    return Table(pd.DataFrame(rows).replace({"Priority": {99: BEYOND}}), "Runs of the study")
+    return Table(pd.DataFrame(rows).replace({"Priority": {99: "not in study.yml"}}), "Runs of the study")
 
 
 def _run_of(config: Mapping[str, Any]) -> Run:
@@ -141,11 +138,7 @@ def _data(run: Run) -> str:
 
 
 def look_table(looks: pd.DataFrame, stored: pd.DataFrame) -> Table:
-    """Number of `results.looks` at each test part, of configurations that looked, and of those without a result.
-
-    Raises:
-        ResultError: a run file counts more looks than there are lines.
-    """
+    """Number of `results.looks` at each test part, of configurations that looked, and of those without a result."""
     counted = Counter(zip(looks.run_id, looks.dataset, strict=True))
     for one in stored.itertuples():
         if (found := counted[one.run_id, one.dataset]) < one.test_looks:

@@ -118,11 +118,7 @@ def left_out_table(plan: Plan, stored: pd.DataFrame, profile: str) -> Table:
 
 
 def increments(
-    plan: Plan,
-    target: str,
-    profile: str,
-    models: Sequence[str] | None = None,
-    percents: Sequence[float] | None = None,
+    plan: Plan, target: str, profile: str, models: Sequence[str] | None = None, percents: Sequence[float] | None = None
 ) -> dict[str, dict[float, Run]]:
     """The planned runs on a new data set, by network and by the percentage of it that is trained on."""
     found: dict[str, dict[float, Run]] = {}

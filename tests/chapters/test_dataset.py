@@ -124,11 +124,7 @@ def test_shared_pixels_by_split(monkeypatch):
     monkeypatch.setattr(data, "dataset_available", lambda name: name == "amunet")
     monkeypatch.setattr(overlap, "audit", lambda name, split: found[split], raising=False)
     wanted = pd.DataFrame(
-        {
-            "Split": ["random-0", "scene-0"],
-            "Images, train": ["3", "2"],
-            "test pixels seen in train (%)": ["25.6", "-"],
-        }
+        {"Split": ["random-0", "scene-0"], "Images, train": ["3", "2"], "test pixels seen in train (%)": ["25.6", "-"]}
     )
     pd.testing.assert_frame_equal(page.seen_table("amunet", list(found)).frame, wanted, check_dtype=False)
     assert page.seen_table("cld", ["0"]).frame.to_numpy().tolist() == [["cld is not available"]]
