@@ -36,27 +36,21 @@ def make_record(run, score=0.6, kind="real", n=154, **fields):
         {name: score - shift + place / 20 for place, name in enumerate(names)} for shift in (0, 0.1, 0.2)
     )
     given = {
-        "run_id": run.run_id,
-        "dataset": run.dataset,
+        **{
+            key: getattr(run, key)
+            for key in ("run_id", "dataset", "split", "model", "size", "profile", "seed", "config")
+        },
         "data_kind": kind,
         "train_datasets": run.config["train_datasets"],
-        "split": run.split,
         "split_sha256": "0" * 64,
         "data_sha256": "0" * 64,
         "protocol": 1,
-        "model": run.model,
-        "size": run.size,
         "flags": dict(run.overrides),
         "params": 1_175_197,
         "gmac": 0.08,
-        "profile": run.profile,
-        "seed": run.seed,
-        "config": run.config,
         "history": [{"epoch": 0, "loss": 0.5, "val_iou": score, "val_f1": score}],
         "best_epoch": 0,
-        "git_sha": None,
-        "dirty": None,
-        "lock_sha256": None,
+        **dict.fromkeys(("git_sha", "dirty", "lock_sha256")),
         "device": "a processor, 2 cores",
         "wall_s": 360.0,
         "finished_utc": "2026-01-02T03:04:05Z",

@@ -1,16 +1,13 @@
 """Tables II and III: experiments of the paper found among the planned runs, and beside its numbers."""
 
-from collections.abc import Callable
-
 import pytest
 
 from scgcnet.chapters import ablations
 from scgcnet.chapters.ablations import WHOLE, experiment_runs, experiment_table, experiments, gain_table, networks
-from scgcnet.study import PlanError, Record
+from scgcnet.study import PlanError
 from scgcnet.study.plan import plain
 from scgcnet.study.results import frame
 
-Make = Callable[..., Record]
 MODULES = [f"A{n}" for n in range(1, 9)]
 RATES = [f"B{n}" for n in range(1, 8)]
 

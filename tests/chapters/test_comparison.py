@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +11,8 @@ from counted import write_counted
 from scgcnet.chapters import comparison
 from scgcnet.study import results
 from scgcnet.study.networks import chosen_runs, rate_trials
-from scgcnet.study.results import Record
 from scgcnet.study.show import Table
 
-Make = Callable[..., Record]
 GOOD, FAIR, POOR = (80, 30, 20, 870), (50, 10, 50, 890), (30, 0, 70, 900)
 
 
@@ -51,27 +48,23 @@ def store(planned, make_record):
     return write
 
 
-class TestNetworks:
-    def test_without_trials_the_first_planned_run_is_taken(self, plan, planned):
-        assert len(planned) == 18 and next(iter(planned)) == "scgcnet"
-        assert {run.seed for run in planned.values()} == {0}
-        assert [one.name for one in comparison.networks("bijie", plan, models=["unet", "scgcnet"])] == [
-            "scgcnet",
-            "unet",
-        ]
-        (ours,) = comparison.networks("cld", plan)
-        assert (ours.run.dataset, ours.run.model, len(ours.runs)) == ("cld", "scgcnet", 0)
-        assert {one.name for one in comparison.networks("cld", plan, "paper")} == set(planned)
-        assert comparison.networks("landslide4sense", plan, "paper") == []
+def test_without_trials_the_first_planned_run_is_taken(plan, planned):
+    assert len(planned) == 18 and next(iter(planned)) == "scgcnet"
+    assert {run.seed for run in planned.values()} == {0}
+    found = comparison.networks("bijie", plan, models=["unet", "scgcnet"])
+    assert [one.name for one in found] == ["scgcnet", "unet"]
+    assert [run.seed for run in comparison.planned_runs(found[:1], plan)] == [0, 1, 2]
+    (ours,) = comparison.networks("cld", plan)
+    assert (ours.run.dataset, ours.run.model, len(ours.runs)) == ("cld", "scgcnet", 0)
+    assert comparison.networks("landslide4sense", plan, "paper") == []
 
-    def test_the_rate_of_the_highest_validation_iou_is_chosen(self, plan, highest_wins, stored):
-        winners = chosen_runs(plan, results.trials(), "bijie", "cpu")
-        assert {winners[name].settings["lr"] for name in ("scgcnet", "fcn")} == {0.004}
-        tried = rate_trials(plan, results.trials(), "bijie", "cpu")
-        assert tried.val_iou.notna().all() and tried.model.nunique() == 18
-        missing = chosen_runs(plan, results.trials()[1:], "bijie", "cpu")
-        assert sum(missing[name] != run for name, run in winners.items()) <= 1
-        assert chosen_runs(plan, results.trials(), "cld", "cpu") == {}
+
+def test_the_rate_of_the_highest_validation_iou_is_chosen(plan, highest_wins):
+    winners = chosen_runs(plan, results.trials(), "bijie", "cpu")
+    assert {winners[name].settings["lr"] for name in ("scgcnet", "fcn")} == {0.004}
+    tried = rate_trials(plan, results.trials(), "bijie", "cpu")
+    assert tried.val_iou.notna().all() and tried.model.nunique() == 18
+    assert chosen_runs(plan, results.trials(), "cld", "cpu") == {}
 
 
 class TestTableOne:
@@ -131,11 +124,8 @@ class TestDifferences:
         assert note.title == "scgcnet does not lead"
         assert "number 3 of 3 by mean IoU at the network's input size (first: unet)" in note.text
         assert "1 of 1 others are better, 0 worse and 0 unresolved" in note.text
-        for errors in (
-            "scgcnet misses 50.0 % and falsely adds 10.0 %",
-            "segnext misses 20.0 % and falsely adds 30.0 %",
-        ):
-            assert errors in note.text
+        assert "scgcnet misses 50.0 % and falsely adds 10.0 %" in note.text
+        assert "segnext misses 20.0 % and falsely adds 30.0 %" in note.text
         assert comparison.standing_note(found, "unet").title == "unet leads"
         for others, name in ((found[:1], "scgcnet"), ([], "scgcnet"), (found, "fcn")):
             assert comparison.standing_note(others, name).title == "No ranking yet"
@@ -164,9 +154,6 @@ class TestOrder:
         for seed in (1, 2):
             results.write(make_record(replace(first, seed=seed), 0.55 + seed / 50))
         assert "0 of 18 networks have a single seed; " in text() and "test IoU: scgcnet 4.0. " in text()
-        views = replace(first, settings=slower, prediction={"views": 8, "thresholds": [0.5]})  # another recipe
-        results.write(make_record(views, 0.99))
-        assert "+5.0 points" in text()
 
 
 def test_curves_and_leading_networks(plan, store, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +11,10 @@ from counted import write_counted
 
 from scgcnet.chapters import measures
 from scgcnet.study import results
-from scgcnet.study.networks import Network, gather
+from scgcnet.study.networks import gather
 from scgcnet.study.results import FreeCounts
 
 Images = Sequence[Mapping[str, Any]]
-Make = Callable[..., list[Network]]
 
 #: At 10 m a pixel has 100 square metres; at 2 m it has 4.
 FIRST: Images = [
