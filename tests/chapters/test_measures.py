@@ -111,7 +111,6 @@ def test_false_alarms(make):
     assert [ours[name] for name in names[:3]] == ["200", "28,571", "0.50"]
     assert measures.false_alarm_share(other) == pytest.approx(100 * 56 / 870)
     assert measures.false_alarm_share(one) == pytest.approx(50 * 56 / 870)
-    assert measures.alarmed_share(other) == 50
 
 
 def test_scores_by_site_and_ground_resolution(make):
