@@ -48,8 +48,8 @@ def test_every_step_works(tmp_path: Path) -> None:
         done = shell("python step.py && rm step.py" if kind == "python" else f"set -e\n{text}", project)
         assert done.returncode == 0, f"{text}\n{done.stdout[-5000:]}"
         said += done.stdout
-    assert re.search(r"^build/runs/mine-scgcnet-tiny-cpu-s0-\w+\.json|^results/runs/mine-plain", said, re.MULTILINE)
-    assert "Parts of mine, split 0" in (project / "tests" / "notebooks" / "parts.ipynb").read_text("utf-8")
+    assert re.search(r"^results/runs/mine-scgcnet-tiny-cpu-s0-\w+\.json", said, re.MULTILINE)
+    assert "Parts of synthetic, split 0" in (project / "tests" / "notebooks" / "parts.ipynb").read_text("utf-8")
     rest = "scgcnet list --profile cpu && ruff check . && ruff format --check . && mypy && lint-imports --no-logo"
     done = shell(rest, project)
     assert done.returncode == 0, done.stdout[-5000:]
