@@ -193,7 +193,7 @@ def component_recall(curves: Mapping[str, Sequence[tuple[str, float, float, floa
         ValueError: there are more than 6 networks, or networks or counts differ in their bins.
     """
     if not any(curves.values()):
-        return message("No shares to show: weights or data are missing. `scgcnet study run ID --force` makes weights.")
+        return message("No shares to show: weights or data are missing. `scgcnet run ID --force` makes weights.")
     if len(curves) > 6:
         raise ValueError(f"{len(curves)} networks: at most 6 are distinguishable beside each other")
     labels = [label for label, *_ in next(iter(curves.values()))]
