@@ -138,9 +138,9 @@ def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str
         raise BenchError(f"the images of {missing[0]} are missing: see scgcnet data check {missing[0]}")
     trained_at, weights, runs = trained_networks()
     if absent := [name for name in FIG10 if name not in weights]:
-        print(f"no weights of {', '.join(absent)}: scgcnet study run ID --force makes those of one run")
+        print(f"no weights of {', '.join(absent)}: scgcnet run ID --force makes those of one run")
     if not weights:
-        raise BenchError("no weights to try: make study PROFILE=cpu, or scgcnet study run ID --force, makes them")
+        raise BenchError("no weights to try: make study PROFILE=cpu, or scgcnet run ID --force, makes them")
     measured: dict[str, Any] = {"trained_at": trained_at, "networks": runs, "places": {}}
     for place in PLACES:
         images = open_dataset(place, 0, "val")

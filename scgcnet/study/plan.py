@@ -294,7 +294,7 @@ def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:
     found = [run for run in planned if run.run_id.startswith(run_id)]
     if len(found) != 1:
         how_many = f"no {what}" if not found else f"{len(found)} {what}s"
-        listing = "scgcnet study list" + " --trials" * (what == "trial")
+        listing = "scgcnet list" + " --trials" * (what == "trial")
         raise PlanError(f"{how_many} in {PLAN_FILE} with an id like {run_id!r}: see `{listing}`")
     return found[0]
 
