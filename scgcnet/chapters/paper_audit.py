@@ -175,7 +175,7 @@ def split_table(paper: Paper) -> Table:
 
 def identical_table(paper: Paper) -> Table:
     """Rows of different experiments that are the same in every digit, as far as both tables give them."""
-    scores = pd.DataFrame([row.printed | {"Rows": f"{name(row)} (Table {row.table})"} for row in paper.rows.values()])
+    scores = pd.DataFrame([{**row.printed, "Rows": f"{name(row)} (Table {row.table})"} for row in paper.rows.values()])
     same = scores[scores.duplicated(["P", "R", "F1", "IoU"], keep=False)].groupby(["P", "R", "F1", "IoU"], sort=False)
     table = same.agg({"Rows": ", ".join, "OA": "first"}).reset_index()
     return Table(table[["Rows", "P", "R", "F1", "IoU", "OA"]], "Rows with the same scores (%)")

@@ -50,7 +50,7 @@ def rate_table(plan: Plan, trials: pd.DataFrame, dataset: str | None = None) -> 
         chosen = chosen_runs(plan, trials, data, profile)
         for model, tried in rate_trials(plan, trials, data, profile).groupby("model", sort=False):
             made, best, run = tried.dropna(), best_rate(tried), chosen[str(model)]
-            row = {"Network": f"{model} {run.size}", "Data and profile": f"{data}, {profile}"}
+            row: dict[str, object] = {"Network": f"{model} {run.size}", "Data and profile": f"{data}, {profile}"}
             row |= {f"Rate {lr:g}": cell(iou) for lr, iou in zip(tried.lr, tried.val_iou, strict=True)}
             row |= {"Best": NOT_RUN if pd.isna(best) else f"{best:g}", "Taken": f"{run.settings['lr']:g}"}
             links = tuple(Link(f"{lr:g}", file) for lr, file in zip(made.lr, made.file, strict=True))
