@@ -179,12 +179,14 @@ class _Block(BaseModel):
 class Chapter(_Block):
     """One page of the book: a template (relative to the project root) run with `parameters`.
 
-    A `last` chapter is executed after the others, for it counts their results. `title` replaces the template's own.
+    `quick` parameters hold on a profile of synthetic data, which shows that a page works. A `last` chapter is executed
+    after the others, for it counts their results. `title` replaces the template's own.
     """
 
     name: str = ""
     template: str = Field(pattern=r"^[\w/-]+\.ipynb$")
     parameters: dict[Name, Any] = {}
+    quick: dict[Name, Any] = {}
     last: bool = False
     title: str = ""
 

@@ -76,7 +76,6 @@ def test_the_code_is_the_templates(name: str) -> None:
     assert found == wanted, f"book/{name}.ipynb has changed; {REMEDY} {name}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCES)
 def test_the_output_is_the_same(name: str) -> None:
     done = nbval(FOLDER / f"{name}.ipynb")
