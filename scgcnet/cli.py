@@ -344,7 +344,7 @@ Against = Annotated[Path | None, typer.Option(help="File of an earlier run to co
 
 def _bench_part(name: str, parts: list[str], text: str) -> None:
     def command(device: Device = "cpu", quick: Quick = False, json: Json = None, against: Against = None) -> None:
-        from scgcnet.bench import bench
+        from scgcnet.bench.timings import bench
 
         bench(parts, device, quick, json, against)
 
@@ -363,7 +363,7 @@ def bench_data_command(name: Dataset, folder: Folder = None) -> None:
 
     Example: scgcnet bench data bijie
     """
-    from scgcnet.bench_images import bench_data
+    from scgcnet.bench.images import bench_data
 
     bench_data(name, folder)
 
@@ -379,7 +379,7 @@ def bench_scene_command(
 
     Example: scgcnet bench scene --side 2000
     """
-    from scgcnet.bench_images import bench_scene
+    from scgcnet.bench.images import bench_scene
 
     bench_scene(side, model, window, json)
 
@@ -395,7 +395,7 @@ def bench_seams_command(
 
     Example: scgcnet bench seams --windows 128,256
     """
-    from scgcnet.bench_images import bench_seams
+    from scgcnet.bench.images import bench_seams
 
     bench_seams(model, WHOLES(windows), REALS(scales), json)
 
@@ -409,7 +409,7 @@ def bench_sides_command(
 
     Example: scgcnet bench sides --sides 64,128
     """
-    from scgcnet.bench_images import bench_sides
+    from scgcnet.bench.images import bench_sides
 
     bench_sides(WHOLES(sides), json)
 

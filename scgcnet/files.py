@@ -54,28 +54,14 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all, in UTF-8, with its line ends unchanged.
-
-    Raises:
-        WriteError: see `atomic`.
-    """
+    """Writes a text file whole or not at all, in UTF-8, with its line ends unchanged; errors as in `atomic`."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def sweep(path: Path) -> None:
-    """Removes temporary files that killed writers of `path` have left; no other process may be writing it."""
-    for leftover in path.parent.glob(f".{path.name}.*.part"):
-        leftover.unlink(missing_ok=True)
-
-
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Waits until no other process holds this lock, and holds it; a killed process releases it.
-
-    Raises:
-        WriteError: the folder cannot be written.
-    """
+    """Waits until no other process holds this lock, and holds it; a killed process releases it."""
     held = FileLock(path)
     try:
         while not held.is_locked:
@@ -103,10 +89,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def find_checkout() -> Path | None:
-    """The nearest folder from here upwards with a study.yml, else the checkout of this package, else None.
-
-    Chapters, tests and the command line run in different folders and must agree.
-    """
+    """The nearest folder from here upwards with a study.yml, else the checkout of this package, else None."""
     here = Path.cwd()
     folders = (here, *here.parents, Path(__file__).resolve().parents[1])
     return next((folder for folder in folders if (folder / PLAN_FILE).is_file()), None)

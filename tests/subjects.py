@@ -45,3 +45,11 @@ def picture(name: str, true: tuple[int, int], bright: tuple[int, int], side: int
     mask[slice(*true)] = 1
     image[slice(*bright)] = 255
     return Sample(name, image, mask)
+
+
+def square_field(side: int, inner: int) -> np.ndarray:
+    """A receptive field that is uniform in the middle square, with sum 1."""
+    field = np.zeros((side, side), np.float32)
+    low = side // 2 - inner // 2
+    field[low : low + inner, low : low + inner] = 1 / inner**2
+    return field

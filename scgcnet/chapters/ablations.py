@@ -21,9 +21,10 @@ from scgcnet.study.networks import (
     many,
     refuse_synthetic,
     run_links,
+    whole_runs,
 )
 from scgcnet.study.paper import SCORE_NAMES, read_paper
-from scgcnet.study.plan import Plan, PlanError, Run, at_home, plain
+from scgcnet.study.plan import Plan, PlanError, Run, plain
 from scgcnet.study.show import NONE, Table
 
 #: The steps of Table II that the paper's text discusses.
@@ -32,11 +33,7 @@ WHOLE = ("A8", "B6")  # the rows of Tables II and III that are the unchanged net
 
 
 def experiments(names: Sequence[str]) -> dict[str, Mapping[str, object]]:
-    """The network's fields that each experiment sets, by its name in the paper.
-
-    Raises:
-        PlanError: an unknown name, or names of both tables.
-    """
+    """The network's fields that each experiment sets, by its name in the paper; all of one table."""
     from scgcnet.model.config import ABLATIONS, DILATIONS
 
     known: dict[str, Mapping[str, object]] = {**ABLATIONS, **{row: {"dilations": r} for row, r in DILATIONS.items()}}
@@ -48,11 +45,7 @@ def experiments(names: Sequence[str]) -> dict[str, Mapping[str, object]]:
 
 
 def experiment_runs(names: Sequence[str], plan: Plan, profile: str, seeds: Sequence[int] | None = None) -> list[Run]:
-    """The planned runs of some experiments in a profile, seeds within experiments; all seeds for None.
-
-    Raises:
-        PlanError: as for `networks`.
-    """
+    """The planned runs of some experiments in a profile, seeds within experiments; all seeds for None."""
     return [
         run
         for base in _bases(names, plan, profile).values()
@@ -64,29 +57,18 @@ def experiment_runs(names: Sequence[str], plan: Plan, profile: str, seeds: Seque
 def networks(
     names: Sequence[str], plan: Plan, profile: str = "cpu", stored: pd.DataFrame | None = None
 ) -> list[Network]:
-    """Each experiment with its stored seeds, which may be none; `stored` is by default `results.runs()`.
-
-    Raises:
-        PlanError: unknown names, names of both tables, or the profile plans no run of scgcnet.
-    """
+    """Each experiment with its stored seeds, which may be none; `stored` is by default `results.runs()`."""
     return gather(_bases(names, plan, profile), results.runs() if stored is None else stored)
 
 
 def _bases(names: Sequence[str], plan: Plan, profile: str) -> dict[str, Run]:
     """One run of each experiment, on the data set for which the profile plans the most of them."""
-    rows, planned = experiments(names), plan.select(profile)
-    settings, configs = plan.profile(profile).settings, [run.config for run in planned]
-    whole = [
-        run
-        for run in planned
-        if run.model == "scgcnet" and run.unaltered and run.settings == settings and at_home(run.config)
-    ]
+    rows, configs = experiments(names), [run.config for run in plan.select(profile)]
+    whole = whole_runs(plan, profile, model="scgcnet", settings=plan.profile(profile).settings)
     if not whole:
         raise PlanError(f"study.yml plans no run of scgcnet with the profile {profile}")
-    bases = [
-        {name: replace(run, overrides={} if name in WHOLE else dict(row)) for name, row in rows.items()}
-        for run in whole
-    ]
+    changes = {name: {} if name in WHOLE else dict(row) for name, row in rows.items()}
+    bases = [{name: replace(run, overrides=changed) for name, changed in changes.items()} for run in whole]
     return max(bases, key=lambda base: sum(run.config in configs for run in base.values()))
 
 
@@ -95,13 +77,13 @@ def experiment_table(found: Sequence[Network], plan: Plan) -> Table:
     paper, dataset, rows = read_paper(), found[0].run.dataset, []
     for one in found:
         refuse_synthetic(one.runs)
-        images = None if one.runs.empty else one.runs.n_test.iloc[0]
         row: dict[str, object] = {"Experiment": one.name, "Network": _parts(one.name)}
         for score in ("iou", "f1", "precision", "recall"):
             name, column = SCORE_NAMES[score]
             row[f"{name}, paper, CLD"] = paper.row(one.name).printed[column]
             row[f"{name}, measured, {dataset}"] = str(one.summary(score) or NOT_RUN)
             if score == "iou":  # the paper ran every experiment, and all of them on CLD
+                images = None if one.runs.empty else one.runs.n_test.iloc[0]
                 same_data = condition({**one.run.config, "overrides": {}}, plan, images)
                 row["Condition"] = same_data if dataset == "cld" else "other data"
         rows.append(row | {"Repeats": many(len(one.runs), "seed"), "Cost": cost(one.runs), "Runs": run_links(one.runs)})
@@ -119,26 +101,25 @@ def _parts(name: str) -> str:
 
 def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEPS) -> Table:
     """IoU of the second experiment of each step minus that of the first."""
+    paper, by_name, rows = read_paper(), {one.name: one for one in found}, []
+    measured = f"Measured, {found[0].run.dataset}"
     every = pd.concat([one.runs.assign(experiment=one.name) for one in found])
     refuse_synthetic(every)
-    paper, by_name, rows = read_paper(), {one.name: one for one in found if len(one.runs)}, []
-    measured = f"Measured, {found[0].run.dataset}"
     for before, after in steps:
         old, new = experiments([before, after]).values()
-        row: dict[str, object] = {
-            "Step": f"{before} to {after}",
-            "What is added": ", ".join(part.upper() for part in new if new[part] and not old[part]),
-            "Paper, CLD": f"{float(paper.row(after).exact('IoU') - paper.row(before).exact('IoU')):+.2f}",
-            **{measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN},
-        }
-        if before in by_name and after in by_name:
+        row = {"Step": f"{before} to {after}"}
+        row["What is added"] = ", ".join(part.upper() for part in new if new[part] and not old[part])
+        row["Paper, CLD"] = f"{float(paper.row(after).exact('IoU') - paper.row(before).exact('IoU')):+.2f}"
+        row |= {measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
+        stored = every[every.experiment.isin((before, after))]
+        if stored.experiment.nunique() == 2:
             one, other = by_name[before], by_name[after]
             interval = stats.seed_interval(other.scores(), one.scores())
             low, high = interval or (0.0, 0.0)
             row[measured] = f"{other.mean() - one.mean():+.2f}"
             row["95 % over seeds"] = f"{low:+.2f} to {high:+.2f}" if interval else f"unknown: {seeds_of(one, other)}"
             row["Outcome"] = "better" if low > 0 else "worse" if high < 0 else "unresolved"
-        rows.append(row | {"Runs": run_links(every[every.experiment.isin((before, after))])})
+        rows.append({**row, "Runs": run_links(stored)})
     return Table(pd.DataFrame(rows), "Effect of each step (points of IoU)")
 
 
@@ -161,9 +142,9 @@ def bars(found: Sequence[Network]) -> dict[str, tuple[float, float, float] | Non
 
 def preferred(found: Sequence[Network], made: pd.DataFrame, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The runs whose networks to look into, by experiment: first the stored ones, then those of `made`."""
-    shown = {}
-    for one in found:
-        if one.name in names:
-            alike = made[[flags == one.run.config["overrides"] for flags in made["flags"]]]
-            shown[one.name] = pd.concat([one.runs, alike]).drop_duplicates("file")
-    return shown
+    alike = {one.name: [flags == one.run.config["overrides"] for flags in made["flags"]] for one in found}
+    return {
+        one.name: pd.concat([one.runs, made[alike[one.name]]]).drop_duplicates("file")
+        for one in found
+        if one.name in names
+    }

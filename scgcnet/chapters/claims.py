@@ -1,9 +1,8 @@
 """The claims ledger: every claim of results/paper/claims.csv with what the stored runs say about it.
 
-study.yml names the runs that speak to a score; `_RULES` says how other claims are judged: gains, orders, settings,
-costs and the sentences under figures. A finding is one sentence with its numbers and the runs behind it. On the paper's
-own data and metric it may carry a verdict; on other data it is "unresolved". What the paper's own tables say about a
-claim is another question (scgcnet/study/consistency.py).
+study.yml names the runs that speak to a score; `_RULES` says how other claims are judged. A finding is one sentence
+with its numbers and the runs behind it; on other data than the paper's it is "unresolved". What the paper's own tables
+say about a claim is another question (scgcnet/study/consistency.py).
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ PROFILE = "cpu"  # whose networks are compared
 TARGET = "landslide4sense"  # stands in for GVLM
 PERCENTS = (0, 1, 5, 10, 20)  # of a new data set, in Fig. 8
 TRADED = ("precision", "recall")  # the threshold trades them against each other: alone, neither settles anything
+MODULES, RATES = [f"A{n}" for n in range(1, 9)], [f"B{n}" for n in range(1, 8)]  # rows of Tables II and III
 RIVALS = ("UPerNet-VMamba-B", "UPerNet-ConvNeXt-B", "UPerNet-Swin-B", "DANet-R50")  # of Fig. 10
 
 #: Settings that the paper states, by the claim's id: their place in a run's settings.
@@ -59,7 +59,7 @@ class Evidence:
 
     @cached_property
     def paper(self) -> Paper:
-        """What the paper prints."""
+        """See `read_paper`."""
         return read_paper()
 
     @cached_property
@@ -79,10 +79,8 @@ class Evidence:
     @cached_property
     def experiments(self) -> dict[str, Network]:
         """The rows of Tables II and III that were run on Bijie, by name."""
-        names = [[f"A{n}" for n in range(1, 9)], [f"B{n}" for n in range(1, 8)]]
-        return {
-            one.name: one for rows in names for one in ablations.networks(rows, self.plan, PROFILE) if len(one.runs)
-        }
+        found = [one for rows in (MODULES, RATES) for one in ablations.networks(rows, self.plan, PROFILE)]
+        return {one.name: one for one in found if len(one.runs)}
 
     @cached_property
     def increments(self) -> pd.DataFrame:
@@ -98,12 +96,8 @@ Rule = Callable[[Claim, Evidence], Finding | None]
 def ledger(plan: Plan) -> pd.DataFrame:
     """One row per claim, by id, in the order of the file.
 
-    Returns:
-        Columns id, kind, dataset, value, unit, location, quote; exhibit, the name of the table or figure in study.yml;
-        verdict, condition ("" if not run), finding, runs (ids), and need, what a claim that was not run would take.
-
-    Raises:
-        PaperError, ResultError: the claims or a stored result cannot be read.
+    Columns: id, kind, dataset, value, unit, location, quote; exhibit, the name of the table or figure in study.yml;
+    finding, condition ("" if not run), runs (ids), verdict, and need, what a claim that was not run would take.
     """
     evidence = Evidence(plan)
     exhibits = {claim: exhibit.name for exhibit in plan.exhibits for claim in exhibit.claims}
@@ -111,10 +105,10 @@ def ledger(plan: Plan) -> pd.DataFrame:
     for claim in evidence.paper.claims.itertuples(index=False):
         found = _RULES.get(claim.id, _score)(claim, evidence) or _score(claim, evidence)
         text, how, runs, verdict = found or ("", "", (), "not run")
-        row = {key: getattr(claim, key) for key in ("id", "kind", "dataset", "value", "unit", "location", "quote")}
-        row |= {"exhibit": exhibits.get(claim.id, ""), "verdict": verdict, "condition": how}
-        rows.append(row | {"finding": text, "runs": list(runs), "need": "" if found else claim.needs})
-    return pd.DataFrame(rows).set_index("id", drop=False).rename_axis(None)
+        rows.append((exhibits.get(claim.id, ""), verdict, how, text, list(runs), "" if found else claim.needs))
+    claims = evidence.paper.claims[["id", "kind", "dataset", "value", "unit", "location", "quote"]]
+    columns = ["exhibit", "verdict", "condition", "finding", "runs", "need"]
+    return claims.join(pd.DataFrame(rows, claims.index, columns))
 
 
 def as_text(found: pd.DataFrame) -> str:
@@ -132,8 +126,12 @@ def _whole(runs: pd.DataFrame) -> bool:
     return bool(runs.model.iloc[0] == "scgcnet" and not runs["flags"].iloc[0])
 
 
+def _over_seeds(seeds: tuple[float, float] | None, how: str = "") -> str:
+    return f"95 % over seeds{how} {seeds[0]:+.1f} to {seeds[1]:+.1f}" if seeds else ""
+
+
 def _nearest(runs: pd.DataFrame, prefer: Callable[[pd.DataFrame], tuple[object, ...]]) -> pd.DataFrame:
-    """Seeds of the configuration nearest to the paper's; of several as near, of the one that `prefer` ranks highest."""
+    """Seeds of the configuration nearest to the paper's; of several as near, that which `prefer` ranks highest."""
     order = get_args(Condition)  # the nearest first
     nearest = max(by_configuration(runs), key=lambda one: (-order.index(one.condition.iloc[0]), *prefer(one)))
     return next(iter(repeats(nearest).values()))
@@ -166,7 +164,7 @@ def _score(claim: Claim, evidence: Evidence) -> Finding | None:
 
 def _images(dataset: str, remark: str, claim: Claim, evidence: Evidence) -> Finding:
     """The number of images in the committed split."""
-    from scgcnet.data.splits import committed_split, read_split  # imports torch
+    from scgcnet.data.splits import committed_split, read_split
 
     images = len(read_split(committed_split(dataset, 0)))
     verdict: Verdict = "unresolved" if images == evidence.paper.number(claim.id) else "contradicted"
@@ -184,12 +182,9 @@ def _lead(score: str, claim: Claim, evidence: Evidence) -> Finding | None:
     seeds = stats.seed_interval(ours.scores(score), best.scores(score), level)
     text = f"{SCORE_NAMES[score][0]} {ours.mean(score):.1f}; best of {len(others)} others, {best.name}, "
     text += f"{best.mean(score):.1f}: {ours.mean(score) - best.mean(score):+.1f} "
-    text += (
-        f"(95 % over seeds, jointly for all others, {seeds[0]:+.1f} to {seeds[1]:+.1f})" if seeds else "(a single seed)"
-    )
+    text += f"({_over_seeds(seeds, ', jointly for all others,') or 'a single seed'}); all tiny, at equal compute"
     reached = seeds is not None and seeds[0] >= float(evidence.paper.number(claim.id))
-    verdict: Verdict = "supported" if reached else "unresolved"
-    return Finding(f"{text}; all tiny, at equal compute", "scaled down", _ids(ours, best), verdict)
+    return Finding(text, "scaled down", _ids(ours, best), "supported" if reached else "unresolved")
 
 
 def _all_metrics(claim: Claim, evidence: Evidence) -> Finding | None:
@@ -224,11 +219,9 @@ def _step(before: str, after: str, score: str, claim: Claim, evidence: Evidence)
     one, other = evidence.experiments.get(before), evidence.experiments.get(after)
     if one is None or other is None:
         return None
-    seeds = stats.seed_interval(other.scores(score), one.scores(score))
-    text = f"{after} minus {before} on Bijie: {other.mean(score) - one.mean(score):+.1f} points of "
-    text += f"{SCORE_NAMES[score][0]}, "
-    text += f"95 % over seeds {seeds[0]:+.1f} to {seeds[1]:+.1f}" if seeds else ablations.seeds_of(one, other)
-    return Finding(text, "other data", _ids(one, other))
+    seeds = _over_seeds(stats.seed_interval(other.scores(score), one.scores(score))) or ablations.seeds_of(one, other)
+    gain = f"{other.mean(score) - one.mean(score):+.1f} points of {SCORE_NAMES[score][0]}"
+    return Finding(f"{after} minus {before} on Bijie: {gain}, {seeds}", "other data", _ids(one, other))
 
 
 def _order(names: Sequence[str], claim: Claim, evidence: Evidence) -> Finding | None:
@@ -245,7 +238,7 @@ def _order(names: Sequence[str], claim: Claim, evidence: Evidence) -> Finding | 
 
 
 def _against_best(
-    measure: Measure, what: str, how: Condition, best: Callable[..., str], claim: Claim, evidence: Evidence
+    measure: Measure, what: str, best: Callable[..., str], claim: Claim, evidence: Evidence
 ) -> Finding | None:
     """A finer measure of SCGC-Net on Bijie beside the best and the median of the other networks."""
     counted = {name: one for name, one in evidence.networks.items() if one.counted}
@@ -256,8 +249,9 @@ def _against_best(
     first = best(values, key=lambda name: values[name])
     text = f"{what} on Bijie: {ours:.1f}; of {len(values)} others the best, {first}, {values[first]:.1f}, the median "
     text += f"{np.median(list(values.values())):.1f}; all tiny, at equal compute, "
-    seeds = sorted({len(one.counted) for one in counted.values()})
-    text += f"{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} of their seeds counted by image"
+    seeds = [len(one.counted) for one in counted.values()]
+    text += f"{' to '.join(map(str, sorted({min(seeds), max(seeds)})))} of their seeds counted by image"
+    how: Condition = "other data" if claim.dataset == "CLD" else "scaled down"
     return Finding(text, how, _ids(*counted.values()))
 
 
@@ -291,12 +285,7 @@ def _plateau(curves: pd.DataFrame) -> str:
 
 
 def setting(run: Any, claim: str) -> float:
-    """A run's value of a setting that the paper states; NaN if the run does not have it.
-
-    Args:
-        run: a row of `results.runs`.
-        claim: one of `SETTINGS`, or cam_k0, the kernel that the network's CAM begins with.
-    """
+    """The value of one of `SETTINGS`, or of cam_k0, the first CAM kernel, in a row of `results.runs`, or NaN."""
     if claim in SETTINGS:
         return float(reduce(getitem, SETTINGS[claim], run.config["settings"]))
     if run.model != "scgcnet" or not run["flags"].get("cam", True):
@@ -308,9 +297,8 @@ def setting(run: Any, claim: str) -> float:
 
 def _followed(claim: Claim, evidence: Evidence) -> Finding | None:
     """How many stored runs have a setting as the paper states it, which settles nothing; the nearest are linked."""
-    values = pd.Series(
-        {run.run_id: setting(run, claim.id) for _, run in evidence.runs.iterrows()}, dtype=float
-    ).dropna()
+    found = {run.run_id: setting(run, claim.id) for _, run in evidence.runs.iterrows()}
+    values = pd.Series(found, dtype=float).dropna()
     runs = evidence.runs.loc[values.index[values == float(evidence.paper.number(claim.id))]]
     if runs.empty:
         return None
@@ -340,7 +328,7 @@ def _cost(claim: Claim, evidence: Evidence) -> Finding:
 
 
 def _rivals(claim: Claim, evidence: Evidence) -> Finding:
-    """Costs of the rivals at 2048 px, and what SCGC-Net saves; their sizes were chosen to meet the paper's."""
+    """Costs of the rivals at 2048 px, and what SCGC-Net saves."""
     costs, ours = {name: evidence.paper.peers[name][2048] for name in RIVALS}, base_gmac(2048)
     saved = [saving(ours, cost) for cost in costs.values()]
     listed = ", ".join(f"{name} {cost:.0f}" for name, cost in costs.items())
@@ -375,18 +363,11 @@ _RULES: dict[str, Rule] = {
     "a3_recall_gain": partial(_step, "A1", "A3", "recall"),
     "psccs_small_alone": partial(_step, "A1", "A4", "iou"),
     "large_rates_hurt": partial(_step, "B6", "B5", "iou"),
-    "hmie_largest_part": partial(_order, ("A1", "A2", "A3", "A4")),
-    **dict.fromkeys(("b2_b7_beat_b1", "progressive_best"), partial(_order, [f"B{n}" for n in range(1, 8)])),
-    "small_slides": partial(
-        _against_best, measures.small_found, f"landslides under {measures.SIZES[1]:,} m² found (%)", "other data", max
-    ),
-    "fewer_false": partial(
-        _against_best, measures.false_alarm_share, "falsely alarmed share of the landslide-free ground (%)",
-        "other data", min,
-    ),
-    "sharper_edges": partial(
-        _against_best, partial(measures.boundary_iou, place=1), "boundary IoU at 4 px (%)", "scaled down", max
-    ),
+    "hmie_largest_part": partial(_order, MODULES[:4]),
+    **dict.fromkeys(("b2_b7_beat_b1", "progressive_best"), partial(_order, RATES)),
+    "small_slides": partial(_against_best, measures.small_found, "landslides under 2,000 m² found (%)", max),
+    "fewer_false": partial(_against_best, measures.false_alarm_share, "false alarms on landslide-free ground (%)", min),
+    "sharper_edges": partial(_against_best, partial(measures.boundary_iou, place=1), "boundary IoU at 4 px (%)", max),
     "fig8_best_at_0": partial(_travel, partial(_at, 0)),
     "fig8_lead_at_20": partial(_travel, partial(_at, 20)),
     **dict.fromkeys(("fig8_ours_stable_at", "fig8_others_need"), partial(_travel, _stable)),

@@ -19,31 +19,20 @@ SHARED = "wall time, machine shared with other jobs"  # said wherever the time o
 
 
 def page_note(plan: Plan, profile: str) -> Note:
-    """For a chapter that shows stored runs: where its numbers come from.
-
-    Raises:
-        PlanError: there is no such profile.
-    """
-    about = plan.profile(profile).about
-    if plan.profile(profile).data == "synthetic":
-        return Note(
-            "Synthetic data",
-            f"At the profile {profile} ({about}) whatever this page trains or draws itself is on synthetic images and "
-            "says so; such scores mean nothing. All other tables and figures show stored runs on real images, the "
-            "same at every profile.",
-            "warning",
-        )
-    return Note("Real data", f"This page shows stored runs on real images, profile {profile}: {about}.")
+    """For a chapter that shows stored runs: where its numbers come from."""
+    chosen = plan.profile(profile)
+    if chosen.data == "real":
+        return Note("Real data", f"This page shows stored runs on real images, profile {profile}: {chosen.about}.")
+    return Note(
+        "Synthetic data",
+        f"At the profile {profile} ({chosen.about}) this page trains and draws on synthetic images and says so; such "
+        "scores mean nothing. All other tables and figures show stored runs on real images, the same at every profile.",
+        "warning",
+    )
 
 
 def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> Note:
-    """For a chapter that trains: synthetic, scaled down, or the paper's own protocol.
-
-    Args:
-        run: what the page is run with.
-        plan: the study.
-        parts: the run's data, which know whether they are synthetic; empty if they are not available.
-    """
+    """For a chapter that trains: synthetic, scaled down, or the paper's own protocol; `parts` may be empty."""
     settings = run.config["settings"]
     what = f"{run.model} {run.size}, {settings['image_size']} px, {settings['epochs']} epochs"
     if "synthetic" in ({part.kind for part in parts.values()} or {plan.profile(run.profile).data}):
@@ -51,61 +40,48 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
             "Synthetic data",
             f"This page was run on synthetic images at the profile {run.profile} ({what}): what it trained, scored and "
             "drew means nothing. Numbers on real images are in the box 'In short', in the trials, beside the paper and "
-            "below boxes named 'Real images'. With the data set in place (see data/README.md) and the profile cpu "
-            "the whole page is of real images.",
+            "below boxes named 'Real images'. For a page of real images get the data set (see data/README.md) and "
+            "take the profile cpu.",
             "warning",
         )
     how = condition(run.config, plan, len(parts["test"]) if "test" in parts else None)
     if how == "same":
         return Note("The paper's protocol", f"This page was run on the real {run.dataset} images: {what}.")
-    return Note(
-        f"Real data, {how}",
-        f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. The paper trains "
-        "networks of full size (its own costs as much as base here) at 512 px for 400 epochs.",
-    )
+    text = f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. The paper trains "
+    text += "networks of full size (its own costs as much as base here) at 512 px for 400 epochs."
+    return Note(f"Real data, {how}", text)
 
 
 def made_table(frame: pd.DataFrame) -> Table:
-    """The runs or trials of a page that are on synthetic data, a row each; without any, how many it shows.
-
-    Args:
-        frame: from `study.obtain` or `study.obtain_trials`.
-    """
-    rows = [
-        {
-            "Network": f"{one.model} {one.size}",
-            "Changes": ", ".join(f"{key} {in_words(value)}" for key, value in one.flags.items()) or NONE,
-            "Seed": one.seed,
-            "Epochs": len(one.history),
-            "Validation IoU, which means nothing": f"{one.val_iou:.1f}",
-            "Time": f"{one.wall_s:.0f} s",
-            "File": Link("run file", one.file),
-        }
-        for one in frame.itertuples()
-        if one.data_kind == "synthetic"
-    ]
-    if rows:
-        return Table(pd.DataFrame(rows), "Trained for this page, on synthetic images (%)")
-    return Table(pd.DataFrame([{"Stored results that this page shows": len(frame)}]), "The results of this page")
+    """The runs or trials of a page that are on synthetic data, a row each; without any, how many it shows."""
+    made = frame[frame.data_kind == "synthetic"]
+    if made.empty:
+        return Table(pd.DataFrame([{"Stored results that this page shows": len(frame)}]), "The results of this page")
+    columns = {
+        "Network": made["model"] + " " + made["size"],
+        "Changes": [
+            ", ".join(f"{key} {in_words(value)}" for key, value in one.items()) or NONE for one in made["flags"]
+        ],
+        "Seed": made.seed,
+        "Epochs": made.history.map(len),
+        "Validation IoU, which means nothing": made.val_iou.map("{:.1f}".format),
+        "Time": made.wall_s.map("{:.0f} s".format),
+        "File": [Link("run file", file) for file in made.file],
+    }
+    return Table(pd.DataFrame(columns), "Trained for this page, on synthetic images (%)")
 
 
 def data_table(parts: Mapping[str, LandslideDataset]) -> Table:
     """Number and sizes of the images of each part, and their share of landslide pixels among the known ones."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, part in parts.items():
         masks = [sample.mask for sample in part]
         sides = sorted(side for mask in masks for side in mask.shape)
         shares = [float((mask == 1).sum() / (mask != 255).sum()) for mask in masks if (mask != 255).any()]
-        rows.append(
-            {
-                "Part": name,
-                "Images": len(part),
-                "Sides, px": f"{sides[0]} to {sides[-1]}, median {sides[len(sides) // 2]}",
-                "Landslide share, mean over images": f"{100 * np.mean(shares):.1f} %" if shares else NONE,
-            }
-        )
-    synthetic = any(part.kind == "synthetic" for part in parts.values())
+        row = {"Part": name, "Images": len(part)}
+        row |= {"Sides, px": f"{sides[0]} to {sides[-1]}, median {sides[len(sides) // 2]}"}
+        rows.append(row | {"Landslide share, mean over images": f"{100 * np.mean(shares):.1f} %" if shares else NONE})
+    synthetic = ": synthetic images" * any(part.kind == "synthetic" for part in parts.values())
     return Table(
-        pd.DataFrame(rows or [{"Part": "all", "Images": "not available"}]),
-        "The data of this page" + ": synthetic images" * synthetic,
+        pd.DataFrame(rows or [{"Part": "all", "Images": "not available"}]), f"The data of this page{synthetic}"
     )

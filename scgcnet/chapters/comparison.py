@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,9 +26,10 @@ from scgcnet.study.networks import (
     rate_trials,
     refuse_synthetic,
     run_links,
+    whole_runs,
 )
 from scgcnet.study.paper import PAPER_DATASETS, SCORE_NAMES, full_name, paper_scores
-from scgcnet.study.plan import Plan, Run, at_home, project_root
+from scgcnet.study.plan import Plan, Run, project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 
 RERUNS = "results/reruns.csv"
@@ -35,19 +37,14 @@ NATIVE = "pooled"  # the other way of counting: pixels of all images at native s
 
 
 def networks(dataset: str, plan: Plan, profile: str = "cpu", models: Sequence[str] | None = None) -> list[Network]:
-    """The networks compared on a data set, with the rate that won their trials and all stored seeds.
+    """The networks compared on a data set, with all stored seeds of the rate that won their trials.
 
-    Args:
-        dataset: our name; "synthetic" with a profile on synthetic data.
-        plan: the study.
-        profile: name in study.yml; if it has no trials on the data set, the planned runs are taken as they are.
-        models: only these; None for all.
+    If the profile plans no trials there, planned runs are taken as they are.
     """
     runs = chosen_runs(plan, results.trials(), dataset, profile)
     if not runs:
-        for run in plan.select(profile):
-            if run.dataset == dataset and at_home(run.config) and run.unaltered:
-                runs.setdefault(run.model, run)
+        for run in whole_runs(plan, profile, dataset=dataset):
+            runs.setdefault(run.model, run)
     chosen = {model: run for model, run in runs.items() if models is None or model in models}
     return gather(chosen, results.runs(plan.profile(profile).data))
 
@@ -64,16 +61,7 @@ def curves(found: Sequence[Network]) -> dict[str, list[dict[str, float | None]]]
 
 
 def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
-    """Table I for one data set: five scores as printed and as measured, the best measured IoU on top.
-
-    Args:
-        dataset: our name.
-        found: from `networks`.
-        plan: the study.
-
-    Raises:
-        ValueError: a run is on synthetic data.
-    """
+    """Table I for one data set: five scores as printed and as measured, the best measured IoU on top."""
     for one in found:
         refuse_synthetic(one.runs)
     images = next((one.runs.n_test.iloc[0] for one in found if len(one.runs)), None)
@@ -87,10 +75,8 @@ def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
             row[f"{name}, paper"] = f"{paper[score]:.2f}" if paper else NONE
             row[f"{name}, measured"] = str(one.summary(score) or NOT_RUN)
             if score == "iou":
-                inner = one.image_interval()
-                row["95 % over test images"] = (
-                    f"{inner.low:.2f} to {inner.high:.2f} ({seeds_counted(one)})" if inner else NONE
-                )
+                inner, column = one.image_interval(), "95 % over test images"
+                row[column] = f"{inner.low:.2f} to {inner.high:.2f} ({seeds_counted(one)})" if inner else NONE
                 row["Difference"] = f"{one.mean() - paper['iou']:+.2f}" if len(one.runs) and paper else NONE
                 row["Condition"] = how
                 row["IoU at native size, measured"] = str(one.summary("iou", NATIVE) or NOT_RUN)
@@ -130,14 +116,11 @@ def difference_table(found: Sequence[Network], reference: str) -> Table:
         }
         for name, one in compared.items()
     ]
+    others = {one.name: NOT_RUN if one.runs.empty else "not counted by image" for one in found}
     rows += [
-        {
-            "Network": one.name,
-            difference: NOT_RUN if one.runs.empty else "not counted by image",
-            "Runs": links[one.name],
-        }
-        for one in found
-        if one.name not in {*compared, reference}
+        {"Network": name, difference: why, "Runs": links[name]}
+        for name, why in others.items()
+        if name not in {*compared, reference}
     ]
     caption = f"Paired differences from {reference} on the same test images (points of IoU)"
     if joint := sum(one.seeds is not None for one in compared.values()):
@@ -165,10 +148,7 @@ def rank_parts(found: Sequence[Network]) -> tuple[dict[str, float], float, list[
 
 
 def standing_note(found: Sequence[Network], name: str) -> Note:
-    """Where one network stands by IoU, its paired outcomes, and how its errors differ from those of the best other.
-
-    Errors are pixels of the test images at the network's input size, in percent of the true landslide pixels.
-    """
+    """Where one network stands by IoU, its paired outcomes, and its errors beside those of the best other."""
     ranked, native = _ranked(found), _ranked(found, NATIVE)
     run = [one.name for one in ranked if len(one.runs)]
     if name not in run or len(run) < 2:
@@ -193,11 +173,7 @@ def _errors(one: Network) -> str:
 
 
 def order_note(dataset: str, found: Sequence[Network], plan: Plan, profile: str = "cpu") -> Note:
-    """How far to trust the order of Table I: the paper's order, the spread over seeds, the learning rates.
-
-    Raises:
-        ValueError: a run is on synthetic data.
-    """
+    """How far to trust the order of Table I: the paper's order, the spread over seeds, the learning rates."""
     stored = results.runs(plan.profile(profile).data)
     refuse_synthetic(stored)
     tried = rate_trials(plan, results.trials(), dataset, profile).groupby("model")
@@ -210,17 +186,16 @@ def order_note(dataset: str, found: Sequence[Network], plan: Plan, profile: str 
     text += f"; the seeds of the others span so many points of test IoU: {spans}. " if spans else ". "
     text += f"{sum(won.values())} of the {len(won)} winning rates are the highest tried"
     for one in found:
-        same_model = [run for run in plan.select(profile) if run.model == one.run.model]
-        alike = [run.run_id for run in same_model if _with_rate(run, one.run.settings["lr"]) == one.run.config]
+        lr = one.run.settings["lr"]
+        own = [run for run in plan.select(profile) if run.model == one.run.model]
+        alike = [
+            run.run_id for run in own if replace(run, settings={**run.settings, "lr": lr}).config == one.run.config
+        ]
         reached = stored.val_iou.reindex(alike).dropna()
         if one.run.run_id in reached and len(reached) > 1:
             gain = reached.drop(one.run.run_id).max() - reached[one.run.run_id]
             text += f"; another rate, trained in full for {one.name}, changes validation IoU by {gain:+.1f} points"
     return Note("How far to trust this order", f"{text}.")
-
-
-def _with_rate(run: Run, lr: float) -> dict[str, object]:
-    return {**run.config, "settings": {**run.config["settings"], "lr": lr}}
 
 
 def paper_order(dataset: str, found: Sequence[Network]) -> str:
@@ -269,13 +244,11 @@ def rerun_note(dataset: str = "bijie", profile: str = "cpu") -> Note:
 
 def rerun_table() -> Table:
     """IoU before and now of every run that was made again."""
-    rows = [
-        {
-            "Run": one.run_id,
-            "Before": f"{one.before:.2f}",
-            "Now": Link(f"{one.now:.2f}", one.file),
-            "Difference": f"{one.now - one.before:+.2f}",
-        }
-        for one in reruns().itertuples()
-    ]
-    return Table(pd.DataFrame(rows or [{"Run": "none"}]), "Repeated trainings: IoU at native size, before and now (%)")
+    found = reruns()
+    columns = {
+        "Run": found.run_id,
+        "Before": found.before.map("{:.2f}".format),
+        "Now": [Link(f"{now:.2f}", file) for now, file in zip(found.now, found.file, strict=True)],
+        "Difference": (found.now - found.before).map("{:+.2f}".format),
+    }
+    return Table(pd.DataFrame(columns), "Repeated trainings: IoU at native size, before and now (%)")

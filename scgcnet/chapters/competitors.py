@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from scgcnet import peers, plots, zoo
 from scgcnet.cost import count_cost, count_params
@@ -48,39 +46,41 @@ def check_counts(published: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in published.to_dict("records"):
         options = {key: int(value) for key, value in (pair.split("=") for pair in row["options"].split())}
-        shape = (row["height"], row["width"])
-        model = _on_meta(row["network"], row["size"], **options)
-        params = count_params(model, auxiliary=row["auxiliary"]) / 1e6
-        gmac = count_cost(model, (1, 3, *shape)).gmac
-        limits = (PARAMS_TOLERANCE, GMAC_TOLERANCE) if math.isnan(row["tolerance"]) else [row["tolerance"]] * 2
-        faults = (
-            _fault("parameters", params, row["params_m"], "M", limits[0]),
-            _fault("cost", gmac, row["gmac"], "GMAC", limits[1]),
-        )
+        params, gmac = _count(row["network"], row["size"], (row["height"], row["width"]), row["auxiliary"], **options)
+        faults = [
+            f"{what}: {ours:.2f} {unit}, the reference has {printed}"
+            for what, ours, printed, unit, usual in (
+                ("parameters", params, row["params_m"], "M", PARAMS_TOLERANCE),
+                ("cost", gmac, row["gmac"], "GMAC", GMAC_TOLERANCE),
+            )
+            for limit in [usual if math.isnan(row["tolerance"]) else row["tolerance"]]
+            if printed and abs(ours - float(printed)) > allowed_difference(printed, limit)
+        ]
         classes = options.pop("num_classes", 2)
         parts = [row["size"], *(f"{key} {value}" for key, value in options.items())]
-        parts += [f"{classes} class{'es' * (classes != 1)}", f"{shape[0]}x{shape[1]}"]
+        parts += [f"{classes} class{'es' * (classes != 1)}", f"{row['height']}x{row['width']}"]
         ours = {"counted": ", ".join(parts), "params_ours": params, "gmac_ours": gmac}
-        rows.append({**row, **ours, "check": "; ".join(filter(None, faults)) or AGREES})
+        rows.append({**row, **ours, "check": "; ".join(faults) or AGREES})
     return pd.DataFrame(rows)
 
 
+def _count(name: str, size: str, shape: tuple[int, int], auxiliary: bool, **options: int) -> tuple[float, float]:
+    """Parameters in millions and GMAC for one image."""
+    with torch.device("meta"):
+        model = zoo.create_model(name, size, **options)
+    return count_params(model, auxiliary=auxiliary) / 1e6, count_cost(model, (1, 3, *shape)).gmac
+
+
 def count_costs(sides: Sequence[int], size: str | None = None, *, auxiliary: bool = False) -> pd.DataFrame:
-    """Parameters and cost of every network with two classes.
+    """`params` in millions and `GMAC at SIDE` of every network, by name in the zoo, with two classes.
 
-    Args:
-        sides: of square RGB images, pixels.
-        size: preset; None for the published size of each.
-        auxiliary: count the parameters of heads that only training uses.
-
-    Returns:
-        By name in the zoo: `params` in millions, and `GMAC at SIDE` for each side.
+    `size` is by default the one published; `auxiliary` counts the heads that only training uses.
     """
     rows = {}
     for name, published in networks()["size"].items():
-        model = _on_meta(str(name), size or published)
-        gmac = {f"GMAC at {side}": count_cost(model, (1, 3, side, side)).gmac for side in sides}
-        rows[name] = {"params": count_params(model, auxiliary=auxiliary) / 1e6, **gmac}
+        counts = {side: _count(str(name), size or published, (side, side), auxiliary) for side in sides}
+        gmac = {f"GMAC at {side}": cost for side, (_, cost) in counts.items()}
+        rows[name] = {"params": counts[sides[0]][0], **gmac}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -91,15 +91,9 @@ def per_megapixel(costs: pd.DataFrame) -> dict[int, pd.Series[float]]:
 
 
 def overview_table(costs: pd.DataFrame, checked: pd.DataFrame) -> Table:
-    """One row per network: year, idea, cost, and its main published count beside ours.
-
-    Args:
-        costs: of `count_costs`, at any sides.
-        checked: of `check_counts`.
-    """
-    main, about = checked.drop_duplicates("network").set_index("network"), networks().loc[costs.index]
-    main = main.loc[costs.index]
-    density = per_megapixel(costs)
+    """One row per network: year, idea, `count_costs` at any sides, and its main count of `check_counts`."""
+    main = checked.drop_duplicates("network").set_index("network").loc[costs.index]
+    about, density = networks().loc[costs.index], per_megapixel(costs)
     first = next(iter(density))
     ours = zip(main.params_ours, main.gmac_ours, strict=True)
     columns = {
@@ -154,17 +148,6 @@ def cost_figure(costs: pd.DataFrame, highlighted: str) -> Figure:
     titles, density = networks().title, per_megapixel(costs)
     rows = {titles[name]: (costs.params[name], *(values[name] for values in density.values())) for name in costs.index}
     return plots.cost_dots(rows, titles[highlighted], list(density))
-
-
-def _on_meta(name: str, size: str, **options: Any) -> nn.Module:
-    with torch.device("meta"):
-        return zoo.create_model(name, size, **options)
-
-
-def _fault(what: str, ours: float, printed: str, unit: str, tolerance: float) -> str:
-    if not printed or abs(ours - float(printed)) <= allowed_difference(printed, tolerance):
-        return ""
-    return f"{what}: {ours:.2f} {unit}, the reference has {printed}"
 
 
 def _both(params: str, gmac: str) -> str:

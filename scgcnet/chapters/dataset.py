@@ -24,9 +24,10 @@ from scgcnet.study.networks import (
     refuse_synthetic,
     repeats,
     run_links,
+    whole_runs,
 )
 from scgcnet.study.paper import SCORE_NAMES, paper_scores
-from scgcnet.study.plan import Plan, Run, at_home, configuration
+from scgcnet.study.plan import Plan, Run, configuration
 from scgcnet.study.show import NONE, Note, Table
 
 PROFILE = "cpu"  # whose runs are the headline; of larger ones the page itself tells
@@ -43,17 +44,12 @@ PAPER_COUNTS = {"cld": 20_865, "hrgldd": 1_758, "bijie": 770}
 
 
 def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
-    """One row: test IoU of SCGC-Net with the profile's own recipe, over seeds, over splits and over several views.
-
-    Raises:
-        ValueError: a run is synthetic.
-    """
+    """One row: test IoU of SCGC-Net with the profile's own recipe, over seeds, over splits and over several views."""
     refuse_synthetic(stored)
-    groups, best = _own_runs(dataset, plan, stored), _over_views(dataset, plan, stored)
-    best = best[best.model == "scgcnet"]
+    groups, best = _own_runs(dataset, plan, stored), _over_views(dataset, plan, stored).query("model == 'scgcnet'")
     first = next(iter(groups.values())).iloc[0] if groups else None
     how = None if first is None else condition(first.config, plan, first.n_test)
-    paper = _comparable(dataset, "scgcnet", how)
+    paper = _comparable(dataset, how)
     row = {
         "SCGC-Net on": dataset,
         "Network": NOT_RUN if first is None else f"{first['size']}, {first.image_size} px",
@@ -68,7 +64,7 @@ def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
 
 
 def headline_note(dataset: str, plan: Plan, stored: pd.DataFrame) -> Note:
-    """The same in sentences, for the top of a data set's page; it raises as `headline_table` does."""
+    """The same in sentences, for the top of a data set's page."""
     refuse_synthetic(stored)
     groups, views = _own_runs(dataset, plan, stored), _over_views(dataset, plan, stored)
     if not groups:
@@ -78,11 +74,10 @@ def headline_note(dataset: str, plan: Plan, stored: pd.DataFrame) -> Note:
     how = condition(first.config, plan, first.n_test)
     text = f"SCGC-Net {first['size']} at {first.image_size} px: test IoU {_summary(group)} % ({label})."
     if len(views):
-        reached = ", ".join(
-            f"{one.model} {one.resized_iou:.2f} %" for one in views.sort_values("resized_iou").itertuples()
-        )
+        ranked = views.sort_values("resized_iou")
+        reached = ", ".join(ranked.model + ranked.resized_iou.map(" {:.2f} %".format))
         text += f" One training each over {views.views.iloc[0]} views, at the threshold best on validation: {reached}."
-    if paper := _comparable(dataset, "scgcnet", how):
+    if paper := _comparable(dataset, how):
         text += f" The paper prints {paper['iou']:.2f} % for the whole network at 512 px without mention of views; "
         text += f"these runs are {how}: no verdict."
     elif paper_scores(dataset, "scgcnet"):
@@ -92,22 +87,9 @@ def headline_note(dataset: str, plan: Plan, stored: pd.DataFrame) -> Note:
 
 def _own_runs(dataset: str, plan: Plan, stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The stored repeats of the unaltered SCGC-Net with the recipe of the profile, over seeds and over splits."""
-    settings = plan.profile(PROFILE).settings
-    planned = [
-        run.run_id
-        for run in _unaltered(plan, dataset, "scgcnet")
-        if run.profile == PROFILE and run.settings == settings and isinstance(run.split, int)
-    ]  # splits over groups are another protocol
+    usual = whole_runs(plan, PROFILE, dataset=dataset, model="scgcnet", settings=plan.profile(PROFILE).settings)
+    planned = [run.run_id for run in usual if isinstance(run.split, int)]  # splits over groups are another protocol
     return repeats(stored[stored.run_id.isin(planned)])
-
-
-def _unaltered(plan: Plan, dataset: str, model: str) -> list[Run]:
-    """The planned runs of a whole network that is trained and tested on one data set."""
-    return [
-        run
-        for run in plan.runs
-        if (run.dataset, run.model) == (dataset, model) and at_home(run.config) and run.unaltered
-    ]
 
 
 def _over_views(dataset: str, plan: Plan, stored: pd.DataFrame) -> pd.DataFrame:
@@ -120,22 +102,18 @@ def _summary(group: pd.DataFrame, score: str = "iou", way: str = "resized") -> s
     return stats.summarize(list(group[f"{way}_{score}"]), (0, 100))
 
 
-def _comparable(dataset: str, model: str, how: stats.Condition | None) -> dict[str, float] | None:
+def _comparable(dataset: str, how: stats.Condition | None, model: str = "scgcnet") -> dict[str, float] | None:
     """The paper's scores, unless the data of the run are not the paper's."""
     return None if how == "other data" else paper_scores(dataset, model)
 
 
 def comparison(dataset: str, model: str, plan: Plan, stored: pd.DataFrame) -> list[Table]:
-    """A network on a data set beside the paper's Table I: a table for each configuration, then those not run.
+    """A whole network beside the paper's Table I: a table for each planned configuration, those not run last.
 
-    Seeds on one split and the spread over splits have rows of their own. Networks with overrides or several views are
-    left out, because Table I is of the whole network. The runs of the plan say which configurations there are.
-
-    Raises:
-        ValueError: a run is synthetic.
+    Seeds on one split and the spread over splits have rows of their own.
     """
     refuse_synthetic(stored)
-    planned = reversed(_unaltered(plan, dataset, model))
+    planned = reversed(whole_runs(plan, dataset=dataset, model=model))
     configurations = {(kind_of_split(run.split), configuration(run.config)): run for run in planned}
     tables, missing = [], []
     for (kind, common), run in reversed(configurations.items()):
@@ -143,7 +121,7 @@ def comparison(dataset: str, model: str, plan: Plan, stored: pd.DataFrame) -> li
         what = f"{model} {run.size}, profile {run.profile}{changes(run, plan)}"
         what += f", split over groups ({kind})" if kind else ""
         how = condition(run.config, plan, None if alike.empty else alike.n_test.iloc[0])
-        paper = _comparable(dataset, model, how)
+        paper = _comparable(dataset, how, model)
         if alike.empty:
             missing.append({"Network": what, **_comparison_row("iou", paper, alike, NOT_RUN, how)})
             continue
@@ -177,35 +155,29 @@ def _comparison_row(
 
 
 def tta_table(plan: Plan, stored: pd.DataFrame, dataset: str) -> Table:
-    """Runs with test-time augmentation, each of one network, beside the paper's whole network.
-
-    Raises:
-        ValueError: a run is synthetic.
-    """
+    """Runs with test-time augmentation, each of one network, beside the paper's whole network."""
     refuse_synthetic(stored)
     rows = []
     for run in plan.runs:
         if run.dataset != dataset or run.prediction is None:
             continue
         found = stored[stored.run_id == run.run_id]
-        how = condition(run.config, plan, None if found.empty else found.n_test.iloc[0])
-        paper = _comparable(dataset, "scgcnet", how)
-        row: dict[str, object] = {
+        one = None if found.empty else found.iloc[0]
+        how = condition(run.config, plan, None if one is None else one.n_test)
+        paper = _comparable(dataset, how)
+        row = {
             "Network": f"{run.model} {run.size}, {run.settings['image_size']} px, seed {run.seed}",
             "Views": run.prediction["views"],
-            **dict.fromkeys(("Threshold", "Validation IoU so", "Test IoU"), NOT_RUN),
+            "Threshold": NOT_RUN if one is None else f"{one.prediction['threshold']:g}",
+            "Validation IoU so": NOT_RUN if one is None else f"{100 * one.prediction['val_iou']:.2f}",
+            "Test IoU": NOT_RUN if one is None else f"{one.resized_iou:.2f}",
             "SCGC-Net, paper": f"{paper['iou']:.2f}" if paper else NONE,
-            "Difference": NONE,
+            "Difference": f"{one.resized_iou - paper['iou']:+.2f}" if paper and one is not None else NONE,
             "Condition": how,
             "Cost": cost(found),
-            "Looks at test": NONE,
-            "Run": run_links(found),
+            "Looks at test": NONE if one is None else one.test_looks,
         }
-        for one in found.itertuples():
-            row |= {"Threshold": f"{one.prediction['threshold']:g}", "Looks at test": one.test_looks}
-            row |= {"Validation IoU so": f"{100 * one.prediction['val_iou']:.2f}", "Test IoU": f"{one.resized_iou:.2f}"}
-            row |= {"Difference": f"{one.resized_iou - paper['iou']:+.2f}"} if paper else {}
-        rows.append(row)
+        rows.append({**row, "Run": run_links(found)})
     frame = pd.DataFrame(rows or [{"Network": f"no such runs are planned on {dataset}"}])
     return Table(frame, "Over several views, at the threshold that is best on validation (%)")
 
@@ -213,26 +185,17 @@ def tta_table(plan: Plan, stored: pd.DataFrame, dataset: str) -> Table:
 def counting_note(dataset: str, stored: pd.DataFrame) -> Note | None:
     """The share of landslide pixels that the paper's scores on Bijie imply, beside that of the test images.
 
-    Returns:
-        None on other data sets, of which no whole test part is available, and before SCGC-Net was run.
+    None on other data sets, of which no whole test part is available, and before SCGC-Net was run.
     """
-    whole = stored[
-        (stored.dataset == dataset)
-        & (stored.model == "scgcnet")
-        & (stored.split == "0")
-        & (stored.trained_on == dataset)
-    ]
-    paper = paper_scores(dataset, "scgcnet")
+    own = "dataset == trained_on == 'bijie' and model == 'scgcnet' and split == '0'"
+    paper, whole = paper_scores(dataset, "scgcnet"), stored.query(own)
     if dataset != "bijie" or paper is None or whole.empty:
         return None
     first = whole.iloc[0]
-    ours = {way: implied_share({score: first[f"{way}_{score}"] for score in paper}) for way in ("resized", "pooled")}
-    return Note(
-        "Ways of counting",
-        f"The paper's scores of SCGC-Net imply {implied_share(paper):.2f} % of landslide pixels. The test images of "
-        f"split 0 have {ours['resized']:.2f} % at the network's input size and {ours['pooled']:.2f} % at native size: "
-        "neither fits, the first is nearer.",
-    )
+    resized, pooled = (implied_share({key: first[f"{way}_{key}"] for key in paper}) for way in ("resized", "pooled"))
+    text = f"The paper's scores of SCGC-Net imply {implied_share(paper):.2f} % of landslide pixels. The test images of "
+    text += f"split 0 have {resized:.2f} % at the network's input size and {pooled:.2f} % at native size: neither "
+    return Note("Ways of counting", f"{text}fits, the first is nearer.")
 
 
 def implied_share(scores: Mapping[str, float]) -> float:
@@ -245,11 +208,7 @@ def implied_share(scores: Mapping[str, float]) -> float:
 
 
 def score_table(made: pd.DataFrame) -> Table:
-    """The scores of repeats of one configuration in all three ways of counting, without the paper's.
-
-    Raises:
-        ValueError: there is no run, or their configurations differ.
-    """
+    """The scores of repeats of one configuration in all three ways of counting, without the paper's."""
     if len(by_configuration(made)) != 1:
         raise ValueError("a score table shows repeats: these runs differ in more than split and seed")
     first = made.iloc[0]
@@ -264,21 +223,18 @@ def score_table(made: pd.DataFrame) -> Table:
 
 def cost_table(made: pd.DataFrame) -> Table:
     """Parameters, multiply-accumulates, wall time and device of each run."""
-    rows = [
-        {
-            "Run": run_links(made.loc[[one.run_id]]),
-            "Parameters": f"{one.params / 1e6:.2f} M",
-            "GMAC an image": f"{one.gmac:.2f} at {one.image_size} px",
-            "Epochs": len(one.history),
-            "Best epoch (from 0)": one.best_epoch,
-            "Wall time": f"{one.wall_s / 60:.1f} min",
-            "Device": one.device,
-            "Looks at test": one.test_looks,
-        }
-        for one in made.itertuples()
-    ]
+    columns = {
+        "Run": [run_links(made.loc[[run_id]]) for run_id in made.run_id],
+        "Parameters": (made.params / 1e6).map("{:.2f} M".format),
+        "GMAC an image": made.gmac.map("{:.2f}".format) + made.image_size.map(" at {} px".format),
+        "Epochs": made.history.map(len),
+        "Best epoch (from 0)": made.best_epoch,
+        "Wall time": (made.wall_s / 60).map("{:.1f} min".format),
+        "Device": made.device,
+        "Looks at test": made.test_looks,
+    }
     synthetic = ", on synthetic images" * bool((made.data_kind == "synthetic").any())
-    return Table(pd.DataFrame(rows), f"Cost of the runs{synthetic}; {SHARED}")
+    return Table(pd.DataFrame(columns), f"Cost of the runs{synthetic}; {SHARED}")
 
 
 def page_networks(
@@ -294,16 +250,14 @@ def page_networks(
     planned = {
         f"{run.model} {run.size}": run
         for model in dict.fromkeys(run.model for run in runs)
-        for run in reversed(_unaltered(plan, dataset, model))
-        if (run.profile, run.split) == (PROFILE, 0) and run.settings == plan.settings(dataset, model, run.size, PROFILE)
+        for run in reversed(whole_runs(plan, PROFILE, dataset=dataset, model=model, split=0))
+        if run.settings == plan.settings(dataset, model, run.size, PROFILE)
     }
     found = gather(planned, stored)
     if any(one.counted for one in found):
         text = f"These are stored runs on real images, profile {PROFILE}, not what this page trained itself."
         return found, Note("Real images", text)
-    text = (
-        f"No run on real images of {dataset} was counted image by image. These counts on synthetic images mean nothing."
-    )
+    text = f"No run on real images of {dataset} was counted image by image; counts on synthetic images mean nothing."
     return own, Note("Synthetic images", text, "warning")
 
 
@@ -311,21 +265,16 @@ def count_table() -> Table:
     """Every data set with a loader: the paper's number of images and the available ones."""
     from scgcnet.data import SOURCES, dataset_available, open_whole
 
-    rows = []
-    for name in SOURCES:
-        if name.startswith("synthetic"):
-            continue
-        here = open_whole(name) if dataset_available(name) else None
-        rows.append(
-            {
-                "Data set": name,
-                "Images, paper": str(PAPER_COUNTS.get(name, NONE)),
-                "Images available": str(len(here)) if here else "not available",
-                "Kind": here.kind if here else NONE,
-                "Sites or parts available": str(len(set(here.sites))) if here and any(here.sites) else NONE,
-            }
-        )
-    return Table(pd.DataFrame(rows), "Data sets")
+    names = [name for name in SOURCES if not name.startswith("synthetic")]
+    found = [open_whole(name) if dataset_available(name) else None for name in names]
+    columns = {
+        "Data set": names,
+        "Images, paper": [str(PAPER_COUNTS.get(name, NONE)) for name in names],
+        "Images available": [str(len(here)) if here else "not available" for here in found],
+        "Kind": [here.kind if here else NONE for here in found],
+        "Sites or parts available": [str(len(set(here.sites))) if here and any(here.sites) else NONE for here in found],
+    }
+    return Table(pd.DataFrame(columns), "Data sets")
 
 
 def seen_table(dataset: str, splits: Sequence[str]) -> Table:
@@ -333,11 +282,10 @@ def seen_table(dataset: str, splits: Sequence[str]) -> Table:
     from scgcnet.data import dataset_available
     from scgcnet.data.overlap import audit
 
-    rows: list[dict[str, object]] = []
+    rows = []
     for split in splits if dataset_available(dataset) else []:
         found = audit(dataset, split)
-        row: dict[str, object] = {"Split": split}
-        row |= {f"Images, {part.part}": str(part.images) for part in found.parts}
+        row = {"Split": split} | {f"Images, {part.part}": str(part.images) for part in found.parts}
         row |= {f"{seen.part} pixels seen in {seen.before} (%)": f"{100 * seen.share:.1f}" for seen in found.seen}
         rows.append(row)
     frame = pd.DataFrame(rows or [{"Split": f"{dataset} is not available"}]).fillna(NONE)

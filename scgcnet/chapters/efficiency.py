@@ -34,11 +34,7 @@ Bench = Mapping[str, Any] | None
 
 
 def costs(labels: Sequence[str] | None, sides: Sequence[int]) -> Curves:
-    """GMAC of networks for one square image by its side in pixels, counted without running them.
-
-    Raises:
-        ValueError: a label is none of `NETWORKS`.
-    """
+    """GMAC of some of `NETWORKS` for one square image by its side in pixels, counted without running them."""
     labels = list(NETWORKS) if labels is None else labels
     if unknown := [label for label in labels if label not in NETWORKS]:
         raise ValueError(f"models: {unknown[0]!r} is not known; there are {', '.join(NETWORKS)}")
@@ -56,24 +52,24 @@ def gmac_table(found: Curves) -> Table:
     paper = read_paper()
     printed = dict.fromkeys(NETWORKS, f"{paper.number('fig10_peers_lo')} to {paper.number('fig10_peers_hi')}")
     printed |= {OURS: f"{float(paper.number('fig10_gflops_2048')):g}", LEAN: NONE}
-    rows = [
-        {"Network": label}
-        | {f"{side} px": f"{gmac:.4g}" for side, gmac in by_side.items()}
-        | ({"Paper, 2048 px": printed[label]} if 2048 in by_side else {})
-        for label, by_side in found.items()
-    ]
-    return Table(pd.DataFrame(rows), "GMAC of one square image, counted")
+    table = pd.DataFrame(found).T.map("{:.4g}".format).add_suffix(" px")
+    if "2048 px" in table:
+        table["Paper, 2048 px"] = table.index.map(printed)
+    return Table(table.reset_index(names="Network"), "GMAC of one square image, counted")
 
 
 def growth_table(found: Curves) -> Table:
     """Growth of the cost from the smallest to the largest side, beside that of the number of pixels."""
-    rows = []
-    for label, by_side in found.items():
-        small, large = min(by_side), max(by_side)
-        pixels, cost = (large / small) ** 2, by_side[large] / by_side[small]
-        row = {"Network": label, f"Pixels, {large} over {small} px": f"{pixels:.0f} times", "Cost": f"{cost:.0f} times"}
-        rows.append(row | {"Per pixel": "the same" if abs(cost / pixels - 1) < 0.01 else f"{cost / pixels:.2f} times"})
-    return Table(pd.DataFrame(rows), "Growth of the image and of the cost")
+    costs = pd.DataFrame(found).T
+    small, large = costs.columns.min(), costs.columns.max()
+    pixels, cost = (large / small) ** 2, costs[large] / costs[small]
+    columns = {
+        "Network": costs.index,
+        f"Pixels, {large} over {small} px": f"{pixels:.0f} times",
+        "Cost": cost.map("{:.0f} times".format),
+        "Per pixel": (cost / pixels).map("{:.2f} times".format).mask((cost / pixels - 1).abs() < 0.01, "the same"),
+    }
+    return Table(pd.DataFrame(columns), "Growth of the image and of the cost")
 
 
 def cost_note(found: Curves) -> Note:
@@ -110,14 +106,19 @@ def machine_note(found: Bench, path: str = TIMINGS) -> Note:
     )
 
 
+def _entries(found: Bench, part: str) -> list[dict[str, Any]]:
+    """One part of the timings, networks as text; empty without timings."""
+    stored = (found or {}).get(part, [])
+    return [entry | {"network": " ".join(entry.get("network", []))} for entry in stored]
+
+
 def latency_table(found: Bench, path: str = TIMINGS) -> Table:
     """Inference on one image by size: milliseconds and peak memory."""
     rows: dict[str, dict[str, object]] = {}
-    for entry in (found or {}).get("forward", []):
-        name = " ".join(entry["network"])
+    for entry in _entries(found, "forward"):
         memory = "" if entry["extra_mb"] is None else f", {entry['extra_mb']:.0f} MB"
         time = NOT_RUN if entry["ms"] is None else f"{_digits(entry['ms'])} ms{memory}"
-        rows.setdefault(name, {"Network": name})[f"{entry['side']} px"] = time
+        rows.setdefault(entry["network"], {"Network": entry["network"]})[f"{entry['side']} px"] = time
     frame = pd.DataFrame(list(rows.values()) or [{"Network": NOT_RUN}]).fillna(NOT_RUN)
     caption = "One image: milliseconds, and megabytes of memory beside the weights"
     return Table(frame.assign(File=Link("timings", path)), caption)
@@ -132,14 +133,14 @@ def training_table(found: Bench, path: str = TIMINGS) -> Table:
     """A training step of every network at equal cost, the fastest first."""
     rows = [
         {
-            "Network": " ".join(entry["network"]),
+            "Network": entry["network"],
             "Image": f"{entry['side']} px, {entry['batch']} a step",
             "ms an image": f"{entry['ms_per_image']:.1f}",
             "Memory": NOT_RUN if entry["extra_mb"] is None else f"{entry['extra_mb']:.0f} MB",
             "Speed beside SCGC-Net": f"{entry['ratio']:.2f}",
             "File": Link("timings", path),
         }
-        for entry in sorted((found or {}).get("training", []), key=lambda entry: float(entry["ms_per_image"]))
+        for entry in sorted(_entries(found, "training"), key=lambda entry: float(entry["ms_per_image"]))
     ]
     return Table(pd.DataFrame(rows or [{"Network": NOT_RUN}]), "Training steps at equal cost")
 
@@ -151,7 +152,7 @@ def scan_table(found: Bench) -> Table:
     exponential of its own can exceed it. "Memory": share of the copying rate, if each of `MAPS` moves just once.
     """
     rows = []
-    for entry in (found or {}).get("scan", []):
+    for entry in _entries(found, "scan"):
         batch, length, channels, states = entry["size"]
         row: dict[str, object] = {"Images, steps, channels, states": f"{batch}, {length}, {channels}, {states}"}
         row["Scan"] = entry["backend"]
@@ -166,7 +167,7 @@ def scan_table(found: Bench) -> Table:
 
 def _profiles(found: Bench) -> pd.DataFrame:
     """Milliseconds of a training step by kind of operator, a column for each profiled network."""
-    return pd.DataFrame({" ".join(entry["network"]): entry["ms"] for entry in (found or {}).get("profile", [])})
+    return pd.DataFrame({entry["network"]: entry["ms"] for entry in _entries(found, "profile")})
 
 
 def profile_table(found: Bench) -> Table:
@@ -178,10 +179,7 @@ def profile_table(found: Bench) -> Table:
 
 
 def profile_note(found: Bench) -> Note:
-    """Difference of the first network's training step from each other one's.
-
-    Kinds of operators are named, the largest difference first, if it is a twentieth of the other's step or more.
-    """
+    """Difference of the first network's training step from each other one's, by kinds that make 5 % of the other."""
     frame = _profiles(found)
     if len(frame.columns) < 2:
         return Note("No profiles", "Two networks are needed: `scgcnet bench all` makes them.", "warning")
@@ -206,14 +204,11 @@ def sides_table(measured: Bench, place: str, where: str) -> Table:
     if measured is None or not found:
         return Table(pd.DataFrame([{"Network": NOT_RUN}]), f"IoU on {where}: `scgcnet bench sides --json {SIDES}`")
     home, images = measured["trained_at"], measured["places"][place]["images"]
-    best = {name: max(by_side, key=lambda side: by_side[side]) for name, by_side in found.items()}
-    links = {name: Link(f"seed {run['seed']}", run["file"]) for name, run in measured["networks"].items()}
-    rows = [
-        {"Network": name}
-        | {f"{side} px": f"{iou:.1f}" for side, iou in by_side.items()}
-        | {"Best at": f"{best[name]} px", "Run": links[name]}
-        for name, by_side in found.items()
-    ]
+    ious = pd.DataFrame(found).T
+    best = ious.idxmax(axis=1)
+    table = ious.map("{:.1f}".format).add_suffix(" px").assign(**{"Best at": best.map("{} px".format)})
+    runs = [measured["networks"][name] for name in found]
+    table["Run"] = [Link(f"seed {run['seed']}", run["file"]) for run in runs]
     caption = f"IoU in percent at native size by side of the input, on {images} images of {where}; all were trained at "
-    caption += f"{home} px, the best side for {list(best.values()).count(home)} of {len(best)}"
-    return Table(pd.DataFrame(rows), caption)
+    caption += f"{home} px, the best side for {(best == home).sum()} of {len(best)}"
+    return Table(table.reset_index(names="Network"), caption)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,22 +14,19 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
 from scgcnet import zoo
-from scgcnet.data import Sample
+from scgcnet.data import LandslideDataset, Sample, data_sha256, dataset_available, open_dataset
 from scgcnet.explain.atlas import Atlas, Entry, Model, RunFacts, Shown, make_atlas
 from scgcnet.explain.explorer import MAX_CASES, write_explorer
 from scgcnet.explain.failures import CAUSES, OTHER, TITLES, Cause, calibration_error, largest_gap
 from scgcnet.study import results
-from scgcnet.study.cases import SIZE, spread
+from scgcnet.study.cases import EXAMPLE, SIZE, spread
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.plan import Plan, Run, at_home, project_root
-from scgcnet.study.results import Record, ResultError
-from scgcnet.study.runner import free_images, load_predictor, open_test
+from scgcnet.study.publish import best_threshold
+from scgcnet.study.results import ResultError
+from scgcnet.study.runner import free_images, load_predictor, open_material, open_test
 from scgcnet.study.show import NONE, Link, Note, Table
 
-if TYPE_CHECKING:
-    from scgcnet.data import LandslideDataset
-
-PUBLISHED = "tiny-bijie"  # the weights that the atlas opens with
 FEW = 5  # images: a share of fewer is not printed in percent
 
 
@@ -42,7 +38,7 @@ def load_atlas(plan: Plan, shown: str = "auto", compare: str = "auto", profile: 
 
     Args:
         plan: the study.
-        shown: id of a stored run, or its beginning; "auto" for that of the weights `PUBLISHED` if its images are
+        shown: id of a stored run, or its beginning; "auto" for that of the weights `EXAMPLE` if its images are
             available, else the published weights on synthetic images.
         compare: id of a second run on the same test part; "auto" for the run of another network that is best on
             validation among those with weights, if there is one; "none" for no second.
@@ -52,31 +48,23 @@ def load_atlas(plan: Plan, shown: str = "auto", compare: str = "auto", profile: 
         PlanError: study.yml does not plan such a run, or has no such profile.
         ResultError: a named run is not stored, its weights are missing, or the images differ from those it was scored
             on.
-        DatasetError: a data set is missing or damaged.
-        WeightsError: weights are damaged.
     """
     real = profile == "auto" or plan.profile(profile).data == "real"
-    first = (_published(plan) if real else None) if shown == "auto" else _stored(plan.find(shown))
+    first = (_published(plan) if real else None) if shown == "auto" else plan.find(shown)
     if first is None:
-        from scgcnet.data import open_dataset
-
         test, val = (open_dataset("synthetic", 0, part) for part in ("test", "val"))
         names = zoo.pretrained_names()[: 1 if compare == "none" else 2]
         return make_atlas([_pretrained(name, val) for name in names], test, "0", [])
     runs = [first]
-    if (
-        second := _rival(plan, first)
-        if compare == "auto"
-        else None
-        if compare == "none"
-        else _stored(plan.find(compare))
-    ):
-        runs.append(second)
+    if compare != "none":
+        second = _rival(plan, first) if compare == "auto" else plan.find(compare)
+        runs += [second] if second else []
     if len({_tested_on(one) for one in runs}) > 1:
         raise ResultError(f"{first.run_id} and {compare} are not tested on the same images: choose others")
+    networks = [_load(one) for one in runs]
     free = [free_images(one) for one in runs]
     quiet = [images for images in free[:1] if images is not None and None not in free]
-    return make_atlas([_load(one) for one in runs], open_test(first), str(first.split), quiet)
+    return make_atlas(networks, open_test(first), str(first.split), quiet)
 
 
 def _tested_on(spec: Run) -> tuple[object, ...]:
@@ -85,17 +73,18 @@ def _tested_on(spec: Run) -> tuple[object, ...]:
 
 def _published(plan: Plan) -> Run | None:
     """The run behind the published weights; None where it, its weights or its images are missing."""
-    from scgcnet.data import data_sha256, dataset_available
-
-    run_id = zoo.read_metadata(zoo.pretrained_file(PUBLISHED))["run_id"]
+    run_id = zoo.read_metadata(zoo.pretrained_file(EXAMPLE))["run_id"]
     spec = next((one for one in plan.runs if one.run_id == run_id), None)
     record = results.find(run_id, "real")
-    if spec is None or record is None or _weights(record) is None or not dataset_available(spec.dataset):
+    if spec is None or record is None or results.weights_of(run_id, record.finished_utc) is None:
+        return None
+    if not dataset_available(spec.dataset):
         return None
     return spec if data_sha256(spec.dataset) == record.data_sha256 else None  # generated ones may stand in their place
 
 
 def _rival(plan: Plan, first: Run) -> Run | None:
+    """The run of another network on the same test part with weights and the highest validation IoU."""
     stored = results.runs()
     able = [
         (stored.val_iou[one.run_id], one.run_id, one)
@@ -109,35 +98,20 @@ def _rival(plan: Plan, first: Run) -> Run | None:
     return max(able)[2] if able else None
 
 
-def _stored(spec: Run) -> Run:
-    if _weights(_record(spec)) is None:
-        raise ResultError(f"the weights of {spec.run_id} are missing: scgcnet run {spec.run_id} --force")
-    return spec
-
-
-def _record(spec: Run) -> Record:
+def _load(spec: Run) -> Shown:
+    """A run's network and validation part, and its record in plain values."""
     record = next((found for kind in results.ROOTS if (found := results.find(spec.run_id, kind))), None)
     if record is None:
         raise ResultError(f"{spec.run_id} is not stored: scgcnet run {spec.run_id}")
-    return record
-
-
-def _weights(record: Record) -> Path | None:
-    return results.weights_of(record.run_id, record.finished_utc)
-
-
-def _load(spec: Run) -> Shown:
-    """A run's network and validation part, and its record in plain values."""
-    from scgcnet.study.publish import best_threshold
-    from scgcnet.study.runner import open_material
-
-    record, material = _record(spec), open_material(spec)
+    network = load_predictor(spec.run_id, record.finished_utc, record.prediction)
+    if network is None:
+        raise ResultError(f"the weights of {spec.run_id} are missing: scgcnet run {spec.run_id} --force")
+    material = open_material(spec)
     if material.data_sha256 != record.data_sha256:
         raise ResultError(
             f"{spec.run_id} was scored on other images: their hash is {material.data_sha256}, not {record.data_sha256}"
         )
-    network = load_predictor(spec.run_id, record.finished_utc, record.prediction)
-    assert network is not None and record.metrics is not None
+    assert record.metrics is not None
     size, title = spec.settings["image_size"], f"{record.model} {record.size}, seed {record.seed}"
     iou = record.metrics.pooled["iou"]
     facts = RunFacts(spec.run_id, title, record.file, ", ".join(record.train_datasets), iou)
@@ -185,7 +159,6 @@ def write_page(atlas: Atlas, n_cases: int = MAX_CASES, root: Path | None = None)
 
     Raises:
         ValueError: `n_cases` is out of range.
-        WriteError: the folder cannot be written.
     """
     if not 1 <= n_cases <= MAX_CASES:
         raise ValueError(f"n_cases is {n_cases}: the page holds 1 to {MAX_CASES} cases")
@@ -217,8 +190,10 @@ def atlas_note(atlas: Atlas) -> Note:
 def rule_table() -> Table:
     """The kinds of failure, their origin and their rules."""
     origins = {"paper": "the paper", "here": "this study"}
-    rows = [{"Kind": one.title, "From": origins[one.origin], "Rule": one.rule} for one in CAUSES.values()]
-    return Table(pd.DataFrame(rows), "Kinds of failure; the names in quotes are limits")
+    rows = [(one.title, origins[one.origin], one.rule) for one in CAUSES.values()]
+    return Table(
+        pd.DataFrame(rows, columns=["Kind", "From", "Rule"]), "Kinds of failure; the names in quotes are limits"
+    )
 
 
 def paper_note(atlas: Atlas) -> Note:
@@ -274,9 +249,9 @@ def _share(failed: int, number: int) -> str:
 
 def limit_table(atlas: Atlas) -> Table:
     """The limits of the rules, all from the validation part."""
-    rows = [
-        {
-            "Network": model.run.title,
+
+    def row(_place: int, model: Model) -> dict[str, object]:
+        return {
             "Validation part of": model.run.trained_on,
             "IoU of a failure below": f"{100 * model.limits.iou:.1f} %",
             "share": f"{100 * model.limits.share:.1f} %",
@@ -285,70 +260,69 @@ def limit_table(atlas: Atlas) -> Table:
             "contrast": f"{model.limits.contrast:.2f}",
             "greenness": f"{model.limits.greenness:.3f}",
         }
-        for model in atlas.models
-    ]
-    return Table(pd.DataFrame(rows), "Limits of the rules: quartiles of the validation part")
+
+    return _network_table(atlas, row, "Limits of the rules: quartiles of the validation part")
 
 
 def threshold_table(atlas: Atlas) -> Table:
     """IoU on the test part at three thresholds; the last was chosen on it, and is not a reportable score."""
-    rows = []
-    for model in atlas.models:
+
+    def row(_place: int, model: Model) -> dict[str, object]:
         chosen, best = (round(100 * value) - 1 for value in (model.threshold, model.best_on_test))
-        rows.append(
-            {
-                "Network": model.run.title,
-                "At 0.50": _percent(model.test_iou[49]),
-                "At 0.50, run file": NOT_RUN if model.run.pooled_iou is None else _percent(model.run.pooled_iou),
-                "Best on validation": f"{_percent(model.test_iou[chosen])} at {model.threshold:.2f}",
-                "Best on test: not a reportable score": f"{_percent(model.test_iou[best])} at {model.best_on_test:.2f}",
-                "Run": Link(model.run.run_id, model.run.file),
-            }
-        )
-    return Table(
-        pd.DataFrame(rows), "IoU over the pixels of the test part at native size, from 8-bit probabilities (%)"
+        return {
+            "At 0.50": _percent(model.test_iou[49]),
+            "At 0.50, run file": NOT_RUN if model.run.pooled_iou is None else _percent(model.run.pooled_iou),
+            "Best on validation": f"{_percent(model.test_iou[chosen])} at {model.threshold:.2f}",
+            "Best on test: not a reportable score": f"{_percent(model.test_iou[best])} at {model.best_on_test:.2f}",
+            "Run": Link(model.run.run_id, model.run.file),
+        }
+
+    return _network_table(
+        atlas, row, "IoU over the pixels of the test part at native size, from 8-bit probabilities (%)"
     )
 
 
 def calibration_table(atlas: Atlas) -> Table:
     """Expected calibration error and the largest gap, and the mean entropy of failures and of the others."""
-    rows = []
-    for place, model in enumerate(atlas.models):
-        failed, fine = (
-            [entry.predictions[place].entropy for entry in atlas.entries if bool(entry.causes[place]) == wanted]
-            for wanted in (True, False)
-        )
+
+    def entropy(place: int, failed: bool) -> str:
+        found = [one.predictions[place].entropy for one in atlas.entries if bool(one.causes[place]) == failed]
+        return f"{np.mean(found):.3f}" if found else NONE
+
+    def row(place: int, model: Model) -> dict[str, object]:
         parts = model.calibration.items()
-        rows.append(
-            {
-                "Network": model.run.title,
-                **{f"Calibration error, {part}": _percent(calibration_error(bins)) for part, bins in parts},
-                **{f"Largest gap, {part}": _percent(largest_gap(bins)) for part, bins in parts},
-                "Entropy of failures, bit": f"{np.mean(failed):.3f}" if failed else NONE,
-                "Entropy of the others, bit": f"{np.mean(fine):.3f}" if fine else NONE,
-            }
-        )
-    return Table(
-        pd.DataFrame(rows), "Calibration of the probability of landslide (points), and mean entropy of an image"
-    )
+        return {
+            **{f"Calibration error, {part}": _percent(calibration_error(bins)) for part, bins in parts},
+            **{f"Largest gap, {part}": _percent(largest_gap(bins)) for part, bins in parts},
+            "Entropy of failures, bit": entropy(place, failed=True),
+            "Entropy of the others, bit": entropy(place, failed=False),
+        }
+
+    caption = "Calibration of the probability of landslide (points), and mean entropy of an image"
+    return _network_table(atlas, row, caption)
 
 
 def free_table(atlas: Atlas) -> Table:
     """False alarms on landslide-free images of the same place."""
-    rows = []
-    for place, model in enumerate(atlas.models):
+    known = sum(entry.facts.known for entry in atlas.free)
+
+    def row(place: int, _model: Model) -> dict[str, object]:
         alarms = [entry.predictions[place].fp for entry in atlas.free]
-        known = sum(entry.facts.known for entry in atlas.free)
         kinds = Counter(key for entry in atlas.free for key in entry.causes[place])
-        rows.append(
-            {
-                "Network": model.run.title,
-                "Images with an alarm": f"{sum(map(bool, alarms))} of {len(alarms)}" if alarms else "no such images",
-                "Falsely called": f"{100 * sum(alarms) / known:.2f} %" if known else NONE,
-                "By kind": ", ".join(f"{TITLES[key]}: {count}" for key, count in kinds.most_common()) or NONE,
-            }
-        )
-    return Table(pd.DataFrame(rows), "Images of the same place without landslides, at the threshold best on validation")
+        return {
+            "Images with an alarm": f"{sum(map(bool, alarms))} of {len(alarms)}" if alarms else "no such images",
+            "Falsely called": f"{100 * sum(alarms) / known:.2f} %" if known else NONE,
+            "By kind": ", ".join(f"{TITLES[key]}: {count}" for key, count in kinds.most_common()) or NONE,
+        }
+
+    caption = "Images of the same place without landslides, at the threshold best on validation"
+    return _network_table(atlas, row, caption)
+
+
+def _network_table(atlas: Atlas, row: Callable[[int, Model], dict[str, object]], caption: str) -> Table:
+    """A table with a row for each network."""
+    rows = [{"Network": model.run.title, **row(place, model)} for place, model in enumerate(atlas.models)]
+    return Table(pd.DataFrame(rows), caption)
 
 
 def _percent(value: float) -> str:

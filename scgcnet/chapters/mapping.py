@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,17 +13,19 @@ import rasterio
 from numpy.typing import NDArray
 
 from scgcnet import files, zoo
+from scgcnet.chapters.efficiency import Bench
 from scgcnet.data.synthetic import VERSION
-from scgcnet.files import find_checkout
 from scgcnet.scene import MapOptions, MapResult, SceneError, map_scene
 from scgcnet.scene.mapping import OUTPUTS, REPORT
 from scgcnet.scene.outputs import MASK, NO_DATA, POLYGONS, PROBABILITY, QUICK_LOOK, STEPS, read_outlines
 from scgcnet.scene.seams import Mosaic, read_mosaics
 from scgcnet.scene.source import Scene, gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
+from scgcnet.study.networks import NOT_RUN
+from scgcnet.study.plan import project_root
+from scgcnet.study.show import NONE
 
-SYNTHETIC = (512, 768)  # pixels
-NONE = "-"
+SYNTHETIC = (512, 768)  # height and width, pixels
 MOST = 8  # polygons in a table
 ABOUT = {
     PROBABILITY: "probability of landslide, 0 to 1; Cloud-Optimized GeoTIFF",
@@ -51,38 +50,15 @@ class ExampleScene:
         return f"This page maps {self.about}." + ("" if self.real else " What is found on it means nothing.")
 
 
-@dataclass(frozen=True)
-class MapView:
-    """A map, small enough to be drawn.
-
-    Attributes:
-        image: uint8 (h, w, 3).
-        probability: float32 (h, w), NaN for no-data.
-        outlines: of the landslides and of holes in them, points (n, 2) of columns and rows of the image.
-        threshold: probability above which a pixel is landslide.
-        polygons: number of landslides; one with holes has several outlines.
-    """
-
-    image: NDArray[np.uint8]
-    probability: NDArray[np.float32]
-    outlines: list[NDArray[np.float64]]
-    threshold: float
-    polygons: int
+View = tuple[NDArray[np.uint8], NDArray[np.float32], list[NDArray[np.float64]], float, int]
 
 
 def example_scene(scene: str, real: bool) -> ExampleScene:
-    """The scene of a name.
+    """The scene of a name: synthetic; A or B for a mosaic of AMU-Net; auto; or a raster file.
 
-    Args:
-        scene: synthetic; A or B for a mosaic of AMU-Net; auto for A if it is available and `real`, else synthetic; or
-            a raster file.
-        real: whether auto may take a real one.
-
-    Raises:
-        SceneError: there is no such mosaic or file.
-        WriteError: the scene cannot be written.
+    auto is A if it is available and `real`, else synthetic.
     """
-    build = _build("scenes")
+    build = project_root() / "build" / "scenes"
     mosaics = {one.name: one for one in (read_mosaics() if scene in ("auto", "A", "B") else [])}
     if scene == "auto":
         scene = "A" if real and mosaics else "synthetic"
@@ -101,10 +77,6 @@ def example_scene(scene: str, real: bool) -> ExampleScene:
     return ExampleScene(Path(scene), f"the file {Path(scene).name}", real=True)
 
 
-def _build(name: str) -> Path:
-    return (find_checkout() or Path.cwd()) / "build" / name
-
-
 def _write_mosaic(path: Path, mosaic: Mosaic) -> None:
     height, width = mosaic.mask.shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 3, "dtype": "uint8", "tiled": True}
@@ -119,15 +91,15 @@ def _write_mosaic(path: Path, mosaic: Mosaic) -> None:
 
 
 def map_example(scene: ExampleScene, model: str, window: int, overlap: float, threshold: float | None) -> MapResult:
-    """Maps it into a folder of `build/maps` that is named by scene, options and weights; raises as `map_scene`."""
+    """Maps it into a folder of `build/maps` that is named by scene, options and weights."""
     sha256 = hashlib.sha256(zoo.find_weights(model).read_bytes()).hexdigest()
     name = f"{scene.path.stem}-{window}-{overlap:g}-{threshold or 'auto'}-{Path(model).stem}-{sha256[:8]}"
     options = MapOptions(window=window, overlap=overlap, threshold=threshold)
-    return map_scene(scene.path, _build("maps") / name, model, options)
+    return map_scene(scene.path, project_root() / "build" / "maps" / name, model, options)
 
 
-def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> MapView:
-    """Scene, probability and outlines, with at most so many pixels along the longest side."""
+def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> View:
+    """What `plots.scene_map` draws, with at most so many pixels along the longest side."""
     with Scene(scene.path, 3) as opened, gdal(), rasterio.open(result.folder / PROBABILITY) as file:
         image = opened.overview(longest)
         stored = file.read(1, out_shape=image.shape[:2])
@@ -135,7 +107,7 @@ def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> MapView:
         ratio = np.array([image.shape[1] / file.width, image.shape[0] / file.height])
     probability = np.where(stored == NO_DATA, np.nan, stored / np.float32(STEPS)).astype(np.float32)
     threshold, polygons = result.report["model"]["threshold"], result.report["landslides"]["polygons"]
-    return MapView(image, probability, [ring * ratio for ring in found], threshold, polygons)
+    return image, probability, [ring * ratio for ring in found], threshold, polygons
 
 
 def file_table(result: MapResult) -> pd.DataFrame:
@@ -168,17 +140,11 @@ def polygon_table(result: MapResult) -> pd.DataFrame:
     return pd.DataFrame({"id": fields["id"], **rounded})
 
 
-def read_measured(path: Path) -> dict[str, Any] | None:
-    """The numbers that `scgcnet bench seams` or `bench scene` wrote; None if there is no such file."""
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
-
-
-def seam_table(measured: Mapping[str, Any] | None, scale: float) -> pd.DataFrame:
+def seam_table(measured: Bench, scale: float) -> pd.DataFrame:
     """One row for each way to cut the mosaics, at one scale; both scenes side by side."""
-    ways = pd.DataFrame((measured or {}).get("ways", []), columns=None if measured else ["scale"])
-    ways = ways[ways["scale"] == scale]
+    ways = pd.DataFrame([way for way in (measured or {}).get("ways", []) if way["scale"] == scale])
     if ways.empty:
-        return pd.DataFrame([{"Way": "not run"}])
+        return pd.DataFrame([{"Way": NOT_RUN}])
     groups = ways.groupby(["window", "overlap"], sort=False)
     return pd.DataFrame([_seam_row(window, overlap, scenes) for (window, overlap), scenes in groups])
 
@@ -206,10 +172,10 @@ def _seam_row(window: int, overlap: float, scenes: pd.DataFrame) -> dict[str, st
     }
 
 
-def large_table(measured: Mapping[str, Any] | None) -> pd.DataFrame:
+def large_table(measured: Bench) -> pd.DataFrame:
     """Memory and speed on the large synthetic scene, and whether a killed run gave the same, if that was tried."""
     if measured is None:
-        return pd.DataFrame([{"Scene": "not run"}])
+        return pd.DataFrame([{"Scene": NOT_RUN}])
     one = measured["scene"]
     row = {
         "Scene": f"{one['side']} x {one['side']} px",

@@ -28,17 +28,13 @@ def _table(networks: Sequence[Network], caption: str, cells: Callable[[Network],
     counted = [one for one in networks if one.counted]
     if any((one.runs.data_kind == "synthetic").any() for one in counted):
         caption = f"Synthetic images, a network trained for seconds: {caption[0].lower()}{caption[1:]}"
-    rows = [
-        {"Network": one.name, "Seeds counted": seeds_counted(one), **row, "Counts": _links(one)}
-        for one in counted
-        for row in cells(one)
-    ]
+    rows = []
+    for one in counted:
+        files = one.runs.file[one.images.run_id.unique()].str.replace("/runs/", "/details/")
+        links = Links(tuple(Link(f"counts {number}", file) for number, file in enumerate(files, start=1)))
+        head = {"Network": one.name, "Seeds counted": seeds_counted(one)}
+        rows += [{**head, **row, "Counts": links} for row in cells(one)]
     return Table(pd.DataFrame(rows or [{"Network": "none has per-image counts"}]).fillna(NONE), caption)
-
-
-def _links(network: Network) -> Links:
-    files = network.runs.file[network.images.run_id.unique()].str.replace("/runs/", "/details/")
-    return Links(tuple(Link(f"counts {number}", file) for number, file in enumerate(files, start=1)))
 
 
 def seeds_counted(network: Network) -> str:
@@ -67,11 +63,9 @@ def size_curves(
 
 
 def by_size(network: Network) -> pd.DataFrame:
-    """Landslides of the test images by size class; empty classes have no row.
+    """Landslides of the test images by size class, without empty ones, mean over seeds.
 
-    Returns:
-        Indexed by class: number of landslides `n`; percent of them `found`, mean over seeds, with Wilson's interval
-        `low`, `high`; `area`, mean percent of a landslide that was found.
+    Columns: n landslides, `found` percent of them with Wilson's interval low, high, and mean percent of their `area`.
     """
     hits = _landslides(network)
     size, unit = (hits.area, "m²") if hits.area.notna().all() else (hits.pixels, "px")
@@ -100,10 +94,10 @@ def small_found(network: Network) -> float:
 
 def edge_table(networks: Sequence[Network]) -> Table:
     """Boundary IoU by width of the band, a row for each network."""
+    caption = "Boundary IoU by width of the band, at native size, pixels of all test images, mean over seeds (%)"
+    widths = {f"{width} px": place for place, width in enumerate(WIDTHS)}
     return _table(
-        networks,
-        "Boundary IoU by width of the band, at native size, pixels of all test images, mean over seeds (%)",
-        lambda one: [{f"{width} px": f"{boundary_iou(one, place):.1f}" for place, width in enumerate(WIDTHS)}],
+        networks, caption, lambda one: [{name: f"{boundary_iou(one, place):.1f}" for name, place in widths.items()}]
     )
 
 
@@ -121,10 +115,9 @@ def alarm_table(networks: Sequence[Network]) -> Table:
 
 def _alarms(network: Network) -> list[dict[str, object]]:
     images, free = network.images, network.free
-    area = images.resolution.astype(float) ** 2
-    metric = bool((area > 0).all())
-    alarmed = images.native_fp * (area if metric else 1)
-    ground = images.filter(regex="^native_").sum(axis=1) * (area if metric else 1)
+    metric = bool((images.resolution.astype(float) > 0).all())
+    area = images.resolution.astype(float) ** 2 if metric else 1  # of a pixel
+    alarmed, ground = images.native_fp * area, images.filter(regex="^native_").sum(axis=1) * area
     cells: dict[str, object] = {
         "Falsely alarmed, m² an image": f"{alarmed.mean():,.0f}" if metric else "unknown: no ground resolution",
         "Falsely alarmed, m² per km² of all ground": f"{1e6 * alarmed.sum() / ground.sum():,.0f}",
@@ -134,13 +127,8 @@ def _alarms(network: Network) -> list[dict[str, object]]:
     if set(free.run_id) != set(images.run_id):
         return [cells | {column: "not counted"}]
     there = 1e6 * free.alarms.map(sum).sum() / free.pixels.sum()
-    cells[f"{column} (of {free.image.nunique()})"] = f"{alarmed_share(network):.1f} %"
+    cells[f"{column} (of {free.image.nunique()})"] = f"{100 * (free.alarms.str.len() > 0).mean():.1f} %"
     return [cells | {"Falsely alarmed there, m² per km²": f"{there:,.0f}"}]
-
-
-def alarmed_share(network: Network) -> float:
-    """Percent of the landslide-free images with any alarm, over all seeds."""
-    return float(100 * (network.free.alarms.str.len() > 0).mean())
 
 
 def false_alarm_share(network: Network) -> float:
@@ -172,12 +160,10 @@ def _places(network: Network) -> list[dict[str, object]]:
 def image_table(networks: Sequence[Network]) -> Table:
     """Each score with its interval over test images, a row for each network."""
 
-    def cell(found: stats.Interval | None) -> str:
-        return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else NONE
+    def cells(one: Network) -> list[dict[str, object]]:
+        found = {
+            SCORE_NAMES[score][0]: one.image_interval(score) for score in ("iou", "f1", "precision", "recall", "oa")
+        }
+        return [{name: f"{at.value:.2f} [{at.low:.2f}, {at.high:.2f}]" if at else NONE for name, at in found.items()}]
 
-    scores = {score: SCORE_NAMES[score][0] for score in ("iou", "f1", "precision", "recall", "oa")}
-    return _table(
-        networks,
-        "Scores with the 95 % interval over other test images (bootstrap over ground; %)",
-        lambda one: [{name: cell(one.image_interval(score)) for score, name in scores.items()}],
-    )
+    return _table(networks, "Scores with the 95 % interval over other test images (bootstrap over ground; %)", cells)

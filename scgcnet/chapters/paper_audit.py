@@ -76,18 +76,23 @@ def share_panels(checks: Sequence[ShareCheck]) -> tuple[dict[str, pd.DataFrame],
     """Implied shares of each test set, for `plots.implied_shares`; the text of a row is its OA, printed and fitting."""
     panels, agreed = {}, {}
     for check in checks:
-        title, middle = f"{check.title}: {check.agreed.percent()} %", check.agreed.middle
-
-        def ends(share: Interval, middle: Fraction = middle) -> tuple[float, float]:
-            return float(100 * (share.low - middle)), float(100 * (share.high - middle))
-
-        agreed[title] = ends(check.agreed)
+        title = f"{check.title}: {check.agreed.percent()} %"
+        agreed[title] = _points(check.agreed, check.agreed.middle)
         rows = [
-            (row.row.name, *ends(row.share), row.off, f"{row.row.printed['OA']} → {100 * float(row.oa.middle):.2f}")
-            for row in check.rows
+            (
+                one.row.name,
+                *_points(one.share, check.agreed.middle),
+                one.off,
+                f"{one.row.printed['OA']} → {100 * float(one.oa.middle):.2f}",
+            )
+            for one in check.rows
         ]
         panels[title] = pd.DataFrame(rows, columns=["name", "low", "high", "off", "text"])
     return panels, agreed
+
+
+def _points(share: Interval, origin: Fraction) -> tuple[float, float]:
+    return float(100 * (share.low - origin)), float(100 * (share.high - origin))
 
 
 def outlier_table(checks: Sequence[ShareCheck]) -> Table:
@@ -112,20 +117,15 @@ def outlier_table(checks: Sequence[ShareCheck]) -> Table:
 
 def equation_24_table(paper: Paper) -> Table:
     """IoU as printed in the tables, by TP / (TP + FP + FN), and by eq. 24 as it stands, for each test set."""
-    found = pd.DataFrame(
-        [
-            {
-                "Test set": full_name(row.dataset),
-                "printed": float(row.exact("IoU")),
-                "literal": 100 * float(iou_as_printed(row)),
-                "fits": check_row(row).iou.meet(row.interval("IoU")) is not None,
-            }
-            for row in paper.rows.values()
-            if "OA" in row.printed
-        ]
-    )
-    found["gap"] = found.printed - found.literal
-    by = found.groupby("Test set", sort=False)
+    rows = [row for row in paper.rows.values() if "OA" in row.printed]
+    columns = {
+        "Test set": [full_name(row.dataset) for row in rows],
+        "printed": [float(row.exact("IoU")) for row in rows],
+        "literal": [100 * float(iou_as_printed(row)) for row in rows],
+        "fits": [check_row(row).iou.meet(row.interval("IoU")) is not None for row in rows],
+    }
+    found = pd.DataFrame(columns)
+    by = found.assign(gap=found.printed - found.literal).groupby("Test set", sort=False)
     table = {
         "Rows": by.size(),
         "IoU in the tables": by.printed.agg(_range),
@@ -143,9 +143,8 @@ def _range(values: pd.Series) -> str:
 def equation_19_table(seed: int = 0) -> Table:
     """Largest differences between eq. 19 as printed and its two repairs, on random maps of variance 1.
 
-    The maps have 4 channels and 12 x 16 pixels, the offsets are about two pixels; `warp` is the network's sampling.
-    The repairs differ in which branch moves which map, and both branches are built alike (eq. 18): a network with one
-    repair computes what a network with the other does whose branches are exchanged.
+    The offsets are about two pixels. Both branches are built alike (eq. 18), so that a network with one repair computes
+    what one with the other does whose branches are exchanged.
     """
     generator = torch.Generator().manual_seed(seed)
     coarse, fine = torch.randn(2, 1, 4, 12, 16, generator=generator)  # F_i, upsampled, and F_{i+1}: (B, C, H, W)
@@ -176,26 +175,19 @@ def split_table(paper: Paper) -> Table:
 
 def identical_table(paper: Paper) -> Table:
     """Rows of different experiments that are the same in every digit, as far as both tables give them."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in paper.rows.values():
-        groups.setdefault(tuple(row.printed[score] for score in ("P", "R", "F1", "IoU")), []).append(row)
-    rows = [
-        {"Rows": ", ".join(f"{name(row)} (Table {row.table})" for row in group), **group[0].printed}
-        for group in groups.values()
-        if len(group) > 1
-    ]
-    return Table(pd.DataFrame(rows), "Rows with the same scores (%)")
+    scores = pd.DataFrame([{**row.printed, "Rows": f"{name(row)} (Table {row.table})"} for row in paper.rows.values()])
+    same = scores[scores.duplicated(["P", "R", "F1", "IoU"], keep=False)].groupby(["P", "R", "F1", "IoU"], sort=False)
+    table = same.agg({"Rows": ", ".join, "OA": "first"}).reset_index()
+    return Table(table[["Rows", "P", "R", "F1", "IoU", "OA"]], "Rows with the same scores (%)")
 
 
 def methods_note(paper: Paper) -> Note:
     """How many methods are announced, and how many have a row; matched by their reference."""
     shown = {row.reference for row in paper.table("I")} - {""}
     missing = ", ".join(name for name, reference in paper.announced.items() if reference not in shown) or "none"
-    return Note(
-        f"{len(paper.announced)} methods announced, {len(shown)} shown",
-        f"Section IV-B names {len(paper.announced)} methods to compare with; Table I has {len(shown)} beside the "
-        f"paper's own. Missing: {missing}.",
-    )
+    text = f"Section IV-B names {len(paper.announced)} methods to compare with; Table I has {len(shown)} beside the "
+    text += f"paper's own. Missing: {missing}."
+    return Note(f"{len(paper.announced)} methods announced, {len(shown)} shown", text)
 
 
 def claim_check_table(paper: Paper) -> Table:
@@ -212,19 +204,13 @@ def claim_check_table(paper: Paper) -> Table:
 
 
 def growth_table(paper: Paper, base: Mapping[int, float]) -> Table:
-    """Cost per pixel by image side, and how it grows; this study counted it, the paper gives none.
-
-    Args:
-        paper: whose peers and whose claimed cost are taken.
-        base: GMAC of SCGC-Net's `base` for one square image, by its side in pixels.
-    """
+    """Counted cost per pixel by image side, and its growth; `base` is the GMAC of SCGC-Net by side in pixels."""
     costs = pd.DataFrame({**paper.peers, "SCGC-Net base (fitted)": base}).T
     per_pixel = 1e6 * costs / costs.columns.to_numpy() ** 2
     first, last, claimed = costs.columns.min(), costs.columns.max(), float(paper.number("fig10_gflops_2048"))
     table = per_pixel.map("{:.0f}".format).add_suffix(" px")
-    table[f"Growth, {first} to {last} px"] = (
-        (100 * (per_pixel[last] / per_pixel[first] - 1)).round().astype(int).map("{:+d} %".format)
-    )
+    growth = 100 * (per_pixel[last] / per_pixel[first] - 1)
+    table[f"Growth, {first} to {last} px"] = growth.round().astype(int).map("{:+d} %".format)
     table[f"GMAC at {last} px"] = costs[last].map("{:.0f}".format)
     table[f"{claimed:.0f} is less by"] = [f"{saving(claimed, cost):.1f} %" for cost in costs[last][:-1]] + [NONE]
     caption = "Thousands of multiply-accumulates per pixel, by side of the image"
@@ -236,9 +222,7 @@ def ledger_table(ledger: pd.DataFrame, paper: Paper) -> Table:
     stored, own = results.runs(), check_claims(paper)
     table = {
         "Claim": ledger.id,
-        "In the paper": [
-            f"{quote} ({where})".strip() for quote, where in zip(ledger.quote, ledger.location, strict=True)
-        ],
+        "In the paper": (ledger.quote + " (" + ledger.location + ")").str.strip(),
         "Verdict": ledger.verdict,
         "Condition": ledger.condition.replace("", NONE),
         "Runs": [run_links(stored.loc[runs]) for runs in ledger.runs],
@@ -249,5 +233,5 @@ def ledger_table(ledger: pd.DataFrame, paper: Paper) -> Table:
 
 def ledger_note(ledger: pd.DataFrame) -> Note:
     """How many claims have which verdict."""
-    told = ", ".join(f"{verdict}: {n}" for verdict, n in Counter(ledger.verdict).most_common())
-    return Note(f"{len(ledger)} claims", f"{told}.")
+    counts = ", ".join(f"{verdict}: {n}" for verdict, n in Counter(ledger.verdict).most_common())
+    return Note(f"{len(ledger)} claims", f"{counts}.")

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from scgcnet.chapters.common import SHARED
-from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, chosen_runs, rate_trials
-from scgcnet.study.plan import Plan, PlanError, Run, at_home, project_root
+from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, chosen_runs, rate_trials, whole_runs
+from scgcnet.study.plan import Plan, PlanError, Run, project_root
 from scgcnet.study.results import ResultError
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.stats import prediction_interval, seed_interval, summarize
@@ -27,11 +27,7 @@ BUILD = frozenset({"msle", "context"})
 
 
 def trial_table(dataset: str) -> Table:
-    """The trials by hand from which the recipe of a data set was chosen; none of them saw the test part.
-
-    Raises:
-        ResultError: the file is missing or damaged.
-    """
+    """The trials by hand from which the recipe of a data set was chosen; none of them saw the test part."""
     path = project_root() / TRIALS
     names = {"profile": "Profile", "trial": "Trial", "change": "Recipe", "epochs": "Epochs"}
     names |= {"val_iou": "Validation IoU, best epoch", "note": "Remark"}
@@ -54,16 +50,11 @@ def rate_table(plan: Plan, trials: pd.DataFrame, dataset: str | None = None) -> 
         chosen = chosen_runs(plan, trials, data, profile)
         for model, tried in rate_trials(plan, trials, data, profile).groupby("model", sort=False):
             made, best, run = tried.dropna(), best_rate(tried), chosen[str(model)]
-            rows.append(
-                {
-                    "Network": f"{model} {run.size}",
-                    "Data and profile": f"{data}, {profile}",
-                    **{f"Rate {lr:g}": cell(iou) for lr, iou in zip(tried.lr, tried.val_iou, strict=True)},
-                    "Best": NOT_RUN if pd.isna(best) else f"{best:g}",
-                    "Taken": f"{run.settings['lr']:g}",
-                    "Trials": Links(tuple(Link(f"{lr:g}", file) for lr, file in zip(made.lr, made.file, strict=True))),
-                }
-            )
+            row: dict[str, object] = {"Network": f"{model} {run.size}", "Data and profile": f"{data}, {profile}"}
+            row |= {f"Rate {lr:g}": cell(iou) for lr, iou in zip(tried.lr, tried.val_iou, strict=True)}
+            row |= {"Best": NOT_RUN if pd.isna(best) else f"{best:g}", "Taken": f"{run.settings['lr']:g}"}
+            links = tuple(Link(f"{lr:g}", file) for lr, file in zip(made.lr, made.file, strict=True))
+            rows.append({**row, "Trials": Links(links)})
     rows = rows or [{"Network": f"no trials are planned on {dataset}"}]
     return Table(pd.DataFrame(rows), "Learning rates tried: validation IoU of the best epoch (%)")
 
@@ -88,18 +79,14 @@ def recipe_table(plan: Plan, trials: pd.DataFrame, stored: pd.DataFrame, dataset
 
 
 def grid(plan: Plan, profile: str, step: float) -> dict[Weights, Run]:
-    """The planned trials of loss weights of a profile, on a grid of this step.
-
-    Raises:
-        PlanError: the step does not divide 1, or the profile has no trial on it.
-    """
+    """The planned trials of loss weights of a profile on a grid of this step, which must divide 1."""
     steps = round(1 / step) if step > 0 else 0
     if steps < 1 or abs(steps * step - 1) > 1e-9:
         raise PlanError(f"step {step}: must divide 1, such as 0.1, 0.2 or 0.5")
-    found = {}
+    found: dict[Weights, Run] = {}
     for trial in plan.loss_trials:
-        dwce, focal, lovasz = weights = tuple(float(trial.settings["loss"][name]) for name in LOSSES)
-        if trial.profile == profile and all(abs(round(w * steps) - w * steps) < 1e-9 for w in weights):
+        dwce, focal, lovasz = (float(trial.settings["loss"][name]) for name in LOSSES)
+        if trial.profile == profile and all(abs(round(w * steps) - w * steps) < 1e-9 for w in (dwce, focal, lovasz)):
             found[dwce, focal, lovasz] = trial
     if not found:
         raise PlanError(f"study.yml plans no loss weights with the profile {profile} at steps of {step:g}")
@@ -115,51 +102,35 @@ def grid_scores(planned: Mapping[Weights, Run], trials: pd.DataFrame) -> pd.Data
 
 def grid_table(scores: pd.DataFrame) -> Table:
     """Every point of `grid_scores`."""
-    rows = [
-        {
-            **{name: f"{weight:g}" for name, weight in zip(LOSSES.values(), row.Index, strict=True)},
-            "Whose": "the paper's choice" if row.Index == PAPER else NONE,
-            "Validation F1": cell(row.val_f1, file=row.file),
-            "Validation IoU": cell(row.val_iou),
-        }
-        for row in scores.itertuples()
-    ]
-    return Table(pd.DataFrame(rows), "Weights of the three losses, by F1 on the validation part (%)")
+    weights = scores.index.to_frame(index=False).map("{:g}".format).rename(columns=LOSSES)
+    table = weights.assign(Whose=["the paper's choice" if index == PAPER else NONE for index in scores.index])
+    table["Validation F1"] = [cell(row.val_f1, file=row.file) for row in scores.itertuples()]
+    table["Validation IoU"] = scores.val_iou.map(cell).to_numpy()
+    return Table(table, "Weights of the three losses, by F1 on the validation part (%)")
 
 
 def grid_note(scores: pd.DataFrame, noise: float) -> Note:
     """Rank of the paper's weights in `grid_scores`, and how many lie within the noise (`seed_noise`) of the best."""
     title, made = "Rank of the paper's weights", scores.val_f1.dropna()
+    text = f"{len(made)} of {len(scores)} combinations were run"
     if PAPER not in made:
-        return Note(title, f"{len(made)} of {len(scores)} combinations were run, without the paper's 0.4, 0.4, 0.2.")
+        return Note(title, f"{text}, without the paper's 0.4, 0.4, 0.2.")
     if len(made) == 1:
-        text = f"Of {len(scores)} combinations only the paper's 0.4, 0.4, 0.2 was run ({made[PAPER]:.2f} % F1)."
-        return Note(title, f"{text} There is nothing to compare it with.")
-    text = (
-        f"{len(made)} of {len(scores)} combinations were run; the paper's 0.4, 0.4, 0.2 is number "
-        f"{1 + (made > made[PAPER]).sum()} with {made[PAPER]:.2f} % F1. The best, "
-        f"{', '.join(f'{weight:g}' for weight in made.index[0])}, has {made.iloc[0]:.2f} %. "
-    )
-    near = (made.iloc[1:] >= made.iloc[0] - noise).sum()
+        return Note(title, f"{text}, only the paper's 0.4, 0.4, 0.2 ({made[PAPER]:.2f} % F1).")
+    text += f"; the paper's 0.4, 0.4, 0.2 is number {1 + (made > made[PAPER]).sum()} with {made[PAPER]:.2f} % F1. "
+    text += f"The best, {', '.join(f'{weight:g}' for weight in made.index[0])}, has {made.iloc[0]:.2f} %. "
     if pd.isna(noise):
         return Note(title, f"{text}The spread over seeds is not known.")
-    return Note(
-        title, f"{text}Seeds alone move F1 by up to {noise:.1f} points: {near} others are within that of the best."
-    )
+    near = (made.iloc[1:] >= made.iloc[0] - noise).sum()
+    text += f"Seeds alone move F1 by up to {noise:.1f} points: {near} others are within that of the best."
+    return Note(title, text)
 
 
 def seed_noise(stored: pd.DataFrame, plan: Plan, profile: str) -> float:
     """Range over seeds of the validation F1, in points, of the grid's network at the profile's own settings, or NaN."""
     grids = {(run.dataset, run.model, run.size, run.split) for run in plan.loss_trials if run.profile == profile}
-    settings = plan.profile(profile).settings
-    seeds = [
-        run.run_id
-        for run in plan.select(profile)
-        if (run.dataset, run.model, run.size, run.split) in grids
-        and run.settings == settings
-        and run.unaltered
-        and at_home(run.config)
-    ]
+    usual = whole_runs(plan, profile, settings=plan.profile(profile).settings)
+    seeds = [run.run_id for run in usual if (run.dataset, run.model, run.size, run.split) in grids]
     f1 = stored.val_f1[stored.run_id.isin(seeds)]
     return float(f1.max() - f1.min()) if len(f1) > 1 else float("nan")
 
@@ -167,9 +138,8 @@ def seed_noise(stored: pd.DataFrame, plan: Plan, profile: str) -> float:
 def constructions(plan: Plan, stored: pd.DataFrame, trials: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """The planned networks of the same widths that are built differently, one row per run, then per trial.
 
-    Returns:
-        construction (label), kind ("lean" for runs built as `lean` is, "run" for others, "trial"), run_id, and of what
-        is stored seed, params, gmac, val_iou, resized_iou (percent; NaN for a trial), file.
+    Columns: construction (label), kind ("lean" for runs built as `lean` is, "run" for others, "trial"), run_id, and of
+    what is stored seed, params, gmac, val_iou, resized_iou (percent; NaN for a trial), file.
     """
     altered = [run for run in plan.runs if run.dataset == dataset and BUILD & set(run.overrides)]
     lean = next((run.overrides for run in altered if run.overrides.get("msle") == "depthwise"), {})
@@ -206,10 +176,8 @@ def construction_table(found: pd.DataFrame) -> Table:
             row |= {"Runs": Links(tuple(Link(f"seed {one.seed:.0f}", one.file) for one in made.itertuples()))}
             row |= {"Test IoU": str(summarize(made.resized_iou))} if row["Test IoU"] == NOT_RUN else {}
         rows.append(row)
-    caption = (
-        "Constructions at the same widths and budget; IoU in percent over the pixels of all images at the network's "
-        "input size, mean over seeds; validation IoU is that of the epoch that was kept"
-    )
+    caption = "Constructions at the same widths and budget; IoU in percent over the pixels of all images at the "
+    caption += "network's input size, mean over seeds; validation IoU is that of the epoch that was kept"
     return Table(pd.DataFrame(rows or [{"Construction": "none are planned on this data set"}]), caption)
 
 
@@ -223,21 +191,18 @@ def construction_note(found: pd.DataFrame) -> Note:
     cheap, dear = groups[0], groups[-1]
     ours, theirs = summarize(cheap.val_iou), summarize(dear.val_iou)
     low, high = seed_interval(cheap.val_iou, dear.val_iou) or (float("nan"), float("nan"))
-    told = "it is better" if low > 0 else "it is worse" if high < 0 else "the seeds do not resolve the difference"
-    text = (
-        f"{cheap.construction.iloc[0]}: {100 * (1 - cheap.gmac.iloc[0] / dear.gmac.iloc[0]):.0f} % fewer "
-        f"multiplications than {dear.construction.iloc[0]}. Validation IoU {ours} over {ours.n} seeds, beside {theirs} "
-        f"over {theirs.n}: {told}; the difference of the means is {ours.mean - theirs.mean:+.2f} points, over seeds "
-        f"{low:+.2f} to {high:+.2f}."
-    )
+    result = "it is better" if low > 0 else "it is worse" if high < 0 else "the seeds do not resolve the difference"
+    text = f"{cheap.construction.iloc[0]}: {100 * (1 - cheap.gmac.iloc[0] / dear.gmac.iloc[0]):.0f} % fewer "
+    text += f"multiplications than {dear.construction.iloc[0]}. Validation IoU {ours} over {ours.n} seeds, beside "
+    text += f"{theirs} over {theirs.n}: {result}; the difference of the means is {ours.mean - theirs.mean:+.2f} "
+    text += f"points, over seeds {low:+.2f} to {high:+.2f}."
     return Note("Accuracy of the cheap construction", text)
 
 
 def single_changes_note(found: pd.DataFrame) -> Note:
     """Validation IoU of each trial of the `constructions`, a single change of `lean`, beside that of one more `lean`.
 
-    The interval of one more run (Student-t, from the seeds of `lean`) is so wide that those of all trials hold at once
-    with 95 % (Bonferroni).
+    The Student-t interval of one more run holds for all trials at once with 95 % (Bonferroni).
     """
     lean = found[found.kind == "lean"].dropna(subset="val_iou")
     planned = found[found.kind == "trial"]
@@ -250,12 +215,8 @@ def single_changes_note(found: pd.DataFrame) -> Note:
     where = where.mask(tried.val_iou > high, "above").mask(tried.val_iou < low, "below")
     names = tried.construction.str.removeprefix("as lean, but ")
     words = names + tried.val_iou.map(" {:.1f} at".format) + cost.map(" {:+.0f} % cost".format)
-    told = [
-        f"{place}: {', '.join(words[where == place]) or 'none'}"
-        for place in ("above", "below", "within, and cheaper", "within, and no cheaper")
-    ]
-    return Note(
-        "Single changes of lean",
-        f"{len(tried)} of {len(planned)} changes were tried, one seed each; one more seed of lean would reach "
-        f"{low:.1f} to {high:.1f} % (95 % for all at once). A{'; '.join(told)[1:]}.",
-    )
+    places = ("above", "below", "within, and cheaper", "within, and no cheaper")
+    listed = "; ".join(f"{place}: {', '.join(words[where == place]) or 'none'}" for place in places)
+    text = f"{len(tried)} of {len(planned)} changes were tried, one seed each; one more seed of lean would reach "
+    text += f"{low:.1f} to {high:.1f} % (95 % for all at once). A{listed[1:]}."
+    return Note("Single changes of lean", text)

@@ -14,10 +14,10 @@ from typing import Any, get_args
 import pandas as pd
 
 from scgcnet.study.networks import NOT_RUN, changes, kind_of_split, many, run_links
-from scgcnet.study.paper import FOLDER, PaperError
+from scgcnet.study.paper import FOLDER, read_table
 from scgcnet.study.plan import Increment, Plan, Run, project_root
 from scgcnet.study.results import ResultError
-from scgcnet.study.show import NONE, Links, Note, Sentences, Table
+from scgcnet.study.show import NONE, Note, Sentences, Table
 from scgcnet.study.stats import Verdict
 
 #: The claims whose findings sum up the rest, in the order of the paper.
@@ -25,7 +25,6 @@ LEADING = (
     "bijie_iou", "bijie_iou_gain", "best_all_metrics", "a8_gain", "hmie_largest_part", "b2_b7_beat_b1", "small_slides",
     "fewer_false", "sharper_edges", "fig8_best_at_0", "fig8_lead_at_20", "fig10_scaling",
 )  # fmt: skip
-BEYOND = "not in study.yml"
 
 
 def profile_table(plan: Plan, stored: pd.DataFrame) -> Table:
@@ -33,24 +32,16 @@ def profile_table(plan: Plan, stored: pd.DataFrame) -> Table:
     seconds = stored.wall_s.to_dict()
     rows = []
     for profile in plan.profiles.values():
-        runs = plan.select(profile.name)
+        runs, settings = plan.select(profile.name), profile.settings
         measured = [(run, seconds[run.run_id]) for run in runs if run.run_id in seconds]
         missing = [run for run in runs if run.run_id not in seconds]
         left = duration(sum(_expected(run, measured) for run in missing)) if measured else "not known"
-        settings = profile.settings
-        rows.append(
-            {
-                "Profile": profile.name,
-                "What": profile.about,
-                "Image": f"{settings['image_size']} px",
-                "Epochs": settings["epochs"],
-                "Batch": settings["batch_size"],
-                "Optimiser": f"{settings['optimizer']}, {settings['lr']:g}",
-                "Runs stored": f"{len(measured)} of {len(runs)}",
-                "They took": duration(sum(took for _, took in measured)) if measured else NONE,
-                "The others, about": left if missing else NONE,
-            }
-        )
+        row = {"Profile": profile.name, "What": profile.about, "Image": f"{settings['image_size']} px"}
+        row |= {"Epochs": settings["epochs"], "Batch": settings["batch_size"]}
+        row |= {"Optimiser": f"{settings['optimizer']}, {settings['lr']:g}"}
+        row |= {"Runs stored": f"{len(measured)} of {len(runs)}"}
+        row |= {"They took": duration(sum(took for _, took in measured)) if measured else NONE}
+        rows.append({**row, "The others, about": left if missing else NONE})
     return Table(pd.DataFrame(rows), "Profiles of study.yml; times one after the other")
 
 
@@ -64,10 +55,8 @@ _LIKENESS: tuple[Callable[[Run], object], ...] = (
 
 def _expected(run: Run, measured: Collection[tuple[Run, float]]) -> float:
     """Seconds of a training, from the median time per pixel and epoch of those most like it."""
-    for likeness in _LIKENESS:
-        if alike := [took / _work(other) for other, took in measured if likeness(other) == likeness(run)]:
-            return median(alike) * _work(run)
-    raise ValueError("nothing was measured")
+    alike = ([took / _work(other) for other, took in measured if like(other) == like(run)] for like in _LIKENESS)
+    return median(next(filter(None, alike))) * _work(run)
 
 
 def _work(run: Run) -> float:
@@ -77,12 +66,10 @@ def _work(run: Run) -> float:
 def duration(seconds: float) -> str:
     """In the two largest units, such as 1 h 50 min."""
     minutes = round(seconds / 60)
-    if minutes < 1:
-        return "a minute"
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
         return f"{days} d {hours} h"
-    return f"{hours} h {rest} min" if hours else f"{rest} min"
+    return f"{hours} h {rest} min" if hours else f"{rest} min" if rest else "a minute"
 
 
 def exhibit_table(plan: Plan, claims: pd.DataFrame, stored: pd.DataFrame) -> Table:
@@ -91,26 +78,13 @@ def exhibit_table(plan: Plan, claims: pd.DataFrame, stored: pd.DataFrame) -> Tab
     for exhibit in plan.exhibits:
         found = claims[claims.id.isin(exhibit.claims)]
         done = found[found.condition != ""]
-        rows.append(
-            {
-                "In the paper": exhibit.title,
-                "Status": NOT_RUN if done.empty else _status(done, len(found)),
-                "Claims measured": f"{len(done)} of {len(found)}",
-                "Runs": _links(done, stored),
-            }
-        )
+        runs = list(dict.fromkeys(done.runs.sum() or []))
+        what = "measured" if runs else "counted"  # a cost takes no run
+        status = f"{'partly ' * (len(done) < len(found))}{what}, {' and '.join(sorted(set(done.condition)))}"
+        row = {"In the paper": exhibit.title, "Status": NOT_RUN if done.empty else status}
+        row |= {"Claims measured": f"{len(done)} of {len(found)}"}
+        rows.append({**row, "Runs": run_links(stored.loc[runs])})
     return Table(pd.DataFrame(rows), "The paper's tables and figures in this study")
-
-
-def _status(done: pd.DataFrame, claims: int) -> str:
-    """How much was done, and how near to the paper; without any run, such as for a cost, it was counted."""
-    what = "measured" if done.runs.map(len).any() else "counted"
-    return f"{'partly ' * (len(done) < claims)}{what}, {' and '.join(sorted(set(done.condition)))}"
-
-
-def _links(claims: pd.DataFrame, stored: pd.DataFrame) -> Links:
-    """Links to all runs behind some claims."""
-    return run_links(stored.loc[list(dict.fromkeys(run_id for runs in claims.runs for run_id in runs))])
 
 
 def plan_table(plan: Plan, stored: pd.DataFrame) -> Table:
@@ -141,7 +115,7 @@ def plan_table(plan: Plan, stored: pd.DataFrame) -> Table:
         counts = {"Priority": group.Priority.min(), "Stored": len(done), "Not run": len(group) - len(done)}
         rows.append({**dict(zip(keys, cells, strict=True)), **counts, "Runs": run_links(done)})
     rows.sort(key=lambda row: (row["Priority"], row["Profile"] != "smoke"))
-    return Table(pd.DataFrame(rows).replace({"Priority": {99: BEYOND}}), "Runs of the study")
+    return Table(pd.DataFrame(rows).replace({"Priority": {99: "not in study.yml"}}), "Runs of the study")
 
 
 def _run_of(config: Mapping[str, Any]) -> Run:
@@ -164,17 +138,7 @@ def _data(run: Run) -> str:
 
 
 def look_table(looks: pd.DataFrame, stored: pd.DataFrame) -> Table:
-    """Number of looks at each test part, of configurations that looked, and of those without a stored result.
-
-    The more configurations are scored on one test part, the more the best of them owes to chance.
-
-    Args:
-        looks: from `results.looks`.
-        stored: runs on real data.
-
-    Raises:
-        ResultError: a run file counts more looks than there are lines.
-    """
+    """Number of `results.looks` at each test part, of configurations that looked, and of those without a result."""
     counted = Counter(zip(looks.run_id, looks.dataset, strict=True))
     for one in stored.itertuples():
         if (found := counted[one.run_id, one.dataset]) < one.test_looks:
@@ -186,25 +150,23 @@ def look_table(looks: pd.DataFrame, stored: pd.DataFrame) -> Table:
     if looks.empty:
         return Table(pd.DataFrame([{"Test part": "none", "Looks": 0}]), caption)
     parts = looks.groupby(["dataset", "split"])
-    frame = pd.DataFrame(
-        {
-            "Looks": parts.size(),
-            "Configurations and seeds": parts.run_id.nunique(),
-            "Most looks at one": parts.run_id.agg(lambda ids: ids.value_counts().max()),
-            "Without a stored result": parts.run_id.agg(lambda ids: ids[~ids.isin(stored.run_id)].nunique()),
-            "Last": parts.utc.max().str[:10],
-        }
-    )
-    frame.insert(0, "Test part", [f"{dataset}, split {split}" for dataset, split in frame.index])
-    return Table(frame, caption)
+    columns = {
+        "Test part": parts.dataset.first() + ", split " + parts.split.first(),
+        "Looks": parts.size(),
+        "Configurations and seeds": parts.run_id.nunique(),
+        "Most looks at one": parts.run_id.agg(lambda ids: ids.value_counts().max()),
+        "Without a stored result": parts.run_id.agg(lambda ids: ids[~ids.isin(stored.run_id)].nunique()),
+        "Last": parts.utc.max().str[:10],
+    }
+    return Table(pd.DataFrame(columns), caption)
 
 
 def findings(claims: pd.DataFrame) -> Sentences:
     """The paper's words, the finding and the verdict of the claims that matter most."""
-    found = claims.set_index("id").reindex(LEADING).dropna(subset="finding")
+    found = claims.set_index("id").reindex(LEADING).dropna(subset="finding").query("finding != ''")
     sentences = [
         f"“{claim.quote}”: {claim.finding}. {claim.verdict.capitalize()}, {claim.condition}."
-        for claim in found[found.finding != ""].itertuples()
+        for claim in found.itertuples()
     ]
     return Sentences(tuple(sentences or ["Nothing was found yet: no run on real images is stored."]))
 
@@ -224,12 +186,9 @@ def summary_note(claims: pd.DataFrame) -> Note:
 
 def verdict_table(claims: pd.DataFrame) -> Table:
     """How many claims of each kind have which verdict."""
-    frame = pd.crosstab(claims.kind, claims.verdict).reindex(
-        index=claims.kind.unique(), columns=list(get_args(Verdict)), fill_value=0
-    )
-    frame.columns.name = None
-    frame.insert(0, "Kind", frame.index)
-    return Table(frame, "Claims by kind and verdict")
+    counts = pd.crosstab(claims.kind, claims.verdict).rename_axis(columns=None)
+    counts = counts.reindex(index=claims.kind.unique(), columns=list(get_args(Verdict)), fill_value=0)
+    return Table(counts.reset_index(names="Kind"), "Claims by kind and verdict")
 
 
 def claim_table(claims: pd.DataFrame, kind: str, stored: pd.DataFrame) -> Table:
@@ -250,25 +209,12 @@ def claim_table(claims: pd.DataFrame, kind: str, stored: pd.DataFrame) -> Table:
 
 
 def deviation_table(stored: pd.DataFrame, looks: pd.DataFrame) -> Table:
-    """What was done otherwise than the paper says, from results/paper/deviations.csv.
-
-    Args:
-        stored: runs on real data, whose times fill in {minutes}.
-        looks: from `results.looks`; the most of one configuration at one test part fill in {looks}.
-
-    Raises:
-        PaperError: the file is missing or damaged.
-    """
-    path = project_root() / FOLDER / "deviations.csv"
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise PaperError(f"{path}: {error}; `git checkout -- {FOLDER}` restores it") from None
+    """What was done otherwise than the paper says; the times and looks of runs on real data are filled in."""
     minutes = stored.wall_s[(stored.profile == "cpu") & (stored.dataset == "bijie")] / 60
     took = f"{minutes.min():.0f} to {minutes.max():.0f} minutes, median {minutes.median():.0f}," if len(minutes) else ""
     most = int(looks.value_counts(["dataset", "split", "run_id"]).max()) if len(looks) else 0
-    told = {
-        "minutes": took or "some minutes",
-        "looks": f"at most {many(most, 'look')} at one test part by one configuration",
-    }
-    return Table(rows.map(lambda cell: cell.format(**told)), "Deviations")
+    given = {"minutes": took or "some minutes"}
+    given["looks"] = f"at most {many(most, 'look')} at one test part by one configuration"
+    return Table(
+        read_table(project_root() / FOLDER / "deviations.csv").map(lambda cell: cell.format(**given)), "Deviations"
+    )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -46,8 +47,8 @@ def leak_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
 def domain_scores(stored: pd.DataFrame) -> pd.DataFrame:
     """One row per run, data set and part, of runs that were trained on other data sets or on several.
 
-    Columns: run_id, domain, part, n (images), tp, fp, fn, tn (pixels at the input size), trained (whether on its
-    training part), and iou, precision, recall in percent.
+    Columns: run_id, domain, part, trained (whether on its training part), n (images), tp, fp, fn, tn (pixels at the
+    input size), and iou, precision, recall in percent.
     """
     rows = [
         (row.run_id, name, part, name in row.train_datasets, *(getattr(counts, key) for key in ("n", *COUNTS)))
@@ -77,15 +78,14 @@ def domain_table(found: pd.DataFrame) -> Table:
 def left_out(plan: Plan, stored: pd.DataFrame, profile: str) -> pd.DataFrame:
     """The planned runs of a profile that are tested on a data set that they were not trained on.
 
-    Returns:
-        recipe, target, run_id, and of what is stored file, val_iou and iou, in percent: that of all images of the
-        target at the network's input size. NaN elsewhere.
+    Columns: recipe, target, run_id, and of what is stored file, val_iou and iou (percent, all images of the target at
+    the network's input size), else NaN.
     """
-    rows = [
-        (_recipe(run, plan), run.dataset, run.run_id)
-        for run in plan.select(profile)
-        if run.dataset not in run.config["train_datasets"] and run.increment is None
-    ]
+    rows = []
+    for run in plan.select(profile):
+        if run.dataset not in run.config["train_datasets"] and run.increment is None:
+            recipe = ALONE if len(run.train) == 1 else f"all others{changes(run, plan)}"
+            rows.append((recipe + f", seed {run.seed}" * (run.seed != 0), run.dataset, run.run_id))
     planned = pd.DataFrame(rows, columns=["recipe", "target", "run_id"])
     parts = domain_scores(stored[stored.run_id.isin(planned.run_id)])
     unseen = parts[~parts.trained].groupby("run_id")[COUNTS].sum()
@@ -93,16 +93,10 @@ def left_out(plan: Plan, stored: pd.DataFrame, profile: str) -> pd.DataFrame:
     return planned.join(stored.reindex(columns=["val_iou", "file"]), on="run_id").join(iou, on="run_id")
 
 
-def _recipe(run: Run, plan: Plan) -> str:
-    what = ALONE if len(run.train) == 1 else f"all others{changes(run, plan)}"
-    return what + f", seed {run.seed}" * (run.seed != 0)
-
-
 def left_out_table(plan: Plan, stored: pd.DataFrame, profile: str) -> Table:
     """IoU on data sets that a training never saw, one column each, one row for each recipe.
 
-    In the last row each column has the recipe that does best on the other data sets left out, so that the score of a
-    data set has no say in the recipe that it is reported with.
+    In the last row each column has the recipe that does best on the other data sets left out.
     """
     refuse_synthetic(stored)
     found = left_out(plan, stored, profile)
@@ -110,36 +104,23 @@ def left_out_table(plan: Plan, stored: pd.DataFrame, profile: str) -> Table:
     merged = found[found.recipe != ALONE]
     if len(merged) and merged.iou.notna().all():
         what = "all others, with the recipe that the other three columns choose"
-        found = pd.concat([found, chosen_on_others(merged).assign(recipe=what, val_iou=np.nan)])
+        scores = merged.pivot(index="recipe", columns="target", values="iou").loc[merged.recipe.unique()]
+        best = {target: scores.drop(columns=target).sum(axis=1).idxmax() for target in scores}
+        chosen = merged[merged.recipe == merged.target.map(best)]
+        found = pd.concat([found, chosen.assign(recipe=what, val_iou=np.nan)])
     for recipe, runs in found.groupby("recipe", sort=False):
         runs = runs.set_index("target").reindex(targets)
-        row = {"Trained on": recipe} | {
-            f"{run.Index} left out": cell(run.iou, 1, run.file) for run in runs.itertuples()
-        }
-        mean, home = runs[["iou", "val_iou"]].mean(skipna=False)
-        rows.append(row | {"Mean": cell(mean, 1, missing=NONE), "At home, mean": cell(home, 1, missing=NONE)})
+        row = {f"{run.Index} left out": cell(run.iou, 1, run.file) for run in runs.itertuples()}
+        mean, home = (cell(value, 1, missing=NONE) for value in runs[["iou", "val_iou"]].mean(skipna=False))
+        rows.append({"Trained on": recipe, **row, "Mean": mean, "At home, mean": home})
     caption = "IoU on a data set never seen, all its images; at home: the validation parts of those trained on (%)"
     return Table(pd.DataFrame(rows), caption)
 
 
-def chosen_on_others(found: pd.DataFrame) -> pd.DataFrame:
-    """For each target of `left_out`, the run of the recipe with the highest mean IoU on the others."""
-    scores = found.pivot(index="recipe", columns="target", values="iou").loc[found.recipe.unique()]
-    best = {target: scores.drop(columns=target).sum(axis=1).idxmax() for target in scores}
-    return found[found.recipe == found.target.map(best)]
-
-
 def increments(
-    plan: Plan,
-    target: str,
-    profile: str,
-    models: Sequence[str] | None = None,
-    percents: Sequence[float] | None = None,
+    plan: Plan, target: str, profile: str, models: Sequence[str] | None = None, percents: Sequence[float] | None = None
 ) -> dict[str, dict[float, Run]]:
-    """The planned runs on a new data set, by network and by the percentage of it that is trained on.
-
-    `models` and `percents` restrict them; None for all.
-    """
+    """The planned runs on a new data set, by network and by the percentage of it that is trained on."""
     found: dict[str, dict[float, Run]] = {}
     for run in plan.select(profile):
         if run.increment is None or run.dataset != target or run.model not in (models or [run.model]):
@@ -159,9 +140,8 @@ def increment_scores(
 ) -> pd.DataFrame:
     """One row per run of `increments`; `stored` is by default `results.runs()`.
 
-    Returns:
-        dataset, profile, train ("bijie"), model, size, percent, run_id, and resized_iou, resized_f1, resized_precision,
-        resized_recall (percent), n_test (images), wall_s, file, which are NaN where it was not run.
+    Columns: dataset, profile, train ("bijie"), model, size, percent, run_id, and resized_iou, _f1, _precision, _recall
+    (percent), n_test (images), wall_s, file, which are NaN where it was not run.
     """
     stored = results.runs() if stored is None else stored
     refuse_synthetic(stored)
@@ -181,22 +161,22 @@ def increment_table(scores: pd.DataFrame, stored: pd.DataFrame) -> Table:
         return Table(pd.DataFrame([{"Network": "study.yml plans no such runs"}]), "Increments")
     parts = domain_scores(stored[stored.run_id.isin(scores.run_id)])
     home = parts[parts.part == "test"].groupby("run_id").iou.agg(lambda iou: ", ".join(map("{:.1f}".format, iou)))
-    rows = [
-        {
-            "Network": row.model,
-            "Increment": f"{row.percent:g} %",
-            "IoU": cell(row.resized_iou, 1, row.file),
-            **{SCORE_NAMES[key][0]: cell(getattr(row, f"resized_{key}"), 1) for key in ("f1", "precision", "recall")},
-            "IoU at home": home.get(row.run_id, NOT_RUN),
-            "Training": NOT_RUN if pd.isna(row.wall_s) else f"{row.wall_s / 60:.1f} min",
-        }
-        for row in scores.itertuples()
-    ]
+    table = {
+        "Network": scores.model,
+        "Increment": scores.percent.map("{:g} %".format),
+        "IoU": [cell(row.resized_iou, 1, row.file) for row in scores.itertuples()],
+        **{
+            SCORE_NAMES[key][0]: scores[f"resized_{key}"].map(partial(cell, digits=1))
+            for key in ("f1", "precision", "recall")
+        },
+        "IoU at home": scores.run_id.map(home).fillna(NOT_RUN),
+        "Training": (scores.wall_s / 60).map("{:.1f} min".format).where(scores.wall_s.notna(), NOT_RUN),
+    }
     one, sizes, images = scores.iloc[0], " or ".join(scores["size"].unique()), _test_images(scores)
     where = f"from {one.train} to {one.dataset}, {sizes}, profile {one.profile}"
     where += f", on {images} test images" * bool(images)
     caption = f"Scores {where} (%); at home: the test part of what it was trained on first; "
-    return Table(pd.DataFrame(rows), f"{caption}training: {SHARED}")
+    return Table(pd.DataFrame(table), f"{caption}training: {SHARED}")
 
 
 def _test_images(scores: pd.DataFrame) -> str:
@@ -223,13 +203,12 @@ def increment_note(scores: pd.DataFrame, ours: str) -> Note:
     first, last = whole.index[0], whole.index[-1]
     others = whole.drop(columns=ours).loc[last]
     lead = whole.at[last, ours] - others.max()
-    text = (
-        f"IoU of {whole.shape[1]} networks by share of the new data set: {', '.join(spans)}. {ours} is number "
-        f"{ranks[first]} at {first:g} % and number {ranks[last]} at {last:g} %, {abs(lead):.1f} points "
-        f"{'before' if lead >= 0 else 'behind'} {others.idxmax()}; with one training each, no rank is settled."
-    )
-    missing = [model for model in iou if model not in whole]
-    return Note("IoU by increment", text + f" Not run with all increments: {', '.join(missing)}." * bool(missing))
+    text = f"IoU of {whole.shape[1]} networks by share of the new data set: {', '.join(spans)}. {ours} is number "
+    text += f"{ranks[first]} at {first:g} % and number {ranks[last]} at {last:g} %, {abs(lead):.1f} points "
+    text += f"{'before' if lead >= 0 else 'behind'} {others.idxmax()}; with one training each, no rank is settled."
+    if missing := ", ".join(model for model in iou if model not in whole):
+        text += f" Not run with all increments: {missing}."
+    return Note("IoU by increment", text)
 
 
 def rates_note(plan: Plan, runs: Mapping[str, Mapping[float, Run]], trials: pd.DataFrame) -> Note:

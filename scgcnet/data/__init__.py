@@ -111,14 +111,10 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
 
     Args:
         name: one of `SOURCES`; "synthetic" is drawn on first use.
-        split: a number or the name of a split that the data set knows (0 is the main one), or the path of a CSV file,
-            ending in .csv, with the columns name,part.
+        split: the number or name of a split of the data set (0 is the main one), or a CSV file with columns name,part.
         part: "train", "val" or "test".
         root: the folder that holds the data set's own folder, or for "folder" that folder itself; by default
             `data_root()`, `data_root() / "folder"` for that, and `build/data` for "synthetic".
-
-    Returns:
-        The samples of that part in the order of their names; decoded when asked for, then kept in memory.
 
     Raises:
         DatasetNotFoundError: the data is not there.
@@ -129,7 +125,7 @@ def open_dataset(name: str, split: int | str, part: Part, root: Path | None = No
 
 
 def dataset_available(name: str, root: Path | None = None) -> bool:
-    """Tell whether the data set is there (or can be made); raises DatasetError where it does not fit the layout."""
+    """Whether the data set is there (or can be made); raises DatasetError where it does not fit the layout."""
     try:
         open_whole(name, root)
     except DatasetNotFoundError:
@@ -145,6 +141,10 @@ def data_sha256(name: str, root: Path | None = None) -> str:
 def split_sha256(name: str, split: int | str, root: Path | None = None) -> str:
     """Return the SHA-256 of a split's content, in the order of the names."""
     return split_hash(_split(open_whole(name, root), split))
+
+
+def _split(whole: WholeDataset, split: int | str) -> Split:
+    return read_split(Path(str(split))) if str(split).endswith(".csv") else whole.split(str(split))
 
 
 def check_dataset(name: str, root: Path | None = None) -> list[str]:
@@ -168,7 +168,3 @@ def write_fake(name: str, folder: Path, n: int = DEFAULT_COUNT, seed: int = 0) -
         WriteError: the folder cannot be written or the disk is full; nothing is left of it.
     """
     _source(name).write_fake(folder, n, seed)
-
-
-def _split(whole: WholeDataset, split: int | str) -> Split:
-    return read_split(Path(str(split))) if str(split).endswith(".csv") else whole.split(str(split))

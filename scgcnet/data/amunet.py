@@ -1,9 +1,8 @@
 """The reservoir mosaics of AMU-Net (Wei et al., Int. J. Appl. Earth Obs. Geoinf. 124, 2023): two airborne scenes.
 
 `AMU-Net-reservoir/{A,B}_{image,mask,valid}.png`: RGB scenes of 2432 x 2304 and 3200 x 2816 px put together again from
-published patches of 128 px, their masks, and where patches were. There is no georeference, and the resolution is not
-stated. Here the scenes are cut as CLD was, at half overlap: tiles of 256 px every 128 px. So neighbours share pixels,
-and how tiles are split decides how much of a test part was seen in training (see `Amunet.split`).
+published patches of 128 px, their masks, and where patches were; georeference and resolution are unknown. They are cut
+as CLD was, at half overlap: so how tiles are split decides how much of a test part was seen in training.
 """
 
 from __future__ import annotations
@@ -62,7 +61,6 @@ class Amunet(FileDataset):
 
     @classmethod
     def read_mask(cls, pair: Pair) -> Raster:
-        """Decode the mask of a scene, 255 where no patch covers it."""
         mask, valid = super().read_mask(pair).pixels, read_mask(_valid_file(pair))
         require_same_size(Pair("", pair.image, _valid_file(pair)), mask.shape, valid.shape)
         return Raster(np.where(valid == 1, mask, np.uint8(255)))

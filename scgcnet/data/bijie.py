@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scgcnet.data.pairs import FileDataset, Found, Pair, list_files, match_folders
-from scgcnet.data.sample import DatasetError, Split, build_folder, kind_of
+from scgcnet.data.sample import DatasetError, Split, base_folder, kind_of
 from scgcnet.data.splits import committed_split, random_split, read_split, split_faults, write_split
 from scgcnet.data.synthetic import DEFAULT_COUNT, VERSION, render, write_pair
 
@@ -74,22 +74,18 @@ class BijieNegatives(FileDataset):
 
 
 class Synthetic(Bijie):
-    """The default synthetic data set, drawn on first use below `root` (default `build/data`).
-
-    It stands in where the real data are not available; nothing measured on it says anything about the paper.
-    """
+    """The default synthetic data set, drawn on first use below `root` (default `build/data`)."""
 
     dataset = "synthetic"
     seed = 0
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
-        place = build_folder() / "data" if root is None else Path(root)
+        place = base_folder() / "build" / "data" if root is None else Path(root)
         return super().write_fake(place / f"{cls.dataset.replace('_', '-')}-v{VERSION}", DEFAULT_COUNT, cls.seed)
 
     @classmethod
     def write_fake(cls, root: Path, n: int, seed: int) -> Path:
-        """Raises DatasetError: it is no layout of its own."""
         raise DatasetError(f"{cls.dataset} is drawn on first use; write a fake in another layout, such as bijie.")
 
 

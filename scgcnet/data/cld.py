@@ -2,13 +2,12 @@
 
 `CAS-Landslide-Dataset/ARCHIVE/{img,mask}`: RGB tiles of 512 px, cut every 256 px from satellite and drone images of
 nine regions, and masks of 0 and 1 (0 and 255 in some). `label` shows the masks as pictures, landslides in black, and is
-not read. Any number of the archives may be there. Each is known by the name of its folder, whatever the brackets,
-spaces, hyphens and capitals. Some archives hold the three folders at their root and some in a folder of their own, so
-one that was unpacked into a folder of its name may have them one level deeper.
+not read. Any number of the archives may be there, each in a folder of its name or one level deeper, whatever the
+brackets, spaces, hyphens and capitals.
 
 Neighbouring tiles share half of their pixels, or a quarter at a corner: under a random split a network has seen most of
-its test pixels in training. The split "grouped" keeps apart what shares pixels (see `Cld.split`). Sub-sets of one
-place, such as Moxi town at 0.2 m and at 1 m, show the same ground at two resolutions, which it does not keep apart.
+its test pixels in training. The split "grouped" keeps apart what shares pixels. Sub-sets of one place, such as Moxi
+town at 0.2 m and at 1 m, show the same ground at two resolutions, which it does not keep apart.
 """
 
 # ruff: noqa: RUF001  (some archives have full-width brackets in their names)
@@ -18,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 import re
 import unicodedata
 import zlib
@@ -58,7 +56,6 @@ class SubSet(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """All its names, in plain letters and digits."""
         return {plain(name) for name in (self.key, self.archive, *self.aliases)}
 
 
@@ -84,10 +81,7 @@ SUBSETS = (
 
 
 def plain(name: str) -> str:
-    """A name's ASCII letters and digits alone, in lower case.
-
-    That is the same with full-width brackets, with others, and where a tool has unpacked them in a wrong code page.
-    """
+    """A name's ASCII letters and digits in lower case: the same with any brackets, even from a wrong code page."""
     return re.sub("[^a-z0-9]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -147,7 +141,7 @@ class Cld(FileDataset):
 
     @functools.cached_property
     def overlap(self) -> Overlap:
-        """Which tiles share quadrants; on first use all images are decoded, unless `build` has a cache of it."""
+        """Which tiles share quadrants; on first use all images are decoded, unless the cache has it."""
         return find_overlap(quadrants_of_files([pair.image for pair in self.pairs], self.folder))
 
     def split(self, which: str) -> Split:
@@ -156,9 +150,6 @@ class Cld(FileDataset):
         "random-SEED" is over tiles, as in the paper as far as it says. "grouped-SEED" is over groups of tiles that
         overlap by quadrants. A group that holds more than a fifth of its sub-set is cut into square blocks; tiles that
         would share pixels with another part are then in none.
-
-        Raises:
-            DatasetError: there is no such split, or a sub-set has too few tiles or groups for it.
         """
         if which not in self._splits:
             self._splits[which] = self._draw(*seeded(which, SPLITS, self.dataset))
@@ -226,7 +217,7 @@ class Cld(FileDataset):
 
 
 def _fake_tiles(count: int, seed: int, number: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Images and masks of one sub-set, cut from pictures that are one or two tiles wide."""
+    # Cut from pictures that are one or two tiles wide.
     pictures = max(FAKE_LEAST, (count + 1) // 2)
     for picture in range(pictures):
         tiles = 2 if picture < count - pictures else 1
@@ -244,19 +235,19 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
     Where folders are nested, the innermost known name counts.
     """
     found: dict[SubSet, Path] = {}
-    without: dict[SubSet, Path] = {}
+    named: dict[SubSet, Path] = {}
     faults: list[str] = []
-    for place, has_images in _folders(folder):
-        names = reversed(place.relative_to(folder).parts)
-        subset = next((_KNOWN[name] for name in map(plain, names) if name in _KNOWN), None)
-        if not has_images:
+    if (folder / "img").is_dir():
+        faults.append(
+            f"{folder / 'img'}: an archive was unpacked right here, so its name is unknown; move img, label and "
+            f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
+        )
+    for place in _folders(folder):
+        names = map(plain, reversed(place.relative_to(folder).parts))
+        subset = next((_KNOWN[name] for name in names if name in _KNOWN), None)
+        if not (place / "img").is_dir():
             if subset:
-                without.setdefault(subset, place)
-        elif place == folder:
-            faults.append(
-                f"{place / 'img'}: an archive was unpacked right here, so its name is unknown; move img, label and "
-                f"mask into a folder of the archive's name, such as {folder / SUBSETS[0].archive}."
-            )
+                named.setdefault(subset, place)
         elif subset is None:
             known = ", ".join(subset.archive for subset in SUBSETS)
             faults.append(f"{place} holds img, but no sub-set has that name; name it as its archive, one of {known}.")
@@ -264,29 +255,18 @@ def find_subsets(folder: Path) -> tuple[dict[SubSet, Path], list[str]]:
             faults.append(f"{place} and {found[subset]} are both {subset.key}; keep only one of the two.")
         else:
             found[subset] = place
-    for subset, place in without.items():
-        if subset not in found:
-            faults.append(f"{place} has no folder img; unpack the archive again.")
+    faults += [f"{named[s]} has no folder img; unpack the archive again." for s in named if s not in found]
     if not found and not faults:
-        faults.append(
-            f"{folder} holds no sub-set; unpack each archive into a folder of its name, {SUBSETS[0].archive} say."
-        )
+        example = SUBSETS[0].archive
+        faults.append(f"{folder} holds no sub-set; unpack each archive into a folder of its name, {example} say.")
     return found, faults
 
 
-def _folders(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The folders in which to look, and whether each holds `img`; below one that does there is nothing to look for."""
-    seen: set[str] = set()
-    for path, below, _ in os.walk(folder, followlinks=True):
-        place = Path(path)
-        if (real := os.path.realpath(path)) in seen:  # a link to what was looked at already, perhaps in a circle
-            below.clear()
-            continue
-        seen.add(real)
-        has_images = "img" in below
-        yield place, has_images
-        deep = len(place.relative_to(folder).parts) >= DEPTH or (has_images and place != folder)
+def _folders(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """The folders below one in which to look for `img`; below one that holds it there is nothing to look for."""
+    for place in sorted(folder.iterdir()) if depth else ():
         # What macOS adds to archives repeats their folders.
-        below[:] = (
-            [] if deep else sorted(n for n in below if n not in ("img", "label", "mask", "__MACOSX") and n[0] != ".")
-        )
+        if place.is_dir() and place.name not in ("img", "label", "mask", "__MACOSX") and place.name[0] != ".":
+            yield place
+            if not (place / "img").is_dir():
+                yield from _folders(place, depth - 1)

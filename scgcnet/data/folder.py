@@ -71,13 +71,12 @@ class Folder(FileDataset):
         for pair in cls.find(cls.locate(root))[0]:
             with contextlib.suppress(DatasetError):  # a fault
                 mask = cls.read_mask(pair).pixels
-                if 255 in mask and 1 not in mask:
-                    hiding.append(pair.mask)
-        if not hiding or not hiding[0]:
-            return []
+                if pair.mask and 255 in mask and 1 not in mask:
+                    hiding.append(pair.mask.name)
         return [
-            f"folder: {len(hiding)} masks have no-data and no landslide, such as {hiding[0].name}. If 255 stands for "
-            "landslides there, take the no-data value off: rio edit-info --unset-nodata FILE."
+            f"folder: {len(hiding)} masks have no-data and no landslide, such as {name}. If 255 stands for landslides "
+            "there, take the no-data value off: rio edit-info --unset-nodata FILE."
+            for name in hiding[:1]
         ]
 
     @classmethod
@@ -94,13 +93,6 @@ class Folder(FileDataset):
         if which == "0" and os.path.lexists(self.folder / SPLIT_FILE):
             return read_split(self.folder / SPLIT_FILE)
         return super().split(which)
-
-    @classmethod
-    def write_fake(cls, root: Path, n: int, seed: int) -> Path:
-        with contextlib.suppress(OSError):
-            if n >= cls.fewest:
-                Path(root).rmdir()  # only if it is empty
-        return super().write_fake(root, n, seed)
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:

@@ -1,19 +1,17 @@
 """GVLM 1.0, global very-high-resolution landslide mapping (Zhang et al., ISPRS J. 197, 2023): 17 sites at 0.59 m.
 
 `GVLM_Object_Extraction/<Site_Country>/{im,ref}.png`, or where that is missing
-`GVLM_Change_Detection/<Site_Country>/{im1,im2,ref}.png`, of which im2, the image after the event, is read. Sites have
-up to 10808 x 7424 px: 80 megapixels, below Pillow's limit of 89 against decompression bombs.
+`GVLM_Change_Detection/<Site_Country>/{im1,im2,ref}.png`, of which im2, the image after the event, is read.
 
 A sample is a window of 512 px (paper, Sec. IV-D); windows do not overlap. Those at the right and lower edge reach
 beyond the picture, there the image is 0 and the mask 255: so each pixel of a site counts once in a score.
 
-A PNG can only be decoded from its top, so each site is decoded once into a `.npy` file, from which windows are read by
-memory map: in `cache_folder()`, 2 GB for all sites.
+Sites have up to 80 megapixels. Each is decoded once into a `.npy` file in `cache_folder()`, 2 GB for all, from which
+windows are read by memory map.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 import unicodedata
@@ -25,9 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scgcnet import files
-from scgcnet.data.pairs import FileDataset, Found, Pair, require_same_size, stamp
+from scgcnet.data.pairs import FileDataset, Found, Pair, cache_file, require_same_size
 from scgcnet.data.rasters import AGAIN, read_size
-from scgcnet.data.sample import Sample, Split, cache_folder, data_root
+from scgcnet.data.sample import Sample, Split, data_root
 from scgcnet.data.splits import Box, grouped_split, random_split, seeded
 from scgcnet.data.synthetic import render
 
@@ -85,7 +83,6 @@ class Gvlm(FileDataset):
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
-        """Return the first of the two folders that is there and not empty."""
         place = (data_root() if root is None else Path(root)).absolute()
         folders = [place / name for name in (cls.home, CHANGE_FOLDER) if (place / name).is_dir()]
         if not folders:
@@ -94,14 +91,9 @@ class Gvlm(FileDataset):
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List image and mask of each site that has both; files beside sites do not count."""
         pairs: dict[str, Pair] = {}
         faults: list[str] = []
-        try:
-            found = sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
-        except OSError as error:
-            return [], [f"{folder} cannot be read ({error.strerror}); unpack the download again."]
-        found = [place for place in found if place.is_dir() or place.is_symlink()]
+        found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
         for place in found:
             key = site_key(place.name)
             image, mask = place / ("im2.png" if folder.name == CHANGE_FOLDER else "im.png"), place / "ref.png"
@@ -121,7 +113,6 @@ class Gvlm(FileDataset):
 
     @classmethod
     def look_at(cls, pair: Pair) -> tuple[list[str], Sample | None]:
-        """Return the faults of a site; an empty mask is one."""
         faults, site = super().look_at(pair)
         if site and not site.mask.any():
             faults.append(f"{pair.mask}: the mask is empty, but every site of GVLM has landslides. {AGAIN}")
@@ -131,9 +122,8 @@ class Gvlm(FileDataset):
     def notes(cls, root: Path | None = None) -> list[str]:
         there = {pair.site for pair in cls.find(cls.locate(root))[0]}
         missing = [folder for key, folder in SITES.items() if key not in there]
-        if not missing or not there:
-            return []
-        return [f"gvlm: {len(missing)} of {len(SITES)} sites are not there: {', '.join(missing)}"]
+        note = f"gvlm: {len(missing)} of {len(SITES)} sites are not there: {', '.join(missing)}"
+        return [note] if missing and there else []
 
     def __getitem__(self, index: int) -> Sample:
         return self.read(range(len(self))[index])  # not kept: the pixels are on disk already
@@ -149,8 +139,7 @@ class Gvlm(FileDataset):
 
     def _decoded(self, pair: Pair) -> NDArray[np.uint8]:
         """A site as a memory map (H, W, 4) of red, green, blue and mask, written on first use."""
-        state = f"{pair.image.absolute()} {stamp(self.files_of(pair))}"
-        file = cache_folder() / f"gvlm-{pair.site}-{hashlib.blake2b(state.encode(), digest_size=8).hexdigest()}.npy"
+        file = cache_file(f"gvlm-{pair.site}", ".npy", pair.image, self.files_of(pair))
         if not file.is_file():
             site = self.join(pair, self.read_image(pair), self.read_mask(pair))
             with files.atomic(file) as temporary, temporary.open("wb") as opened:
@@ -168,10 +157,7 @@ class Gvlm(FileDataset):
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write up to five sites of n windows in all, as strips drawn at a quarter of their size.
-
-        Neither side of a site is a multiple of 512 px.
-        """
+        """Write up to five sites of n windows in all, as strips whose sides are no multiples of 512 px."""
         for number, key in enumerate(FAKE_SITES[:n]):
             count = len(range(number, n, min(n, len(FAKE_SITES))))
             lengths = [WINDOW // 4] * (count - 1) + [70 + 9 * number]
@@ -188,18 +174,13 @@ class Gvlm(FileDataset):
 
 
 def site_key(folder: str) -> str | None:
-    """Return the key of a site's folder, None for one that is no site.
-
-    Case, accents, and whatever stands between words do not count, nor does the country: "A_LUOI_Viet Nam" is `a_luoi`.
-    """
+    """Return the key of a site's folder, None for one that is no site; "A_LUOI_Viet Nam" is `a_luoi`."""
     plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
-    words = re.findall("[a-z]+", plain)
-    starts = set(itertools.accumulate(words))
+    starts = set(itertools.accumulate(re.findall("[a-z]+", plain)))
     return next((key for key in SITES if key.replace("_", "") in starts), None)
 
 
 def _size(pair: Pair) -> tuple[int, int]:
-    """Height and width of a site, from the heads of both files."""
     assert pair.mask
     image, mask = read_size(pair.image), read_size(pair.mask)
     require_same_size(pair, image, mask)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scgcnet.data.pairs import BandDataset, Found, Pair
-from scgcnet.data.rasters import AGAIN, Raster, binary_mask, require_file, to_8_bits
+from scgcnet.data.rasters import AGAIN, Raster, binary_mask, to_8_bits
 from scgcnet.data.sample import PARTS, DatasetError, Split
 from scgcnet.data.splits import deal
 from scgcnet.data.synthetic import near_infrared, render
@@ -26,15 +27,10 @@ RESOLUTION = 3.0  # metres per pixel
 SIZE = 128  # pixels a side
 BANDS = 4
 RGB = (2, 1, 0)  # bands that are taken for red, green and blue
-COUNTS = {"train": 1119, "val": 284, "test": 355}  # as published
 
 # The number that becomes 255, of each band; 0 becomes 0. Chosen from the means of the training part alone, .107, .148,
-# .137 and .500. One white for all visible bands keeps their colours. At 0.5 an average pixel comes to 55 to 75, near
-# that of Landslide4Sense's pictures, and bare soil, two to three times as bright, still differs from white. The near
-# infrared is several times brighter and has a white of its own.
+# .137 and .500: an average pixel comes to 55 to 75, and one white for all visible bands keeps their colours.
 WHITE = (0.5, 0.5, 0.5, 1.0)
-
-Mapped = np.memmap[Any, np.dtype[Any]]
 
 
 class HrGldd(BandDataset):
@@ -49,10 +45,10 @@ class HrGldd(BandDataset):
         "see the record; cite Meena et al. 2023",
     )
     band_count, rgb = BANDS, RGB
+    published = {"train": 1119, "val": 284, "test": 355}  # noqa: RUF012
 
     @classmethod
     def find(cls, folder: Path) -> Found:
-        """List the tiles of the parts whose files can be read; tile 7 of train is `train_0007`."""
         pairs: list[Pair] = []
         faults: list[str] = []
         for part in PARTS:
@@ -71,15 +67,6 @@ class HrGldd(BandDataset):
             elif len(lengths) == 2:
                 pairs += [Pair(f"{part}_{index:04d}", *files, part, RESOLUTION) for index in range(lengths[0])]
         return sorted(pairs, key=lambda pair: (pair.site, int(pair.name.split("_")[1]))), faults
-
-    @classmethod
-    def notes(cls, root: Path | None = None) -> list[str]:
-        sites = [pair.site for pair in cls.find(cls.locate(root))[0]]
-        return [
-            f"HR-GLDD: the part {part} has {sites.count(part)} tiles; {COUNTS[part]} were published."
-            for part in PARTS
-            if sites.count(part) not in (0, COUNTS[part])
-        ]
 
     @classmethod
     def read_bands(cls, pair: Pair, bands: Sequence[int]) -> Raster:
@@ -101,7 +88,6 @@ class HrGldd(BandDataset):
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:
-        """Write tiles, about 5:3:2 in the parts; `read_image` gives the drawn colours back."""
         for part, indices in deal(n, seed).items():
             drawn = [render(seed, index, (SIZE, SIZE)) for index in indices]
             images = np.empty((len(drawn), SIZE, SIZE, BANDS), np.float32)
@@ -119,19 +105,12 @@ def _tile(pair: Pair, file: Path) -> tuple[Any, str]:
     return np.array(_mapped(file)[index]), f"{file}, tile {index}"
 
 
-def _mapped(file: Path) -> Mapped:
-    """Map the images or masks of a part, (N, 128, 128, 4 or 1), into memory; no pixel is read yet.
-
-    Raises:
-        DatasetError: the file is missing, damaged, or of another shape or type.
-    """
-    if file.exists():
-        require_file(file)
+def _mapped(file: Path) -> NDArray[Any]:
+    """Map the images or masks of a part, (N, 128, 128, 4 or 1), into memory; no pixel is read yet."""
+    if not file.exists():
+        raise DatasetError(f"{file} is missing; unpack the download again.")
     try:
-        # Pickled objects could run anything when they are loaded, so they never are.
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DatasetError(f"{file} is missing; unpack the download again.") from None
+        array = np.load(file, mmap_mode="r", allow_pickle=False)  # pickled objects could run anything
     except Exception as error:  # damage leads numpy's parser into errors of any kind, SyntaxError among them
         raise DatasetError(
             f"{file} cannot be read as an array of numbers: it is truncated, damaged, or holds pickled objects, which "
@@ -139,12 +118,9 @@ def _mapped(file: Path) -> Mapped:
         ) from error
     of_images = file.stem.endswith("X")
     shape, kinds = (SIZE, SIZE, BANDS if of_images else 1), "f" if of_images else "fbui"
-    if not isinstance(array, np.memmap) or array.ndim != 4 or array.shape[1:] != shape or not len(array):
-        found = array.shape if isinstance(array, np.memmap) else "an archive of arrays"
-        raise DatasetError(f"{file}: the shape must be (N, {', '.join(map(str, shape))}), found {found}. {AGAIN}")
-    if array.offset + array.nbytes != file.stat().st_size:  # a damaged head moves every pixel
-        raise DatasetError(f"{file}: its head and its size disagree, it is damaged. {AGAIN}")
+    if array.ndim != 4 or array.shape[1:] != shape or not len(array):
+        raise DatasetError(f"{file}: the shape must be (N, {', '.join(map(str, shape))}), found {array.shape}. {AGAIN}")
     if array.dtype.kind not in kinds:
         wanted = "floating-point numbers" if of_images else "numbers or truth values"
         raise DatasetError(f"{file}: there must be {wanted} in it, not {array.dtype}. {AGAIN}")
-    return array
+    return np.asarray(array)

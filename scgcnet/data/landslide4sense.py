@@ -1,24 +1,23 @@
 """Landslide4Sense (Ghorbanzadeh et al., IEEE TGRS 60, 2022): Sentinel-2 at 10 m, tiles of 128 px, in two forms.
 
 `landslide4sense`: `Landslide4Sense-RGB/{train,val,test}/{image,mask}`, renderings in 8 bits with the split of a third
-party, which is kept. Where this folder is missing but the official files are there, those are opened instead; the data
-set then calls itself `landslide4sense_h5`.
+party, which is kept. Where this folder is missing but the official files are there, those are opened instead.
 
 `landslide4sense_h5`: the official `Landslide4Sense/{TrainData,ValidData,TestData}/{img,mask}/{image,mask}_1.h5`, with
 the arrays `img`, (128, 128, 14), and `mask`, (128, 128), 0 or 1. The bands are B1 to B12 of Sentinel-2 without B8A, the
-slope and the elevation, each divided by about its mean (github.com/iarai/Landslide4Sense-2022, issue 4). During the
-competition only the masks of TrainData were public; the copy at Zenodo has all. A part without masks is left out.
-Nothing tells which tiles are of one region, so a split drawn at random has neighbours in all parts.
+slope and the elevation, each divided by about its mean (github.com/iarai/Landslide4Sense-2022, issue 4). A part without
+masks is left out. Nothing tells which tiles are of one region, so a split drawn at random has neighbours in all parts.
 """
 
 from __future__ import annotations
 
 import importlib
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +30,12 @@ from scgcnet.data.synthetic import near_infrared, render, write_pair
 
 RESOLUTION = 10.0  # metres per pixel
 FOLDERS: dict[Part, str] = {"train": "TrainData", "val": "ValidData", "test": "TestData"}
-COUNTS = {"train": 3799, "val": 245, "test": 800}  # as published
 SIZE = 128  # pixels a side
 BANDS = 14
 RGB = (3, 2, 1)  # B4, B3, B2: red, green and blue
 
-# The number that becomes 255; 0 becomes 0. All bands lie around 1, so one white does for all. At 5 an average pixel
-# comes to 51, about as in the RGB pictures of a third party (`landslide4sense`), whose means are 54, 54 and 52; there
-# only a pixel in a thousand has a red above four times its mean, so next to nothing is clipped.
+# The number that becomes 255; 0 becomes 0. All bands lie around 1, so an average pixel comes to 51, about as in the RGB
+# pictures, whose means are 54, 54 and 52; there only a pixel in a thousand has a red above four times its mean.
 WHITE = (5.0,) * BANDS
 
 
@@ -69,7 +66,7 @@ class Landslide4Sense(FileDataset):
         return pairs, faults
 
     @classmethod
-    def open(cls, root: Path | None = None) -> Any:
+    def open(cls, root: Path | None = None, **options: Any) -> Any:
         """Open the RGB pictures where they are there, else the official HDF5 files; `dataset` says which."""
         return Landslide4SenseH5.open(root) if _only_official(root) else super().open(root)
 
@@ -79,12 +76,11 @@ class Landslide4Sense(FileDataset):
 
     @classmethod
     def notes(cls, root: Path | None = None) -> list[str]:
-        """Say which of the two forms is opened, where that is in question."""
         if _only_official(root):
-            opened = (
+            note = (
                 f"Landslide4Sense: the official HDF5 files are read, since there is no {cls.home}; split 0 is random-0."
             )
-            return [opened, *Landslide4SenseH5.notes(root)]
+            return [note, *Landslide4SenseH5.notes(root)]
         if (cls.locate(root).parent / Landslide4SenseH5.home).is_dir():
             return [f"Landslide4Sense: {cls.home} is read; the official HDF5 files beside it are landslide4sense_h5."]
         return []
@@ -101,7 +97,7 @@ class Landslide4Sense(FileDataset):
 
 
 class Landslide4SenseH5(BandDataset):
-    """All official tiles that have a mask; `sites` holds the part that each came in."""
+    """All official tiles that have a mask; the bands (*rgb, 7, 12, 13) add near infrared, slope and elevation."""
 
     dataset = "landslide4sense_h5"
     home = "Landslide4Sense"
@@ -112,21 +108,16 @@ class Landslide4SenseH5(BandDataset):
         "see the record; cite Ghorbanzadeh et al. 2022",
     )
     band_count, rgb = BANDS, RGB
-
-    @classmethod
-    def open(cls, root: Path | None = None, bands: Sequence[int] | None = None) -> Self:
-        """Open the tiles; bands such as (3, 2, 1, 7, 12, 13) add near infrared, slope and elevation.
-
-        Raises:
-            DatasetError: as `FileDataset.open`, or h5py is missing.
-        """
-        require_h5py()
-        return super().open(root, bands)
+    published = {"train": 3799, "val": 245, "test": 800}  # noqa: RUF012
 
     @classmethod
     def find(cls, folder: Path) -> Found:
         pairs: list[Pair] = []
         faults: list[str] = []
+        try:
+            require_h5py()
+        except DatasetError as error:
+            return [], [str(error)]
         for part, name in FOLDERS.items():
             if part != "train" and not (folder / name / "mask").is_dir():
                 continue  # as it was downloaded during the competition
@@ -143,24 +134,6 @@ class Landslide4SenseH5(BandDataset):
         return sorted(pairs, key=lambda pair: pair.name), faults
 
     @classmethod
-    def check(cls, root: Path | None = None) -> list[str]:
-        try:
-            require_h5py()
-        except DatasetError as error:
-            return [str(error)]
-        return super().check(root)
-
-    @classmethod
-    def notes(cls, root: Path | None = None) -> list[str]:
-        pairs, _ = cls.find(cls.locate(root))
-        counts = {part: sum(pair.site == part for pair in pairs) for part in PARTS}
-        return [
-            f"Landslide4Sense: {FOLDERS[part]} has {count or 'no'} tiles with a mask; {COUNTS[part]} were published."
-            for part, count in counts.items()
-            if count != COUNTS[part]
-        ]
-
-    @classmethod
     def read_bands(cls, pair: Pair, bands: Sequence[int]) -> Raster:
         return Raster(to_8_bits(_read(pair.image, "img", (SIZE, SIZE, BANDS), "f"), WHITE, bands, str(pair.image)))
 
@@ -170,10 +143,7 @@ class Landslide4SenseH5(BandDataset):
         return Raster(binary_mask(_read(pair.mask, "mask", (SIZE, SIZE), "fbui"), pair.mask))
 
     def split(self, which: str) -> Split:
-        """Draw a split 5:3:2 of the training tiles, "random-SEED"; "0" means "random-0".
-
-        "official" is the parts that the tiles came in, where all three have masks.
-        """
+        """Draw a split 5:3:2 of the training tiles, "random-SEED"; "0" means "random-0". "official" needs all masks."""
         if which == "official":
             if missing := [folder for part, folder in FOLDERS.items() if part not in self.sites]:
                 raise DatasetError(
@@ -210,9 +180,8 @@ def _numbered(folder: Path, stem: str) -> tuple[dict[int, Path], list[str]]:
     files, faults = list_files(folder, {".h5"})
     found: dict[int, Path] = {}
     for name, file in files.items():
-        number = name.removeprefix(f"{stem}_")
-        if name.startswith(f"{stem}_") and number.isascii() and number.isdigit() and str(int(number)) == number:
-            found[int(number)] = file
+        if re.fullmatch(f"{stem}_[1-9][0-9]*", name):
+            found[int(name.removeprefix(f"{stem}_"))] = file
         else:
             faults.append(f"{file}: the name must be {stem}_1.h5, {stem}_2.h5, ...; rename or remove the file.")
     return found, faults
@@ -225,7 +194,6 @@ def _read(file: Path, key: str, shape: tuple[int, ...], kinds: str) -> NDArray[A
         array = content.get(key)
         if not isinstance(array, h5py.Dataset):
             raise DatasetError(f"{file} has no array {key!r}, only {', '.join(content) or 'nothing'}. {AGAIN}")
-        # Looked at before it is read: damage can make the array claim any size.
         if array.shape != shape or array.dtype.kind not in kinds:
             wanted = "floating-point numbers" if kinds == "f" else "numbers or truth values"
             raise DatasetError(

@@ -1,11 +1,10 @@
 """What images have in common: quadrants of tiles, windows at any shift, and looks.
 
 - Quadrants: CLD was cut at 512 px every 256 px, and where the tiles lay was not kept. But each quadrant of such a tile
-  is, pixel by pixel, a quadrant of the neighbours that overlap it. Equal hashes show which tiles overlap and by how
-  much, and connected tiles get positions to one another.
-- Windows: crops of one scene overlap by anything. Of each image all windows of 16 x 16 px are hashed, and those are
-  kept whose hash ends in some zero bits. That depends on content alone, so two images that share pixels keep the same
-  windows there, whose places give the shift between them. Resampled images share nothing.
+  is, pixel by pixel, a quadrant of the neighbours that overlap it, so equal hashes give connected tiles their places.
+- Windows: crops of one scene overlap by anything. Of all windows of 16 x 16 px those are kept whose hash ends in some
+  zero bits. That depends on content alone, so images that share pixels keep the same windows there, whose places give
+  the shift between them. Resampled images share nothing.
 - Looks: copies that were resampled, recoded, brightened or turned. Each image becomes a grey thumbnail without its
   mean; two that correlate as closely as `ALIKE` show the same. Pixels without data do not count.
 """
@@ -26,9 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from scgcnet.data.pairs import stamp
+from scgcnet.data.pairs import cache_file
 from scgcnet.data.rasters import read_image
-from scgcnet.data.sample import Sample, cache_folder
+from scgcnet.data.sample import Sample
 from scgcnet.data.splits import Box
 from scgcnet.files import WriteError, write_text
 
@@ -58,7 +57,7 @@ class Quadrants(NamedTuple):
 
 
 def quadrants(image: NDArray[np.uint8]) -> Quadrants:
-    """Hash the quadrants of a tile, uint8, (H, W, C); one with an odd side has none that a neighbour could share."""
+    """Hash the quadrants of a tile, (H, W, C); one with an odd side has none that a neighbour could share."""
     height, width = image.shape[0] // 2, image.shape[1] // 2
     if image.shape[0] % 2 or image.shape[1] % 2:
         return Quadrants((height, width), ("",) * len(CORNERS))
@@ -78,24 +77,19 @@ def shared_quadrants(tiles: Sequence[Quadrants]) -> list[list[tuple[int, int]]]:
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for tile, found in enumerate(tiles):
         for corner, digest in enumerate(found.digests):
-            if digest:
-                places[digest].append((tile, corner))
-    return [seen for seen in places.values() if len({tile for tile, _ in seen}) > 1]
+            places[digest].append((tile, corner))
+    return [seen for digest, seen in places.items() if digest and len({tile for tile, _ in seen}) > 1]
 
 
 class Overlap(NamedTuple):
     """Which tiles of a data set overlap, and how they lie to one another.
 
-    Attributes:
-        groups: of each tile, counted from 0: tiles of one group are connected, directly or over others.
-        boxes: the pixels that each tile covers, from the top left of its group, which is the scene; None in a group
-            that contradicts itself: its quadrants put a tile in two places, as a repeated pattern does.
-        conflicts: of each such group, by its number, two tiles that share a quadrant and do not lie so.
+    A group may contradict itself: its quadrants put a tile in two places, as a repeated pattern does.
     """
 
-    groups: tuple[int, ...]
-    boxes: tuple[Box | None, ...]
-    conflicts: Mapping[int, tuple[int, int]]
+    groups: tuple[int, ...]  # of each tile, counted from 0: its tiles are connected, directly or over others
+    boxes: tuple[Box | None, ...]  # pixels of each tile, from the top left of its group; None in a contradiction
+    conflicts: Mapping[int, tuple[int, int]]  # by group: two tiles that share a quadrant and do not lie so
 
 
 Step = tuple[int, int]  # down and right, in half sides
@@ -149,43 +143,15 @@ def _walk(start: int, links: Sequence[Sequence[tuple[int, Step]]]) -> tuple[dict
 
 
 def quadrants_of_files(files: Sequence[Path], folder: Path) -> list[Quadrants]:
-    """Hash the quadrants of image files, decoded one after the other.
-
-    CLD has 16 GB of pixels, so hashes are kept in `cache_folder()` while a file's size and time are the same. Where
-    that cannot be written, all files are hashed each time.
-
-    Args:
-        files: the images.
-        folder: the data set's own; each has a cache of its own.
-
-    Raises:
-        DatasetError: a file is damaged or cannot be reached.
-    """
-    cache = cache_folder() / f"quadrants-{hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()}.json"
-    stamps = dict(zip(map(str, files), stamp(files), strict=True))
-    known = _read_cache(cache, stamps)
-    missing = [file for file in files if str(file) not in known]
-    try:
-        for file in tqdm(missing, desc="looking for overlaps", unit="tile", disable=None):
-            known[str(file)] = quadrants(read_image(file))
-    finally:  # an interrupt keeps what is done
-        if missing:
-            rows = {file: [*stamps[file], *found.half, *found.digests] for file, found in known.items()}
-            with contextlib.suppress(WriteError):
-                write_text(cache, json.dumps(rows))
-    return [known[str(file)] for file in files]
-
-
-def _read_cache(cache: Path, stamps: Mapping[str, tuple[int, int]]) -> dict[str, Quadrants]:
-    """The quadrants of the files that have not changed; nothing where the cache is missing or damaged."""
-    try:
-        return {
-            file: Quadrants((height, width), tuple(digests))
-            for file, (size, time, height, width, *digests) in json.loads(cache.read_text(encoding="utf-8")).items()
-            if stamps.get(file) == (size, time) and len(digests) == len(CORNERS)
-        }
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
+    """Hash the quadrants of image files of a folder, 16 GB of pixels for CLD, and keep them where that is possible."""
+    cache = cache_file("quadrants", ".json", folder, files)
+    if cache.is_file():
+        return [Quadrants((height, width), tuple(found)) for height, width, *found in json.loads(cache.read_text())]
+    bar = tqdm(files, desc="looking for overlaps", unit="tile", disable=None)
+    found = [quadrants(read_image(file)) for file in bar]
+    with contextlib.suppress(WriteError):
+        write_text(cache, json.dumps([[*tile.half, *tile.digests] for tile in found]))
+    return found
 
 
 class Windows(NamedTuple):
@@ -296,10 +262,7 @@ def _unit(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def near_pairs(thumbnails: Sequence[NDArray[np.float32]]) -> list[tuple[int, int, float]]:
-    """Return all pairs that look alike under one of the eight flips and turns, the most alike first.
-
-    Each is the indices of two images, the lower first, and the correlation of their thumbnails.
-    """
+    """All pairs that look alike under a flip or turn, the most alike first: two ascending indices, and correlation."""
     fine = np.stack(thumbnails)
     step = THUMBNAIL // COARSE
     coarse = _unit(fine.reshape(-1, COARSE, step, COARSE, step).mean(axis=(2, 4)))

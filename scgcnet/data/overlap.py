@@ -71,11 +71,6 @@ class Ground(NamedTuple):
     pixels: int
     differing: int
 
-    @property
-    def across(self) -> bool:
-        """Whether it lies in two of train, val and test."""
-        return len(set(self.parts)) == 2 and UNUSED not in self.parts
-
 
 class Seen(NamedTuple):
     """How much of `part` was seen in `before`: images of which a pixel or more than half was, and share of pixels."""
@@ -105,8 +100,6 @@ class Audit(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What is kept of a sample after one look at it."""
-
     digest: str
     pixels: int
     known: int
@@ -129,17 +122,7 @@ def _look(sample: Sample) -> _Look:
 
 
 def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
-    """Look at every image of a data set, and at every pair that has something in common.
-
-    Args:
-        name: of the data set.
-        split: number or name of a split, or a CSV file, as for `open_dataset`.
-        root: the folder that holds the data set's own folder; by default `data_root()`.
-
-    Raises:
-        DatasetNotFoundError: the data is not there.
-        DatasetError: it does not fit the layout or the split, or a file is damaged.
-    """
+    """Look at every image of a data set and every pair that has something in common; arguments as `open_dataset`."""
     whole = open_whole(name, root)
     of_name: dict[str, Part] = {s: part for part in PARTS for s in open_dataset(name, split, part, root).names}
     parts: list[Place] = [of_name.get(sample, UNUSED) for sample in whole.names]
@@ -151,13 +134,11 @@ def audit(name: str, split: int | str = 0, root: Path | None = None) -> Audit:
         groups[look.digest].append(index)
     copies = [group for group in groups.values() if len(group) > 1]
     boxes = getattr(whole, "boxes", None)
-    if (
-        boxes
-    ):  # they show all ground but pictures that were put in two places; plain ones, such as no data, are no such copies
+    if boxes:  # they show all ground but copies in other places; plain ones, such as no data, are no such copies
         copied = [group for group in copies if any(looks[group[0]].quadrants.digests)]
-        shifts = list({*shifts_of_boxes(boxes), *_shifts_of_copies(copied, parts)})
+        shifts = {*shifts_of_boxes(boxes), *_shifts_of_copies(copied, parts)}
     else:
-        shifts = list({*find_shifts([look.windows for look in looks]), *_shifts_of_copies(copies, parts)})
+        shifts = {*find_shifts([look.windows for look in looks]), *_shifts_of_copies(copies, parts)}
     ground, seen = _compare(whole.names, whole.read, parts, shifts)
     known = {pair.names for pair in ground}
     pairs = near_pairs([look.thumbnail for look in looks])
@@ -195,10 +176,7 @@ def _copies(whole: WholeDataset, parts: Sequence[Place], group: Sequence[int]) -
 
 
 def _shifts_of_copies(copies: Sequence[Sequence[int]], parts: Sequence[Place]) -> Iterator[Shift]:
-    """Copies of plain images have no windows by which they could be recognised, and there may be very many of them.
-
-    So each is paired with the first of every part, which is enough to know where it was seen.
-    """
+    # Plain copies have no windows, and may be very many: pairs with the first of every part tell where each was seen.
     for group in copies:
         firsts = {parts[index]: index for index in reversed(group)}.values()
         yield from (Shift(min(i, j), max(i, j), 0, 0) for i in firsts for j in group if i != j)
@@ -216,7 +194,6 @@ def _compare(
     ground: list[Ground] = []
     seen: dict[tuple[int, Place], int] = {}
     for own in tqdm(sorted(partners), desc="comparing pairs", unit="image", disable=None):
-        sample = read(own)
         covered: dict[Place, NDArray[np.bool_]] = {}
         for shift in partners[own]:
             other = shift.first + shift.second - own
@@ -225,7 +202,7 @@ def _compare(
             equal = (both[0].image[areas[0]] == both[1].image[areas[1]]).all(axis=2)
             if not equal.size or equal.mean() < SAME:
                 continue
-            covered.setdefault(parts[other], np.zeros(sample.mask.shape, bool))[areas[own == shift.second]] |= equal
+            covered.setdefault(parts[other], np.zeros(read(own).mask.shape, bool))[areas[own == shift.second]] |= equal
             if own == shift.first:
                 masks = [one.mask[area] for one, area in zip(both, areas, strict=True)]
                 differing = equal & (masks[0] != masks[1]) & (masks[0] != 255) & (masks[1] != 255)
@@ -253,11 +230,7 @@ def ground_groups(whole: WholeDataset, found: Audit) -> list[str]:
 
 
 def shared_ground(part: Subset) -> list[str]:
-    """The same for the samples of one part, without an audit of the whole.
-
-    Raises:
-        DatasetError: a file is damaged.
-    """
+    """The same for the samples of one part, without an audit of the whole."""
     boxes = getattr(part.whole, "boxes", None)
     if boxes:
         shifts = shifts_of_boxes([boxes[index] for index in part.indices])
@@ -290,16 +263,15 @@ def report(found: Audit) -> str:
         lines.append(f"{part.part:<8}{part.images:>8}{part.pixels / 1e6:>12.1f}{part.landslide:>11.2%}")
 
     count = len(found.copies)
-    lines += ["", f"Exact copies: {f'{_groups(count)} of images with the same pixels' if count else 'none'}."]
-    if any(len(set(group.parts) - {UNUSED}) > 1 for group in found.copies):
+    text = f"{count} group{'s' * (count != 1)} of images with the same pixels" if count else "none"
+    lines += ["", f"Exact copies: {text}."]
+    if any(map(_across, found.copies)):
         lines.append("  NOTE: copies of one image lie in different parts.")
     lines += _some([(group.names, group.parts, _differ(group.differing)) for group in found.copies])
 
     count = len(found.near)
-    lines += [
-        "",
-        f"Near copies: {f'{count} other pairs look alike, some perhaps flipped or turned' if count else 'none'}.",
-    ]
+    text = f"{count} other pairs look alike, some perhaps flipped or turned" if count else "none"
+    lines += ["", f"Near copies: {text}."]
     lines += _some([(near.names, near.parts, f"correlation {near.correlation:.3f}") for near in found.near])
 
     count = found.quadrants
@@ -307,32 +279,30 @@ def report(found: Audit) -> str:
     lines += ["", f"Quadrants of tiles, shared: {text}."]
 
     count = len(found.ground)
-    across = [pair for pair in found.ground if pair.across]
+    across = [pair for pair in found.ground if _across(pair)]
     text = f"{count} pairs of images, {len(across) or 'none'} of them across parts" if count else "none"
     how = "by the places of the tiles, or of whole copies" if found.known_places else "at any shift"
     lines += ["", f"Ground shared pixel by pixel, {how}: {text}."]
     if count:
         pixels, differing = (sum(getattr(pair, kind) for pair in found.ground) for kind in ("pixels", "differing"))
         lines.append(f"  On all that these pairs share, {_differ(differing / pixels)}.")
-    lines += _some(
-        [(p.names, p.parts, f"{p.pixels} px, {_differ(p.differing / p.pixels)}") for p in across],
-    )
+    lines += _some([(p.names, p.parts, f"{p.pixels} px, {_differ(p.differing / p.pixels)}") for p in across])
 
     lines += ["", f"{'part':<8}{'seen in':<9}{'of its pixels':>14}{'images touched':>20}{'by more than half':>20}"]
     for seen in found.seen:
         touched = f"{seen.touched} of {seen.images}"
         lines.append(f"{seen.part:<8}{seen.before:<9}{seen.share:>14.2%}{touched:>20}{seen.mostly:>20}")
-    if near_across := sum(len(set(near.parts) - {UNUSED}) > 1 for near in found.near):
+    if near_across := sum(map(_across, found.near)):
         lines.append(f"Near copies are not counted here; of those pairs {near_across} lie across parts.")
     return "\n".join(lines)
 
 
-def _groups(count: int) -> str:
-    return f"{count} group{'s' * (count != 1)}"
+def _across(found: Copies | Near | Ground) -> bool:
+    """Whether images lie in two of train, val and test."""
+    return len(set(found.parts) - {UNUSED}) > 1
 
 
 def _some(found: Sequence[tuple[Sequence[str], Sequence[Place], str]]) -> list[str]:
-    """One line for each of the first few, and how many more there are."""
     lines = [
         f"  {', '.join(f'{name} ({part})' for name, part in zip(names, parts, strict=True))}: {text}"
         for names, parts, text in found[:SHOWN]

@@ -8,6 +8,7 @@ the defaults, how an image and a mask are read and how it is split.
 from __future__ import annotations
 
 import functools
+import hashlib
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,14 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from scgcnet.data.rasters import AGAIN, SUFFIXES, Raster, read_image, read_mask, require_bands
+from scgcnet.data.rasters import AGAIN, SUFFIXES, Raster, read_image, read_mask
 from scgcnet.data.sample import (
-    PARTS,
     DatasetError,
     DatasetNotFoundError,
-    Part,
     Sample,
     Split,
     WholeDataset,
+    cache_folder,
     data_root,
     kind_of,
 )
@@ -35,45 +35,25 @@ from scgcnet.data.synthetic import VERSION, write_folder
 
 @dataclass(frozen=True)
 class Pair:
-    """One image and its mask on disk.
+    """One image and its mask on disk."""
 
-    Attributes:
-        name: unique within the data set.
-        image: file.
-        mask: file; None for an image without one, whose mask is `FileDataset.without_mask` throughout.
-        site: the sub-set, event or place it belongs to; empty where the data set has none.
-        resolution: metres per pixel, None where it is not known.
-    """
-
-    name: str
+    name: str  # unique within the data set
     image: Path
-    mask: Path | None
-    site: str = ""
-    resolution: float | None = None
+    mask: Path | None  # None where the whole image is without landslides
+    site: str = ""  # the sub-set, event or place it belongs to
+    resolution: float | None = None  # metres per pixel
 
 
 Found = tuple[list[Pair], list[str]]  # pairs sorted by name, and faults
-Stamp = tuple[tuple[int, int], ...]  # size and time of change of every file
 
 
 class FileDataset(WholeDataset):
-    """All pairs of a folder, sorted by name; decoded when asked for.
+    """All pairs of a folder, sorted by name; `open` returns the same object until a file changes."""
 
-    Open it with `open`, which returns the same object until a file changes (see `stamp`), so that parts, hash and
-    training share what was decoded.
-
-    Attributes:
-        dataset: registered name.
-        home: the data set's own folder below the data root.
-        about: of the download: title, where it is, how large, its licence.
-        without_mask: value of the mask of an image that has none: 0 for no landslide, 255 for unknown.
-        fewest: images that a fake needs.
-    """
-
-    home: str
-    about: tuple[str, str, str, str]
-    without_mask: int = 0
-    fewest: int = 3
+    home: str  # the data set's own folder below the data root
+    about: tuple[str, str, str, str]  # of the download: title, where it is, how large, its licence
+    without_mask: int = 0  # in the mask of an image that has none: 0 for no landslide, 255 for unknown
+    fewest: int = 3  # images that a fake needs
 
     def __init__(self, folder: Path, pairs: Sequence[Pair]) -> None:
         names, sites = tuple(pair.name for pair in pairs), tuple(pair.site for pair in pairs)
@@ -92,20 +72,12 @@ class FileDataset(WholeDataset):
 
     @classmethod
     def notes(cls, root: Path | None = None) -> list[str]:
-        """Return what is no fault but should be known, such as missing sub-sets.
-
-        Raises:
-            DatasetNotFoundError: the folder is missing.
-        """
+        """Return what is no fault but should be known, such as missing sub-sets."""
         return []
 
     @classmethod
     def locate(cls, root: Path | None) -> Path:
-        """Return the data set's own folder below `root` (default `data_root()`).
-
-        Raises:
-            DatasetNotFoundError: it is missing.
-        """
+        """Return the data set's own folder below `root` (default `data_root()`), or raise DatasetNotFoundError."""
         folder = (data_root() if root is None else Path(root)).absolute() / cls.home
         if not folder.is_dir():
             raise cls.not_found(folder)
@@ -121,17 +93,13 @@ class FileDataset(WholeDataset):
         )
 
     @classmethod
-    def open(cls, root: Path | None = None) -> Self:
+    def open(cls, root: Path | None = None, **options: Any) -> Self:
         """Open the data set below `root` (default `data_root()`); nothing is decoded yet.
 
         Raises:
             DatasetNotFoundError: the folder is missing.
             DatasetError: files are missing, have no partner, or do not fit the layout.
         """
-        return cls._open(root)
-
-    @classmethod
-    def _open(cls, root: Path | None, **options: Any) -> Self:
         folder = cls.locate(root)
         pairs, faults = cls.find(folder)
         if faults:
@@ -143,7 +111,7 @@ class FileDataset(WholeDataset):
 
     @classmethod
     def check(cls, root: Path | None = None) -> list[str]:
-        """Return every fault of the data set below `root`, as messages; an empty list if all is well."""
+        """Return every fault of the data set below `root`, as messages."""
         try:
             folder = cls.locate(root)
         except DatasetNotFoundError as error:
@@ -160,10 +128,7 @@ class FileDataset(WholeDataset):
 
     @classmethod
     def write_fake(cls, root: Path, n: int, seed: int) -> Path:
-        """Write n synthetic images below `root` in the data set's layout; what is there with these settings is kept.
-
-        Returns:
-            The data set's own folder.
+        """Write n synthetic images below `root` in the data set's layout, and return its own folder.
 
         Raises:
             DatasetError: n is too small, or the folder holds something else, such as the real data.
@@ -183,22 +148,18 @@ class FileDataset(WholeDataset):
 
     @classmethod
     def read_image(cls, pair: Pair) -> Raster:
-        """Decode the image of a pair; raises DatasetError where it is damaged or of another kind."""
+        """Decode the image of a pair."""
         return Raster(read_image(pair.image))
 
     @classmethod
     def read_mask(cls, pair: Pair) -> Raster:
-        """Decode the mask of a pair, which has one; raises DatasetError where it is damaged or of another kind."""
+        """Decode the mask of a pair, which has one."""
         assert pair.mask
         return Raster(read_mask(pair.mask))
 
     @classmethod
     def join(cls, pair: Pair, image: Raster, mask: Raster | None) -> Sample:
-        """Make a sample of an image and its mask.
-
-        Raises:
-            DatasetError: they differ in size, or are known to lie in different places.
-        """
+        """Make a sample; raises DatasetError where image and mask differ in size or place."""
         if mask is None:
             truth = np.full(image.pixels.shape[:2], cls.without_mask, np.uint8)
         else:
@@ -225,15 +186,14 @@ class FileDataset(WholeDataset):
                 decoded.append(read(pair))
             except DatasetError as error:
                 faults.append(str(error))
-        if not faults:
-            try:
-                return [], cls.join(pair, *decoded, *[None] * (2 - len(decoded)))
-            except DatasetError as error:
-                faults.append(str(error))
-        return faults, None
+        if faults:
+            return faults, None
+        try:
+            return [], cls.join(pair, *decoded, *[None] * (2 - len(decoded)))
+        except DatasetError as error:
+            return [str(error)], None
 
     def read(self, index: int) -> Sample:
-        """Decode one sample; it raises as `read_image`, `read_mask` and `join` do."""
         pair = self.pairs[index]
         return self.join(pair, self.read_image(pair), self.read_mask(pair) if pair.mask else None)
 
@@ -242,41 +202,41 @@ class FileDataset(WholeDataset):
         return random_split(self.names, seeded(which, ("random",), self.dataset)[1])
 
     def own_parts(self, which: str) -> Split:
-        """Return the split of a data set that comes split, "0"; its sites are the parts.
-
-        Raises:
-            DatasetError: another one is asked for.
-        """
+        """Return the split "0" of a data set that comes split; its sites are the parts."""
         if which != "0":
             raise DatasetError(f"{self.dataset} comes split: only split 0, not {which!r}, or a CSV file of your own.")
-        parts: dict[str, Part] = {part: part for part in PARTS}
-        return {name: parts[site] for name, site in zip(self.names, self.sites, strict=True)}
+        parts: dict[str, Any] = dict(zip(self.names, self.sites, strict=True))
+        return parts
 
 
 class BandDataset(FileDataset):
-    """A data set of images with more bands than red, green and blue.
+    """A data set of images with more bands than red, green and blue."""
 
-    Attributes:
-        band_count: of the files.
-        rgb: the bands for red, green and blue, by their index from 0.
-    """
-
-    band_count: int
-    rgb: tuple[int, ...]
+    band_count: int  # of the files
+    rgb: tuple[int, ...]  # the bands for red, green and blue, by their index from 0
+    published: dict[str, int]  # tiles of each part
 
     def __init__(self, folder: Path, pairs: Sequence[Pair], bands: tuple[int, ...]) -> None:
         super().__init__(folder, pairs)
         self.bands = bands
 
     @classmethod
-    def open(cls, root: Path | None = None, bands: Sequence[int] | None = None) -> Self:
-        """Open the data set as `FileDataset.open` does, with some bands of the images.
+    def open(cls, root: Path | None = None, *, bands: Sequence[int] = (), **options: Any) -> Self:
+        """Open the data set with some bands, by their index from 0, such as (*cls.rgb, 3); by default `rgb`."""
+        if any(band not in range(cls.band_count) for band in bands):
+            raise DatasetError(
+                f"{cls.home} has the bands 0 to {cls.band_count - 1}: name one or more of them, not {tuple(bands)}."
+            )
+        return super().open(root, bands=tuple(bands) or cls.rgb)
 
-        Args:
-            root: the folder that holds the data set's own.
-            bands: by their index, such as (*cls.rgb, 3); by default red, green and blue.
-        """
-        return cls._open(root, bands=require_bands(cls.rgb if bands is None else bands, cls.band_count, cls.home))
+    @classmethod
+    def notes(cls, root: Path | None = None) -> list[str]:
+        sites = [pair.site for pair in cls.find(cls.locate(root))[0]]
+        return [
+            f"{cls.home}: the part {part} has {sites.count(part) or 'no'} tiles with a mask; {count} were published."
+            for part, count in cls.published.items()
+            if sites.count(part) != count
+        ]
 
     @classmethod
     @abstractmethod
@@ -293,16 +253,12 @@ class BandDataset(FileDataset):
 
 
 @functools.lru_cache(maxsize=16)
-def _opened(cls: type[FileDataset], folder: Path, pairs: tuple[Pair, ...], _: Stamp, **options: Any) -> Any:
+def _opened(cls: type[FileDataset], folder: Path, pairs: tuple[Pair, ...], _: object, **options: Any) -> Any:
     return cls(folder, pairs, **options)
 
 
-def stamp(files: Collection[Path]) -> Stamp:
-    """Return size and time of change of files.
-
-    Raises:
-        DatasetError: a file cannot be reached, for instance a link that leads in a circle.
-    """
+def stamp(files: Collection[Path]) -> tuple[tuple[int, int], ...]:
+    """Return size and time of change of files; raises DatasetError where one cannot be reached."""
     found = []
     for file in files:
         try:
@@ -313,8 +269,14 @@ def stamp(files: Collection[Path]) -> Stamp:
     return tuple(found)
 
 
+def cache_file(name: str, suffix: str, folder: Path, files: Collection[Path]) -> Path:
+    """Where to keep what was made of files of a folder, until one of them changes."""
+    state = f"{folder.absolute()} {stamp(files)}"
+    return cache_folder() / f"{name}-{hashlib.blake2b(state.encode(), digest_size=8).hexdigest()}{suffix}"
+
+
 def require_same_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
-    """Raises DatasetError where a mask's shape is not that of its image."""
+    """Raise DatasetError where a mask's shape is not that of its image."""
     if image[:2] != mask[:2]:
         raise DatasetError(
             f"{pair.mask}: the mask is {mask[1]}x{mask[0]} px, but its image {pair.image.name} is "
@@ -323,10 +285,7 @@ def require_same_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...])
 
 
 def list_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> tuple[dict[str, Path], list[str]]:
-    """Return the files of a folder with one of some suffixes, by stem and sorted, and the faults found.
-
-    Hidden files do not count. A fault is a folder that is missing or empty, or two files of one stem.
-    """
+    """Return the visible files of a folder with one of some suffixes, by stem and sorted, and the faults found."""
     try:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
     except FileNotFoundError:
@@ -352,19 +311,7 @@ def match_folders(
     resolution: float | None = None,
     suffixes: Collection[str] = SUFFIXES,
 ) -> Found:
-    """Pair the images and masks of two folders by stem.
-
-    Args:
-        images: folder.
-        masks: folder.
-        prefix: put before the stems to make names.
-        site: of the pairs.
-        resolution: of the pairs.
-        suffixes: of files that count.
-
-    Returns:
-        The pairs sorted by name, and the faults of both folders; a file without a partner is one.
-    """
+    """Pair the images and masks of two folders by stem; `prefix` is put before the stems to make names."""
     by_stem, faults = list_files(images, suffixes)
     truth, more = list_files(masks, suffixes)
     faults += more

@@ -36,44 +36,25 @@ class DatasetNotFoundError(DatasetError):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its mask, as stored: native size, not normalised.
+    """One image with its mask, as stored: native size, not normalised."""
 
-    Attributes:
-        name: unique within the data set, such as the file's stem.
-        image: uint8, (H, W, C); channels in the order red, green, blue, then any others.
-        mask: uint8, (H, W): 1 landslide, 0 none, 255 unknown (no data).
-        resolution: ground sampling distance, metres per pixel; None where it is not known.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    resolution: float | None = None
+    name: str  # unique within the data set
+    image: NDArray[np.uint8]  # (H, W, C): red, green, blue, then any others
+    mask: NDArray[np.uint8]  # (H, W): 1 landslide, 0 none, 255 unknown (no data)
+    resolution: float | None = None  # metres per pixel; None where it is not known
 
 
 class LandslideDataset(ABC):
-    """A sequence of samples that are decoded when asked for.
+    """A sequence of samples that are decoded when asked for."""
 
-    Attributes:
-        dataset: the registered name, as in run files.
-        kind: "synthetic" if our generator wrote the files, else "real".
-        names: the samples' names, in the order of the sequence.
-        sites: the sub-set, event or place of each sample; empty strings where the data set has none.
-    """
-
-    dataset: str
+    dataset: str  # registered name
     kind: Kind
     names: tuple[str, ...]
-    sites: tuple[str, ...]
+    sites: tuple[str, ...]  # sub-set, event or place of each sample; empty strings where the data set has none
 
     @abstractmethod
     def __getitem__(self, index: int) -> Sample:
-        """Return one sample.
-
-        Raises:
-            DatasetError: a file is damaged or does not fit its partner.
-            IndexError: there is no such sample.
-        """
+        """Return one sample; raises DatasetError where a file is damaged or does not fit its partner."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -83,7 +64,7 @@ class LandslideDataset(ABC):
 
     @property
     def sources(self) -> tuple[tuple[str, int], ...]:
-        """Names and lengths of the data sets in this one: itself, unless it is merged."""
+        """Names and lengths of the data sets in this one."""
         return ((self.dataset, len(self)),)
 
 
@@ -102,19 +83,11 @@ class WholeDataset(LandslideDataset):
 
     @abstractmethod
     def read(self, index: int) -> Sample:
-        """Decode one sample, from 0.
-
-        Raises:
-            DatasetError: a file is damaged or does not fit its partner.
-        """
+        """Decode one sample, from 0."""
 
     @abstractmethod
     def split(self, which: str) -> Split:
-        """Return the part of every sample under a named split; "0" is the main one.
-
-        Raises:
-            DatasetError: there is no such split.
-        """
+        """Return the part of every sample under a named split; "0" is the main one."""
 
     def __getitem__(self, index: int) -> Sample:
         index = range(len(self))[index]
@@ -128,10 +101,7 @@ class WholeDataset(LandslideDataset):
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256 over all decoded pixels in the order of the names, as hexadecimal digits.
-
-        Independent of file formats and of the names themselves: PNG and lossless WebP copies have the same hash.
-        """
+        """SHA-256 over all decoded pixels in the order of the names; PNG and lossless WebP copies have the same."""
         digest = hashlib.sha256()
         for sample in self:
             digest.update(repr(sample.image.shape).encode())
@@ -173,35 +143,24 @@ class Merged(LandslideDataset):
 
     @property
     def sources(self) -> tuple[tuple[str, int], ...]:
-        """Names and lengths of the merged data sets."""
         return tuple(source for part in self.datasets for source in part.sources)
 
 
 def kind_of(folder: Path) -> Kind:
-    """Tell whether a data set's own folder holds real images or ones that our generator wrote."""
+    """Whether a data set's own folder holds real images or ones that our generator wrote."""
     return "synthetic" if (folder / MARKER).is_file() else "real"
 
 
 def data_root() -> Path:
-    """Return the folder that holds the data sets' own folders: SCGCNET_DATA, by default `data`.
-
-    A relative path counts from the checkout, without one from the working folder.
-    """
-    return _base() / (os.environ.get("SCGCNET_DATA") or "data")
-
-
-def build_folder() -> Path:
-    """Return `build` of the checkout, without one that of the working folder."""
-    return _base() / "build"
+    """The folder that holds the data sets' own: SCGCNET_DATA, by default `data`, below `base_folder()`."""
+    return base_folder() / (os.environ.get("SCGCNET_DATA") or "data")
 
 
 def cache_folder() -> Path:
-    """Return the folder of decoded pictures and found overlaps, removable at any time: SCGCNET_CACHE or `build/cache`.
-
-    A relative path counts from the checkout, without one from the working folder.
-    """
-    return _base() / (os.environ.get("SCGCNET_CACHE") or "build/cache")
+    """The folder of decoded pictures and found overlaps, removable at any time: SCGCNET_CACHE or `build/cache`."""
+    return base_folder() / (os.environ.get("SCGCNET_CACHE") or "build/cache")
 
 
-def _base() -> Path:
+def base_folder() -> Path:
+    """The checkout, without one the working folder."""
     return find_checkout() or Path.cwd()

@@ -25,11 +25,7 @@ By = Literal["patch", "site"]
 
 
 def committed_split(dataset: str, split: int | str) -> Path:
-    """Return the path of a committed split, for example `bijie-0.csv`.
-
-    Raises:
-        DatasetError: there is no such split.
-    """
+    """Return the path of a committed split, for example `bijie-0.csv`."""
     folder = Path(str(resources.files("scgcnet.data") / "splits"))
     path = folder / f"{dataset}-{split}.csv"
     if not path.is_file():
@@ -41,11 +37,7 @@ def committed_split(dataset: str, split: int | str) -> Path:
 
 
 def read_split(path: Path) -> Split:
-    """Read a split: the part of every name, in the order of the file; "unused" stands for none of the parts.
-
-    Raises:
-        DatasetError: the file is missing, has other columns or parts, names an image twice, or leaves a part empty.
-    """
+    """Read a split: the part of every name, in the order of the file; "unused" stands for none of the parts."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such split file; it is a CSV file with the columns name,part.")
     try:
@@ -70,17 +62,10 @@ def read_split(path: Path) -> Split:
 
 
 def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part, list[int]]:
-    """Match a split to the sorted names of a data set.
+    """Match a split to the sorted names of a data set: for each part the indices into `names`, ascending.
 
-    Names match where they are the same. The committed Bijie splits are numbered by rank, since the copy they
-    were made on had lost the official names (`df003`, `hz001`, ...): entry i is the i-th of the sorted
-    official names, so a complete download of other names is matched by rank.
-
-    Returns:
-        For each part the indices into `names`, ascending.
-
-    Raises:
-        DatasetError: the names differ and the rank does not settle it; `source` names the split.
+    The committed Bijie splits are numbered by rank, since the copy they were made on had lost the official names
+    (`df003`, `hz001`, ...): entry i is the i-th of these, so a complete download of other names is matched by rank.
     """
     if set(names) == set(split):
         parts = [split[name] for name in names]
@@ -90,16 +75,15 @@ def split_indices(names: Sequence[str], split: Split, source: str) -> dict[Part,
         unknown = sorted(set(split) - set(names))
         unlisted = sorted(set(names) - set(split))
         raise DatasetError(
-            f"{source} does not fit the data: it lists {len(split)} names, the folder holds {len(names)} "
-            f"pairs; {_some(unknown)} of the split are not in the folder, {_some(unlisted)} of the folder are "
-            f"not in the split. Complete the download ({BIJIE_COUNT} pairs for Bijie), or name a split file "
-            "made for these images."
+            f"{source} does not fit the data: it lists {len(split)} names, the folder holds {len(names)} pairs; "
+            f"{_some(unknown)} of the split are not in the folder, {_some(unlisted)} of the folder are not in the "
+            f"split. Complete the download ({BIJIE_COUNT} pairs for Bijie), or name a split file made for these images."
         )
     return {wanted: [i for i, part in enumerate(parts) if part == wanted] for wanted in PARTS}
 
 
 def split_faults(names: Sequence[str], path: Path, source: str) -> list[str]:
-    """Return why a split file does not fit the sorted names of a data set, as a message; empty if it does."""
+    """Return why a split file does not fit the sorted names of a data set; empty if it does."""
     try:
         split_indices(names, read_split(path), source)
     except DatasetError as error:
@@ -113,22 +97,14 @@ def _some(names: list[str]) -> str:
 
 
 def take_part(whole: WholeDataset, split: Split, source: str, part: Part) -> Subset:
-    """Return one part of a data set under a split; `source` names it in messages.
-
-    Raises:
-        DatasetError: the split does not fit, or `part` is none of train, val, test.
-    """
+    """Return one part of a data set under a split; `source` names it in messages."""
     if part not in PARTS:
         raise DatasetError(f"part {part!r} must be one of {', '.join(PARTS)}.")
     return Subset(whole, split_indices(whole.names, split, source)[part])
 
 
 def seeded(which: str, kinds: Sequence[str], dataset: str) -> tuple[str, int]:
-    """Kind and seed that the name of a drawn split stands for: "random-2", or "2" for the first kind.
-
-    Raises:
-        DatasetError: there is no such kind, or the seed is no whole number from 0.
-    """
+    """Kind and seed that the name of a drawn split stands for: "random-2", or "2" for the first kind."""
     kind, dash, seed = which.rpartition("-")
     if not seed.isascii() or not seed.isdigit() or (dash and kind not in kinds):
         known = " or ".join(f"{kind}-SEED" for kind in kinds)
@@ -137,22 +113,15 @@ def seeded(which: str, kinds: Sequence[str], dataset: str) -> tuple[str, int]:
 
 
 def random_split(names: Sequence[str], seed: int) -> Split:
-    """Draw a 5:3:2 split; sizes are rounded, and each part gets at least one of three or more names.
-
-    Raises:
-        DatasetError: fewer than three names.
-    """
+    """Draw a 5:3:2 split of three or more names; sizes are rounded, and each part gets at least one."""
     n = len(names)
     if n < 3:
         raise DatasetError(f"A split needs at least 3 images, one a part; there are {n}.")
     train, val = (max(1, round(n * share / sum(SHARES))) for share in SHARES[:2])
     train = min(train, n - val - 1)
-    order = np.random.default_rng(seed).permutation(n)
-    parts: dict[int, Part] = {
-        int(index): PARTS[0] if rank < train else PARTS[1] if rank < train + val else PARTS[2]
-        for rank, index in enumerate(order)
-    }
-    return {name: parts[i] for i, name in enumerate(names)}
+    ranks = np.argsort(np.random.default_rng(seed).permutation(n))
+    bounds = (train, train + val)
+    return {name: PARTS[np.searchsorted(bounds, rank, "right")] for name, rank in zip(names, ranks, strict=True)}
 
 
 def deal(n: int, seed: int) -> dict[Part, list[int]]:
@@ -165,9 +134,6 @@ def grouped_split(names: Sequence[str], groups: Sequence[str], seed: int, parts:
     """Draw a split near 5:3:2 that never divides a group, such as tiles that overlap, or a site.
 
     Groups are taken in random order; each goes to the part that lacks most of its share.
-
-    Raises:
-        DatasetError: fewer groups than parts.
     """
     sizes = Counter(groups)
     if len(sizes) < len(parts):
@@ -198,7 +164,6 @@ class Box:
     right: int
 
     def overlaps(self, other: Box) -> bool:
-        """Whether the two share a pixel."""
         return (
             self.scene == other.scene
             and self.top < other.bottom
@@ -215,18 +180,7 @@ def blocked_split(
 
     A tile belongs to the block that holds its centre. Tiles on both sides of an edge between two blocks still share
     pixels; with a buffer, what overlaps a tile of the test part is taken out of training and validation, and what
-    overlaps one of the validation part out of training.
-
-    Args:
-        names: of the tiles.
-        boxes: of each tile.
-        seed: of the draw over blocks.
-        block: side of a block, pixels.
-        buffer: whether overlapping tiles become "unused".
-        parts: those to draw.
-
-    Raises:
-        DatasetError: fewer blocks than parts, or nothing is left of a part.
+    overlaps one of the validation part out of training. `block` is the side of a block, pixels.
     """
     centres = [((box.top + box.bottom) // 2, (box.left + box.right) // 2) for box in boxes]
     groups = [f"{box.scene} {y // block} {x // block}" for box, (y, x) in zip(boxes, centres, strict=True)]
@@ -246,18 +200,15 @@ def increment_split(whole: WholeDataset, percent: float, seed: int, by: By = "pa
     """Draw an increment of a new domain: "train", with "test" outside the pool and "unused" for the rest of the pool.
 
     The paper draws 20 % of the patches with and 20 % of those without landslides as the pool, adds 0 to 20 % of the
-    patches to the training set, and tests on "the remaining" data. Here increments are nested, and the test part is
-    what never was in the pool, the same for all increments, so that their scores compare.
+    patches to the training set, and tests on "the remaining" data. Here increments of one seed are nested, and the test
+    part is what never was in the pool, the same for all, so that their scores compare.
 
     Args:
-        whole: the new data set, whatever its own parts are. By "patch", its masks are decoded.
-        percent: share of the samples that is trained on, 0 to `POOL`, as percent.
-        seed: of the pool and its order, the same for all increments.
+        whole: the new data set. By "patch", its masks are decoded.
+        percent: share of the samples that is trained on, 0 to `POOL`.
+        seed: of the pool and its order.
         by: "patch" draws samples, with and without landslides alike; "site" takes whole sites into the pool until it
             holds `POOL` percent of the samples, and draws increments from these.
-
-    Raises:
-        DatasetError: the percentage is out of range, there are fewer than two sites, or nothing is left to test.
     """
     if not 0 <= percent <= POOL:
         raise DatasetError(f"An increment of {percent} % cannot be drawn from a pool of {POOL} %: take 0 to {POOL}.")
@@ -274,7 +225,6 @@ def increment_split(whole: WholeDataset, percent: float, seed: int, by: By = "pa
 
 
 def _pools_by_patch(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
-    """Indices of the pool, in its order: of samples with landslides, and of those without."""
     slides = np.array([bool((sample.mask == 1).any()) for sample in whole])
     pools = []
     for kind in (True, False):
@@ -284,7 +234,6 @@ def _pools_by_patch(whole: WholeDataset, rng: np.random.Generator) -> list[list[
 
 
 def _pools_by_site(whole: WholeDataset, rng: np.random.Generator) -> list[list[int]]:
-    """Indices of the pool, in its order, from the first sites of a random order that hold enough samples."""
     sites = sorted(set(whole.sites))
     if len(sites) < 2 or set(sites) <= set(PARTS):
         raise DatasetError(f"{whole.dataset} has no sites to choose among; draw the increments by patch.")
@@ -297,17 +246,12 @@ def _pools_by_site(whole: WholeDataset, rng: np.random.Generator) -> list[list[i
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Write a split as CSV.
-
-    Raises:
-        WriteError: the folder cannot be written or the disk is full; an older file is left as it was.
-    """
+    """Write a split as CSV."""
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerows([("name", "part"), *split.items()])
+    csv.writer(table, lineterminator="\n").writerows([("name", "part"), *split.items()])
     files.write_text(path, table.getvalue())
 
 
 def split_hash(split: Split) -> str:
-    """Return the SHA-256 of a split's content; the order of its names does not matter."""
+    """SHA-256 of a split's content; the order of its names does not matter."""
     return hashlib.sha256("".join(f"{name},{split[name]}\n" for name in sorted(split)).encode()).hexdigest()

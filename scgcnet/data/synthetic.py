@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy  # its modules load on first use
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from scgcnet.data.sample import MARKER, DatasetError
 from scgcnet.files import WriteError
@@ -42,15 +40,9 @@ Rng = np.random.Generator
 
 
 def render(seed: int, index: int, shape: tuple[int, int] | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw image `index` of the data set with this seed.
+    """Draw image `index` of the data set with this seed: uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 1.
 
-    Args:
-        seed: of the data set.
-        index: of the image.
-        shape: height and width, from 64 px; drawn from 64 to 200 px where not given.
-
-    Returns:
-        The image, uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 1.
+    `shape` is height and width, from 64 px; drawn from 64 to 200 px where not given.
     """
     rng = np.random.default_rng([seed, index])
     size, stretch = math.exp(rng.uniform(math.log(78), math.log(164))), math.exp(rng.uniform(-0.2, 0.2))
@@ -74,12 +66,9 @@ def render(seed: int, index: int, shape: tuple[int, int] | None = None) -> tuple
     return _expose(colour, land, rng), mask.astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class _Land:
-    """Elevation (any unit, smooth), and how brightly the sun lights each pixel (about 1)."""
-
-    height: Array
-    shade: Array
+class _Land(NamedTuple):
+    height: Array  # elevation, any unit
+    shade: Array  # how brightly the sun lights each pixel, about 1
 
 
 def _noise(shape: tuple[int, int], exponent: float, rng: Rng) -> Array:
@@ -96,7 +85,7 @@ def _terrain(shape: tuple[int, int], rng: Rng) -> _Land:
     direction = rng.uniform(0, 2 * math.pi)
     size = math.sqrt(shape[0] * shape[1])
     tilt = (np.cos(direction) * rows + np.sin(direction) * columns) / size * rng.uniform(1.5, 4)
-    height = tilt + ndimage.gaussian_filter(_noise(shape, 3.2, rng), 2)
+    height = tilt + scipy.ndimage.gaussian_filter(_noise(shape, 3.2, rng), 2)
     sun = rng.uniform(0, 2 * math.pi)
     slope_y, slope_x = np.gradient(height * size / 4)
     relief = (math.cos(sun) * slope_y + math.sin(sun) * slope_x) / np.sqrt(1 + slope_y**2 + slope_x**2)
@@ -106,10 +95,10 @@ def _terrain(shape: tuple[int, int], rng: Rng) -> _Land:
 def _vegetation(land: _Land, rng: Rng) -> Array:
     shape = land.shade.shape
     forest, grass = rng.choice(FORESTS), rng.choice(GRASSES)
-    cover = ndimage.gaussian_filter(_noise(shape, 2.5, rng), 1.5) + rng.normal(0.6, 0.8)
+    cover = scipy.ndimage.gaussian_filter(_noise(shape, 2.5, rng), 1.5) + rng.normal(0.6, 0.8)
     trees = 1 / (1 + np.exp(-cover * 6))[..., None]
     crown = rng.uniform(0.7, 1.6)
-    crowns = ndimage.gaussian_filter(rng.standard_normal(shape), crown) - ndimage.gaussian_filter(
+    crowns = scipy.ndimage.gaussian_filter(rng.standard_normal(shape), crown) - scipy.ndimage.gaussian_filter(
         rng.standard_normal(shape), 2.5 * crown
     )
     crowns *= 0.22 / crowns.std()
@@ -164,10 +153,10 @@ def _paint_river(colour: Array, land: _Land, rng: Rng) -> None:
     shape = (colour.shape[0], colour.shape[1])
     curve = _bend(shape, rng, bends=1.5)
     width = rng.uniform(0.04, 0.1) * math.sqrt(shape[0] * shape[1])
-    bank = ndimage.gaussian_filter(_stroke(shape, curve, width * 1.8), 1.0)
+    bank = scipy.ndimage.gaussian_filter(_stroke(shape, curve, width * 1.8), 1.0)
     gravel = SOILS[2] * (1 + 0.12 * _noise(shape, 0.8, rng))[..., None]
     _blend(colour, gravel, bank / (1 + np.exp(-4 * (_noise(shape, 2.0, rng) + 0.3))))
-    _blend(colour, rng.choice(WATERS), ndimage.gaussian_filter(_stroke(shape, curve, width), 0.7))
+    _blend(colour, rng.choice(WATERS), scipy.ndimage.gaussian_filter(_stroke(shape, curve, width), 0.7))
 
 
 def _paint_field(colour: Array, rng: Rng) -> None:
@@ -205,14 +194,14 @@ def _paint_roofs(colour: Array, mask: Mask, rng: Rng) -> None:
         roof = _stroke(mask.shape, np.array([centre - along, centre + along]), depth)
         if (roof > 0.5)[mask].any():
             continue
-        _blend(colour, np.array([0.08, 0.09, 0.1]), 0.7 * ndimage.shift(roof, (2, 2), order=1))
+        _blend(colour, np.array([0.08, 0.09, 0.1]), 0.7 * scipy.ndimage.shift(roof, (2, 2), order=1))
         _blend(colour, rng.choice(ROOFS) * rng.uniform(0.8, 1.15), roof)
 
 
 def _fall_line(land: _Land, length: float, rng: Rng) -> Array:
     """Return a landslide's way, head to toe, through a point near the middle: (n, 2) rows and columns."""
     size = np.array(land.height.shape)
-    slope = np.array(np.gradient(ndimage.gaussian_filter(land.height, max(3.0, size.mean() / 10))))
+    slope = np.array(np.gradient(scipy.ndimage.gaussian_filter(land.height, max(3.0, size.mean() / 10))))
     start = size * (0.5 + rng.uniform(-0.2, 0.2, 2))
     halves = []
     for uphill in (1.0, -1.0):
@@ -249,14 +238,14 @@ def _paint_landslide(colour: Array, mask: Mask, land: _Land, share: float, rng: 
     away = pixels[:, :, None] - steps  # (H, W, n, 2)
     ratio = np.hypot(away[..., 0], away[..., 1]) / widths
     nearest = ratio.argmin(axis=2)
-    reach = ratio.min(axis=2) * np.exp(0.22 * ndimage.gaussian_filter(_noise(shape, 2.6, rng), 1.0))
-    scar = ndimage.gaussian_filter((reach <= np.quantile(reach, share)).astype(float), 1.5) > 0.5
-    labels, count = ndimage.label(scar)
+    reach = ratio.min(axis=2) * np.exp(0.22 * scipy.ndimage.gaussian_filter(_noise(shape, 2.6, rng), 1.0))
+    scar = scipy.ndimage.gaussian_filter((reach <= np.quantile(reach, share)).astype(float), 1.5) > 0.5
+    labels, count = scipy.ndimage.label(scar)
     if count == 0:  # too small to survive smoothing
         scar = reach <= np.quantile(reach, share)
     elif count > 1:
         scar = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    scar = np.asarray(ndimage.binary_fill_holes(scar))
+    scar = np.asarray(scipy.ndimage.binary_fill_holes(scar))
 
     # Streaks run along the path: noise over (step along the path, side offset), smoothed far more along than
     # across.
@@ -265,23 +254,23 @@ def _paint_landslide(colour: Array, mask: Mask, land: _Land, share: float, rng: 
     heading /= np.hypot(heading[..., 0], heading[..., 1])[..., None] + 1e-9
     offset = away[np.arange(shape[0])[:, None], np.arange(shape[1]), nearest]
     side = offset[..., 0] * heading[..., 1] - offset[..., 1] * heading[..., 0]
-    sheet = ndimage.gaussian_filter(rng.standard_normal((128, 128)), (8, 0.8), mode="wrap")
+    sheet = scipy.ndimage.gaussian_filter(rng.standard_normal((128, 128)), (8, 0.8), mode="wrap")
     sheet /= sheet.std()
-    streaks = ndimage.map_coordinates(sheet, [along, side], order=1, mode="grid-wrap")
+    streaks = scipy.ndimage.map_coordinates(sheet, [along, side], order=1, mode="grid-wrap")
 
     soil = rng.choice(SOILS) * rng.uniform(0.75, 1.1)
     second = rng.choice(SOILS) * rng.uniform(0.75, 1.1)
-    mixture = 1 / (1 + np.exp(-2 * ndimage.gaussian_filter(_noise(shape, 2.0, rng), 1)))[..., None]
+    mixture = 1 / (1 + np.exp(-2 * scipy.ndimage.gaussian_filter(_noise(shape, 2.0, rng), 1)))[..., None]
     relief = 1 + 0.10 * streaks + 0.08 * _noise(shape, 1.0, rng)
-    depth = ndimage.distance_transform_edt(scar)
+    depth = scipy.ndimage.distance_transform_edt(scar)
     down = nearest / max(1, len(steps) - 1)
     relief *= 1 - 0.35 * np.exp(-depth / 2.0) * (down < 0.25)  # the shadow below the head scarp
     paint = (mixture * soil + (1 - mixture) * second) * relief[..., None]
 
     old = rng.random() < 0.25
-    growth = ndimage.gaussian_filter(_noise(shape, 1.6, rng), 0.7) + (0.3 if old else -1.0)
+    growth = scipy.ndimage.gaussian_filter(_noise(shape, 1.6, rng), 0.7) + (0.3 if old else -1.0)
     green = (0.75 if old else 0.6) / (1 + np.exp(-4 * (growth - 0.25 * np.minimum(depth, 6) / 3)))
-    opacity = np.clip(ndimage.gaussian_filter(scar.astype(float), 0.8), 0, 1) * (1 - green)
+    opacity = np.clip(scipy.ndimage.gaussian_filter(scar.astype(float), 0.8), 0, 1) * (1 - green)
     _blend(colour, paint, opacity * (0.8 if old else 1.0))
     mask |= scar
 
@@ -291,13 +280,15 @@ def _expose(colour: Array, land: _Land, rng: Rng) -> NDArray[np.uint8]:
     shape = land.shade.shape
     light = land.shade.copy()
     if rng.random() < 0.4:
-        dark = ndimage.gaussian_filter(_noise((shape[0], shape[1]), 3.0, rng), 1) - 3 * (land.shade - land.shade.mean())
+        dark = scipy.ndimage.gaussian_filter(_noise((shape[0], shape[1]), 3.0, rng), 1) - 3 * (
+            land.shade - land.shade.mean()
+        )
         light *= 1 - 0.45 / (1 + np.exp(-8 * (dark - 1.6)))
     image = colour * light[..., None]
     haze = rng.uniform(0, 0.35) * (rng.random() < 0.6)
     image = (1 - haze) * image + haze * np.array([0.48, 0.52, 0.54])
     image = image * rng.uniform(0.8, 1.15) * rng.normal(1, 0.04, 3)
-    image = ndimage.gaussian_filter(image, (*(rng.uniform(0.3, 0.8),) * 2, 0))
+    image = scipy.ndimage.gaussian_filter(image, (*(rng.uniform(0.3, 0.8),) * 2, 0))
     image += rng.normal(0, 0.012, image.shape)
     return np.asarray(np.clip(255 * image + 0.5, 0, 255), dtype=np.uint8)
 
@@ -308,57 +299,45 @@ def near_infrared(visible: Array) -> Array:
 
 
 def write_folder(folder: Path, settings: dict[str, Any], fill: Callable[[Path], None]) -> None:
-    """Write a synthetic data set with a marker file, so that all of it appears at once, also with several writers.
+    """Write a synthetic data set with a marker file of its settings; all of it appears at once, also with two writers.
 
-    Args:
-        folder: the data set's own, as the loader looks for it. It is kept if it was written with the same settings.
-        settings: what the content depends on, kept in the marker.
-        fill: writes the content into an empty folder.
+    A folder that was written with the same settings is kept. `fill` writes the content into an empty folder.
 
     Raises:
         DatasetError: the folder holds something else.
         WriteError: the folder cannot be written or the disk is full; nothing is left of it.
     """
-    if folder.exists():
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         _require_settings(folder, settings)
         return
-    partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-        fill(partial)
-        (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        partial.chmod(0o755)  # mkdtemp makes it private
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            _require_settings(folder, settings)  # another process was first
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent, ignore_cleanup_errors=True) as place:
+            partial = Path(place)
+            fill(partial)
+            (partial / MARKER).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+            partial.chmod(0o755)  # it was made private
+            try:
+                partial.rename(folder)  # over an empty folder too
+            except OSError:
+                if not folder.exists():
+                    raise
+                _require_settings(folder, settings)  # another process was first
     except OSError as error:
         raise WriteError(folder, error) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _require_settings(folder: Path, settings: dict[str, Any]) -> None:
     marker = folder / MARKER
     if not marker.is_file():
         raise DatasetError(f"{folder} exists and is not synthetic; choose another folder for synthetic images.")
-    try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{marker} is damaged ({error}); remove {folder}, and it is written anew.") from error
-    if found != settings:
+    if (found := marker.read_text(encoding="utf-8").strip()) != json.dumps(settings):
         raise DatasetError(f"{folder} was written with {found}, not {settings}; remove it or choose another folder.")
 
 
-def write_pair(
-    images: Path, masks: Path | None, name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8], scale: int = 255
-) -> None:
-    """Write an image, and its mask of 0 and 1 as one of 0 and `scale`, as PNG into two folders, which are made."""
-    for folder, pixels in ((images, image), (masks, mask * np.uint8(scale))):
+def write_pair(images: Path, masks: Path | None, name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Write an image, and its mask of 0 and 1 as one of 0 and 255, as PNG into two folders, which are made."""
+    for folder, pixels in ((images, image), (masks, mask * np.uint8(255))):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / f"{name}.png", compress_level=1)

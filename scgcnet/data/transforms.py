@@ -9,16 +9,18 @@ average, while averaging and cutting at one half would erase scars thinner than 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset
 
 from scgcnet.data.sample import LandslideDataset, Sample
+
+if TYPE_CHECKING:  # torch takes seconds to import, and settings and masks need none of it
+    import torch
 
 IGNORE_INDEX = 255  # mask value of padding: loss and metrics leave these pixels out
 
@@ -33,7 +35,7 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = np.linalg.inv(_YIQ)
 
-Pair = tuple[torch.Tensor, torch.Tensor]
+Pair = tuple["torch.Tensor", "torch.Tensor"]  # image float32 (C, S, S), normalised; mask int64 (S, S) of 0, 1, 255
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,14 @@ class AugmentConfig:
 
     Attributes:
         scale: lowest and highest factor on the size, after the nominal resize to S x S.
-        hflip, vflip: probabilities of a horizontal and of a vertical flip.
+        hflip, vflip: probabilities.
         rot90: turn by 0, 90, 180 or 270 degrees, equally often.
-        brightness: largest shift up or down, as a fraction of the full range.
+        brightness: largest shift, as a fraction of the full range; like all photometric steps with probability 0.5.
         contrast, saturation: the factor is drawn from 1 - x to 1 + x.
-        hue: largest turn of the hue, as a fraction of the colour circle.
+        hue: largest turn, as a fraction of the colour circle.
         tint: each channel's own factor is drawn from 1 - tint to 1 + tint, as if the light had another colour.
-        resolution: lowest and highest ground resolution, metres per pixel of the network's input. Where a sample's own
-            is known, the factor on its size is then drawn so that these resolutions are met equally often on a
-            logarithmic scale, within 0.5 to 4; else from `scale`.
-
-    Each of the photometric steps is applied with probability 0.5.
+        resolution: lowest and highest metres per pixel of the network's input. Where a sample's own is known, its
+            factor is drawn from these, uniformly in the logarithm and within 0.5 to 4; else from `scale`.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -75,31 +74,19 @@ class AugmentConfig:
                 raise ValueError(f"{name} {getattr(self, name)} must lie in 0 to 1")
 
 
-class Transform(Protocol):
-    """What turns a sample into a pair of tensors."""
-
-    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
-        """Return (image float32 (C, S, S), mask int64 (S, S))."""
+Transform = Callable[[Sample, np.random.Generator], Pair]
 
 
 class EvalTransform:
-    """Resize to S x S and normalise, nothing random: for validation, test and prediction.
-
-    Its masks are what "resized" scores compare with.
-    """
+    """Resize to S x S and normalise, nothing random; its masks are what "resized" scores compare with."""
 
     def __init__(self, image_size: int) -> None:
         self.image_size = image_size
 
     def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
-        """Return (image float32 (C, S, S), normalised; mask int64 (S, S) with 0, 1, and 255 for no data).
-
-        `rng` is not used.
-        """
         height, width = sample.mask.shape
         image, mask = _resize(sample, (0.0, 0.0, width, height), self.image_size)
-        pixels = normalise(_channels_first(image)).reshape(-1, self.image_size, self.image_size)
-        return torch.from_numpy(pixels), torch.from_numpy(mask.astype(np.int64))
+        return _tensors(normalise(_channels_first(image)).reshape(-1, *mask.shape), mask)
 
 
 class TrainTransform:
@@ -114,14 +101,7 @@ class TrainTransform:
         self.image_size = image_size
         self.augment = augment or AugmentConfig()
 
-    def __call__(self, sample: Sample, rng: np.random.Generator | None = None) -> Pair:
-        """Return (image float32 (C, S, S), normalised; mask int64 (S, S) with 0, 1, 255).
-
-        Raises:
-            ValueError: no generator is given.
-        """
-        if rng is None:
-            raise ValueError("TrainTransform draws at random: pass a numpy Generator")
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Pair:
         size, config = self.image_size, self.augment
         scale = self._scale(sample, rng)
         place_x, place_y = rng.random(2)
@@ -150,24 +130,27 @@ class TrainTransform:
             image, mask = image[:, ::-1], mask[::-1]
         if config.rot90:
             image, mask = np.rot90(image, turns, axes=(1, 2)), np.rot90(mask, turns)
-        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask, np.int64))
+        return _tensors(image, mask)
 
     def _scale(self, sample: Sample, rng: np.random.Generator) -> float:
-        """The factor on the sample's size after its nominal resize to S x S."""
         wanted = self.augment.resolution
         if wanted is None or sample.resolution is None:
             return float(rng.uniform(*self.augment.scale))
         nominal = sample.resolution * math.sqrt(sample.mask.size) / self.image_size  # metres per pixel
         low, high = (math.log(nominal / metres) for metres in reversed(wanted))
-        limits = math.log(0.5), math.log(4.0)
-        return math.exp(rng.uniform(*np.clip((low, high), *limits)))
+        return math.exp(rng.uniform(*np.clip((low, high), math.log(0.5), math.log(4.0))))
+
+
+def _tensors(image: NDArray[np.float32], mask: NDArray[np.uint8]) -> Pair:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask, np.int64))
 
 
 def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (x / 255 - mean) / std for channels-first pixels (C, ...), x from 0 to 255. Works in place.
 
-    Three or more channels are red, green, blue, and others after these; of one or two the first is grey, and takes the
-    average of ImageNet's three means and deviations. Others take `OTHER_MEAN` and `OTHER_STD`.
+    Three or more channels start with red, green, blue; of one or two the first is grey, and takes ImageNet's averages.
     """
     mean, std = (MEAN, STD) if len(pixels) >= 3 else (MEAN.mean(keepdims=True), STD.mean(keepdims=True))
     others = len(pixels) - len(mean)
@@ -182,30 +165,18 @@ def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def _distort_colours(
     pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """`distort` for any number of channels (C, n).
-
-    It acts on red, green and blue, or on grey as on three equal channels. Other bands are left alone: an elevation does
-    not change with the light, nor is it known how a near-infrared band would.
-    """
+    # Grey counts as three equal channels. Other bands stay: elevation does not change with the light.
     colours = 3 if len(pixels) >= 3 else 1
     changed = distort(pixels[:3] if colours == 3 else pixels[:1].repeat(3, axis=0), config, rng)
     return changed if len(pixels) == 3 else np.concatenate([changed[:colours], pixels[colours:]])
 
 
 def distort(pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change brightness, contrast, saturation and hue, in this order, each with probability 0.5.
+    """Change brightness, contrast, saturation and hue of (3, n), 0 to 255, each with probability 0.5.
 
-    All four are affine in the colours: a shift, a stretch about the mean luma, a stretch about each pixel's
-    own luma, and a turn of the chroma plane (YIQ). They are multiplied into one matrix; a tint comes last, and
-    everything is clipped once at the end.
-
-    Args:
-        pixels: float32, (3, n), 0 to 255.
-        config: the strengths.
-        rng: the source of chance; 8 draws are taken whatever the strengths, and 4 more for a tint.
-
-    Returns:
-        float32, (3, n), 0 to 255.
+    All are affine in the colours: a shift, a stretch about the mean luma, one about each pixel's own luma, and a turn
+    of the chroma plane (YIQ). They make one matrix; a tint comes last, then one clip. 8 draws are taken whatever the
+    strengths, and 4 more for a tint.
     """
     amount = rng.uniform(-1.0, 1.0, 4) * (rng.random(4) < 0.5)
     brightness = 255 * config.brightness * amount[0]
@@ -230,9 +201,7 @@ def distort(pixels: NDArray[np.float32], config: AugmentConfig, rng: np.random.G
 def _resize(
     sample: Sample, box: tuple[float, float, float, float], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Resize the part of the sample in `box` (left, top, right, bottom in px) to size x size."""
-    if sample.image.ndim != 3 or sample.image.shape[2] == 0:
-        raise ValueError(f"{sample.name}: transforms take (H, W, C), the image has shape {sample.image.shape}")
+    # box: left, top, right, bottom in pixels.
     shape = (size, size)
     # Pillow knows images of three channels, and of one; of four, the last one would be taken for transparency.
     bands = [sample.image] if sample.image.shape[2] == 3 else np.moveaxis(sample.image, 2, 0)
@@ -242,16 +211,15 @@ def _resize(
 
 
 def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (H, W, C) as float32 (C, H * W), contiguous."""
+    # (H, W, C) to (C, H * W)
     return np.ascontiguousarray(image.reshape(-1, image.shape[2]).T, dtype=np.float32)
 
 
-class TrainingView(Dataset[Pair]):
-    """The training part as torch sees it, indexed by (epoch, index): the pair depends on these and the seed alone.
+class TrainingView:
+    """The training part as torch's loader sees it; a pair depends on the seed and its key alone.
 
-    The epoch travels with the index, so what is drawn does not depend on order, on loader processes that fetch ahead
-    or outlive an epoch, or on interruptions. A third number tells apart the draws of a sample that an epoch takes more
-    than once: none for the first, then 1, 2, ...
+    The key is (epoch, index), both from 0, so draws do not depend on order, loader processes or interruptions. A third
+    number separates the draws of a sample that an epoch takes more than once: none for the first, then 1, 2, ...
     """
 
     def __init__(self, dataset: LandslideDataset, transform: Transform, seed: int) -> None:
@@ -261,5 +229,4 @@ class TrainingView(Dataset[Pair]):
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, ...]) -> Pair:
-        """Return (image float32 (3, S, S), mask int64 (S, S)) of sample `index` in `epoch`, both counted from 0."""
         return self.transform(self.dataset[key[1]], np.random.default_rng([self.seed, *key]))

@@ -6,7 +6,7 @@ were scored before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,10 +106,7 @@ class Atlas:
     free: tuple[Entry, ...]  # landslide-free images of the same place, untouched by training; may be empty
 
     def examples(self) -> list[tuple[str, Entry]]:
-        """For each kind the first model's failure of the lowest IoU among those not shown yet, with all its kinds.
-
-        A kind whose images are all shown for other kinds has no example of its own.
-        """
+        """For each kind the first model's failure of the lowest IoU among those not shown yet, with all its kinds."""
         shown: list[tuple[str, Entry]] = []
         for key in TITLES:
             used = {entry.sample.name for _, entry in shown}
@@ -182,16 +179,13 @@ def _facts(part: LandslideDataset) -> list[ImageFacts]:
 
 def _predict(network: nn.Module, part: LandslideDataset, image_size: int) -> list[NDArray[np.uint8]]:
     """Probability of landslide in 8 bits at the size of the network's input, at most `GRID`, for each image."""
-
-    def predicted() -> Iterator[NDArray[np.uint8]]:
-        transform = EvalTransform(image_size)
-        for start in range(0, len(part), BATCH):
-            indices = range(start, min(start + BATCH, len(part)))
-            images = torch.stack([transform(part[index])[0] for index in indices])
-            with torch.no_grad():
-                probability = network(images).float().softmax(dim=1)[:, 1:]
-            if image_size > GRID:
-                probability = F.adaptive_avg_pool2d(probability, GRID)
-            yield from (quantise(one) for one in probability[:, 0].numpy())
-
-    return list(predicted())
+    transform, found = EvalTransform(image_size), []
+    for start in range(0, len(part), BATCH):
+        indices = range(start, min(start + BATCH, len(part)))
+        images = torch.stack([transform(part[index])[0] for index in indices])
+        with torch.no_grad():
+            probability = network(images).float().softmax(dim=1)[:, 1:]
+        if image_size > GRID:
+            probability = F.adaptive_avg_pool2d(probability, GRID)
+        found += [quantise(one) for one in probability[:, 0].numpy()]
+    return found

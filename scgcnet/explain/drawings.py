@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -159,7 +160,7 @@ def draw_features(image: Image, maps: Mapping[str, Map]) -> Figure:
     """Show an image (H, W, 3) and, beside it, maps of any size in [0, 1], each under its name."""
     rows = -(-(len(maps) + 1) // _COLUMNS)
     figure, axes = plt.subplots(rows, _COLUMNS, figsize=(2.6 * _COLUMNS, 2.75 * rows), squeeze=False)
-    panels: list[tuple[str, npt.NDArray[np.generic]]] = [("image", image), *maps.items()]
+    panels: list[tuple[str, npt.NDArray[Any]]] = [("image", image), *maps.items()]
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, panel) in zip(axes.flat, panels, strict=False):
@@ -204,7 +205,7 @@ def offset_fields(model: nn.Module, images: torch.Tensor, unit: int = 2) -> dict
     """Offsets (1, 2, h, w) of a calibration unit, by branch; none without PSCCS.
 
     Args:
-        model: a network, with calibration units or without.
+        model: any network.
         images: (1, C, H, W), of sides that the network's stride divides, or the grid goes on beyond the image.
         unit: 0 for the deepest, at a stride of 16, to 2 for the finest, at a stride of 4.
     """
@@ -243,13 +244,7 @@ def gate_maps(model: nn.Module, images: torch.Tensor) -> dict[str, Map]:
 
 
 def draw_gates(rows: Sequence[tuple[Image, Mapping[str, Map]]]) -> Figure:
-    """A row for each image (H, W, C) with its gates beside it, all on one scale around 0.
-
-    Raises:
-        ValueError: there is no row.
-    """
-    if not rows:
-        raise ValueError("no image to show gates of")
+    """A row for each image (H, W, C), one or more, with its gates beside it, all on one scale around 0."""
     labels = list(rows[0][1])
     figure, axes = page_figure(1.9 * len(rows) + 0.3, len(rows), 1 + max(len(labels), 1), dpi=None)
     top = max((float(abs(gate).max()) for _, gates in rows for gate in gates.values()), default=0.0) or 1.0
@@ -269,17 +264,10 @@ def draw_gates(rows: Sequence[tuple[Image, Mapping[str, Map]]]) -> Figure:
 
 
 def field_panels(fields: Mapping[str, Field], share: float = 0.95) -> Figure:
-    """Show receptive fields (side, side) of sum 1 on one logarithmic scale, with the square that holds `share`.
+    """Show receptive fields (side, side) of sum 1, one or more, on one logarithmic scale.
 
-    Args:
-        fields: from `receptive_field.effective_field`, by label.
-        share: of the field, in (0, 1]; the titles state the sides of its squares.
-
-    Raises:
-        ValueError: there is no field, or the share is out of range.
+    A square on each holds `share` of it, in (0, 1]; the titles state the sides of the squares.
     """
-    if not fields:
-        raise ValueError("no field to show")
     rows = -(-len(fields) // _COLUMNS)
     figure, axes = page_figure(((WIDTH - 0.9) / _COLUMNS + 0.35) * rows, rows, _COLUMNS, dpi=None)
     top = np.log10(max(float(field.max()) for field in fields.values()))
@@ -300,16 +288,11 @@ def map_panels(rows: Sequence[tuple[Sample, Mapping[str, Map]]]) -> Figure:
     """A row for each image as in the paper's Fig. 7: itself, its truth, and each network's map with the true outline.
 
     Args:
-        rows: sample, and network -> map (h, w) in [0, 1] of the whole image without padding, such as
-            `features.strengths` gives.
-
-    Raises:
-        ValueError: there is no row, or the rows are of different networks.
+        rows: one or more: sample, and network -> map (h, w) in [0, 1] of the whole image without padding, such as
+            `features.strengths` gives, of the same networks in all rows.
     """
-    labels = [list(maps) for _, maps in rows]
-    if not rows or any(names != labels[0] for names in labels):
-        raise ValueError(f"rows of the networks {labels}: needs one row or more, all of the same networks")
-    columns = 2 + len(labels[0])
+    labels = list(rows[0][1])
+    columns = 2 + len(labels)
     heights = row_heights([sample.mask for sample, _ in rows])
     height = (WIDTH - 1.2) / columns * sum(heights) + 0.1 * len(rows) + 0.3
     figure, axes = page_figure(height, len(rows), columns, dpi=None, height_ratios=heights)
@@ -323,8 +306,8 @@ def map_panels(rows: Sequence[tuple[Sample, Mapping[str, Map]]]) -> Figure:
             if (mask == 1).any() and (mask != 1).any():
                 ax.contour(mask == 1, levels=[0.5], colors="white", linewidths=0.8)
         without_ticks(line)
-    _titles(axes[0], ["image", "truth", *labels[0]])
-    if labels[0]:
+    _titles(axes[0], ["image", "truth", *labels])
+    if labels:
         _colour_bar(figure, shown, axes, "strength, scaled", 0.01)
     return finished(figure)
 
@@ -333,15 +316,10 @@ def map_panels(rows: Sequence[tuple[Sample, Mapping[str, Map]]]) -> Figure:
 
 
 def question_panels(questions: Sequence[Question], found: Sequence[Attribution]) -> Figure:
-    """A row for each question: image, probability and attribution, each with the outline of the region.
+    """A row for each question, one or more: image, probability and attribution, with the outline of the region.
 
     Orange speaks for landslide in the region and purple against it; each map has its own scale.
-
-    Raises:
-        ValueError: there is no question, or not an answer to each.
     """
-    if not questions or len(questions) != len(found):
-        raise ValueError(f"{len(questions)} questions and {len(found)} answers: needs one or more, and as many of each")
     heights = row_heights([one.sample.mask for one in questions])
     height = 0.31 * WIDTH * sum(heights) + 0.25 * len(questions) + 0.3
     figure, axes = page_figure(height, len(questions), 3, dpi=None, height_ratios=heights)

@@ -33,19 +33,8 @@ MAX_CASES = 200
 MAX_BYTES = 50_000  # of a case: its file and its entry in the index
 _PHOTOS = ((512, 80), (512, 60), (384, 60), (256, 50), (128, 40))  # longest side in pixels and quality, the best first
 _THUMB = 40  # pixels
-_FACTS = (
-    "dataset",
-    "name",
-    "site",
-    "height",
-    "width",
-    "resolution",
-    "known",
-    "truth",
-    "landslides",
-    "largest",
-    "touches",
-)
+_FACTS = ("dataset", "name", "site", "height", "width", "resolution", "known", "truth", "landslides", "largest",
+          "touches")  # fmt: skip
 
 
 def write_explorer(atlas: Atlas, shown: Sequence[Entry], root: Path) -> Path:
@@ -55,11 +44,8 @@ def write_explorer(atlas: Atlas, shown: Sequence[Entry], root: Path) -> Path:
         The page, `build/explorer/RUN/index.html`, or `RUN_RUN` of two runs.
 
     Raises:
-        ValueError: the number of entries is out of range.
         WriteError: the folder cannot be written.
     """
-    if not 1 <= len(shown) <= MAX_CASES:
-        raise ValueError(f"{len(shown)} cases: the page holds 1 to {MAX_CASES}")
     folder = root / FOLDER / "_".join(model.run.run_id for model in atlas.models)
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
@@ -74,7 +60,17 @@ def write_explorer(atlas: Atlas, shown: Sequence[Entry], root: Path) -> Path:
             item, text = case_data(entry, f"{number:03d}")
             items.append(item)
             (making / "data" / f"case-{number:03d}.js").write_text(text, encoding="utf-8")
-        index = {**_heading(atlas), "cases": items}
+        models = [
+            {
+                "title": model.run.title,
+                "run": model.run.run_id,
+                "threshold": round(100 * model.threshold),
+                "best": round(100 * model.best_on_test),
+                "fails": model.limits.iou,
+            }
+            for model in atlas.models
+        ]
+        index = {"kind": atlas.kind, "causes": TITLES, "models": models, "cases": items}
         (making / "data" / "index.js").write_text(f"window.ATLAS = {_json(index)};\n", encoding="utf-8")
         (making / "index.html").write_text(page(template, atlas, shown), encoding="utf-8")
         files.remove_folder(folder)
@@ -86,23 +82,6 @@ def write_explorer(atlas: Atlas, shown: Sequence[Entry], root: Path) -> Path:
     return folder / "index.html"
 
 
-def _heading(atlas: Atlas) -> dict[str, Any]:
-    return {
-        "kind": atlas.kind,
-        "causes": TITLES,
-        "models": [
-            {
-                "title": model.run.title,
-                "run": model.run.run_id,
-                "threshold": round(100 * model.threshold),
-                "best": round(100 * model.best_on_test),
-                "fails": model.limits.iou,
-            }
-            for model in atlas.models
-        ],
-    }
-
-
 def case_data(entry: Entry, number: str) -> tuple[dict[str, Any], str]:
     """The index's item of an entry, and the text of its own file, which is named by `number`.
 
@@ -111,10 +90,9 @@ def case_data(entry: Entry, number: str) -> tuple[dict[str, Any], str]:
     """
     mask, facts = entry.sample.mask, entry.facts
     counted = [curves(mask, entry.values(place)) for place in range(len(entry.small))]
-    counts = {key: getattr(facts, key) for key in _FACTS}
     item = {
         "file": number,
-        **counts,
+        **{key: getattr(facts, key) for key in _FACTS},
         "edges": _short(facts.edge_density),
         "contrast": _short(facts.contrast),
         "band": counted[0].truth_band,

@@ -102,10 +102,7 @@ def quantise(probability: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def enlarge(small: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Bilinear values from 0 to 255 at `shape` (H, W), as torch's `interpolate` without aligned corners, in 64 bits.
-
-    Equal to the last bit to what scores.js computes.
-    """
+    """Bilinear values from 0 to 255 at `shape` (H, W), as torch's `interpolate`; to the last bit those of scores.js."""
     top, bottom, down = _places(small.shape[0], shape[0])
     left, right, across = _places(small.shape[1], shape[1])
     values = small.astype(np.float64)
@@ -122,13 +119,12 @@ def _places(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDA
 
 
 def describe(sample: Sample, dataset: str, site: str = "") -> ImageFacts:
-    """Facts of a sample; the site is a sub-set, event or place."""
-    mask = sample.mask
-    labels, number = ndimage.label(mask == 1, _SQUARE)
+    """Facts of a sample."""
+    mask, truth = sample.mask, sample.mask == 1
+    labels, number = ndimage.label(truth, _SQUARE)
     sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
     main = labels == 1 + int(sizes.argmax()) if number else np.zeros(mask.shape, dtype=bool)
     frame = np.concatenate([main[0], main[-1], main[:, 0], main[:, -1]])
-    truth = mask == 1
     return ImageFacts(
         dataset=dataset,
         name=sample.name,
@@ -148,10 +144,10 @@ def describe(sample: Sample, dataset: str, site: str = "") -> ImageFacts:
 
 
 def edge_density(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
-    """Share of the background of an image (H, W, C) with sharp edges: a proxy for buildings and roads.
+    """Share of the background of an image (H, W, C) with sharp edges, 0 without background: a proxy for buildings.
 
     Textured forest, terraces and field borders have edges too. Brightness is the mean of red, green and blue, smoothed
-    over about one pixel; a gradient of at least `EDGE` of the full range per pixel is an edge. 0 without background.
+    over about one pixel; a gradient of at least `EDGE` of the full range per pixel is an edge.
     """
     brightness = image[..., :3].mean(axis=2) / 255
     slope = ndimage.gaussian_gradient_magnitude(brightness, sigma=1.0, mode="nearest")
@@ -189,16 +185,7 @@ def greenness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def assess_prediction(sample: Sample, values: NDArray[np.float64], threshold: float) -> Prediction:
-    """Score a prediction.
-
-    Args:
-        sample: image and truth.
-        values: probability times 255, (H, W), from `enlarge`.
-        threshold: probability above which a pixel is called landslide.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Score a prediction at a threshold, from the probability times 255 (H, W) of `enlarge`."""
     mask = sample.mask
     known, truth = mask != IGNORE_INDEX, mask == 1
     called = (values > LEVELS * threshold) & known
@@ -228,22 +215,12 @@ def mean_entropy(values: NDArray[np.float64]) -> float:
 
 
 def curves(mask: NDArray[np.uint8], values: NDArray[np.float64], thresholds: Sequence[float] = ()) -> Curves:
-    """Counts at many thresholds at once.
+    """Counts of a probability times 255 (H, W) at many ascending thresholds at once, by default those of the page.
 
-    A pixel lies in the boundary band of a prediction when it is called landslide and a pixel within `BAND` pixels is
-    not, that is at thresholds below its own value and not below the least value around it. One histogram of each
-    serves all thresholds, without distances. The counts are those of `measures.boundary_counts`.
-
-    Args:
-        mask: uint8 (H, W), 0, 1 or 255.
-        values: probability times 255, (H, W).
-        thresholds: ascending; those of the page by default.
-
-    Raises:
-        ValueError: the shapes differ.
+    The counts of boundary bands are those of `metrics.boundary_counts`.
     """
-    if mask.shape != values.shape:
-        raise ValueError(f"mask {mask.shape} and probability {values.shape} differ in shape")
+    # A pixel lies in the boundary band of a prediction when it is called landslide and a pixel within `BAND` pixels is
+    # not, that is at thresholds below its own value and not below the least value around it: one histogram of each.
     limits = LEVELS * np.array(thresholds or [step / 100 for step in range(1, STEPS + 1)])
     truth = mask == 1
     shown = np.where(mask == IGNORE_INDEX, 0.0, values)
@@ -296,14 +273,8 @@ class Limits:
 
     @classmethod
     def of(cls, images: Sequence[ImageFacts], predictions: Sequence[Prediction]) -> Limits:
-        """Limits from the images of a validation part and a network's prediction on each.
-
-        Raises:
-            ValueError: there is no image with a landslide.
-        """
+        """Limits from the images of a validation part, one with a landslide among them, and the prediction on each."""
         pairs = [(image, found) for image, found in zip(images, predictions, strict=True) if image.truth]
-        if not pairs:
-            raise ValueError("the validation part has no image with a landslide: the rules have no limits")
 
         def quartile(which: float, value: Callable[[ImageFacts], float]) -> float:
             return float(np.nanquantile([value(image) for image, _ in pairs], which))
@@ -391,11 +362,7 @@ TITLES: Mapping[str, str] = {key: cause.title for key, cause in CAUSES.items()} 
 
 
 def find_causes(image: ImageFacts, found: Prediction, limits: Limits) -> tuple[str, ...]:
-    """Keys of `CAUSES` that explain a failure, or `OTHER`; none where the image is no failure.
-
-    An image fails if its IoU is below the limit. Several causes may hold at once, and a cause that holds is not proven
-    to be the reason.
-    """
+    """Keys of `CAUSES` that explain a failure, or `OTHER`; none where the IoU is not below the limit."""
     if found.iou >= limits.iou:
         return ()
     return tuple(
@@ -415,8 +382,8 @@ def reliability(images: Iterable[tuple[NDArray[np.uint8], NDArray[np.float64]]])
         images: mask (H, W) of 0, 1 or 255, and probability times 255 (H, W), of each.
 
     Returns:
-        A row for each bin: `pixels`, `confidence` (mean probability) and `frequency` (share that is landslide), both
-        NaN in an empty bin. A probability of 1 belongs to the last bin, an edge between two bins to the upper one.
+        A row for each bin, an edge between two belonging to the upper one: `pixels`, `confidence` (mean probability)
+        and `frequency` (share that is landslide), both NaN in an empty bin.
     """
     pixels, landslide = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     total = np.zeros(BINS)
@@ -435,7 +402,6 @@ def calibration_error(bins: pd.DataFrame) -> float:
     """Expected calibration error of `reliability`, a fraction of 1: mean over pixels of the gap in their bin.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3, for the probability of landslide.
-    Most pixels of most images are surely background, and make it small; the diagram shows the others.
     """
     total = bins.pixels.sum()
     return float((bins.pixels * (bins.confidence - bins.frequency).abs()).sum() / total) if total else float("nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -22,16 +23,13 @@ BOUNDARY = 4  # pixels of the network's input to each side of a boundary: the st
 
 @contextmanager
 def outputs_of(model: nn.Module, layers: Sequence[str], strict: bool = True) -> Iterator[dict[str, Tensor]]:
-    """Collect the outputs of the named layers inside the block, each as it was before later layers.
+    """Collect the outputs of the named layers inside the block, where the network is called once.
 
     Args:
-        model: any network, to be called once inside the block.
-        layers: qualified names of submodules, such as `encoder.stage3`; the empty string is the network itself.
-        strict: whether each must be reached and give a tensor; else one that does not is left out.
-
-    Raises:
-        ValueError: the network has no layer of that name, or at the block's end a layer was not reached or gave no
-            tensor.
+        model: any network.
+        layers: qualified names of submodules, such as `encoder.stage3`; "" is the network itself. ValueError where
+            there is none of that name.
+        strict: whether each must be reached and give a tensor (else ValueError), or is left out.
     """
     modules = dict(model.named_modules())
     outputs: dict[str, Tensor] = {}
@@ -87,12 +85,7 @@ def energy(features: Tensor) -> npt.NDArray[np.float32]:
     """Strength of a feature map: root mean square over channels of (1, C, h, w), as (h, w), scaled to [0, 1].
 
     A map without contrast gives zeros.
-
-    Raises:
-        ValueError: there is more than one image.
     """
-    if features.ndim != 4 or features.shape[0] != 1:
-        raise ValueError(f"features of shape {tuple(features.shape)}: one image at a time, (1, C, h, w)")
     strength = features.float().square().mean(dim=1).sqrt()[0]
     low, high = strength.min(), strength.max()
     scaled = (strength - low) / (high - low) if high > low else torch.zeros_like(strength)
@@ -103,13 +96,9 @@ def energy(features: Tensor) -> npt.NDArray[np.float32]:
 def strengths(
     networks: Mapping[str, nn.Module], sample: Sample, image_size: int, layer: str
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Strength of a layer's map of one image for each network, (h, w) in [0, 1].
+    """Strength of a layer's map of one image for each network in evaluation mode, (h, w) in [0, 1].
 
-    Args:
-        networks: in evaluation mode, by label.
-        sample: image at native size.
-        image_size: side of the square network input in pixels, a multiple of the networks' stride.
-        layer: name of a submodule that all networks have; ValueError where one lacks it.
+    The image is resized to `image_size` pixels a side, a multiple of the networks' stride.
     """
     pixels = EvalTransform(image_size)(sample)[0].unsqueeze(0)
     return {name: energy(capture(model, pixels, [layer])[layer]) for name, model in networks.items()}
@@ -131,20 +120,15 @@ def edge_contrast(features: npt.NDArray[np.float32], mask: npt.NDArray[np.uint8]
 
     Returns:
         1: all of the map's change is at the boundary. 1/3: it is twice as steep there. 0: it is no steeper there than
-        elsewhere, or has no change at all. -1: it has none at the boundary.
-
-    Raises:
-        ValueError: the width is below 1, the mask has no boundary, or all known pixels are near it.
+        elsewhere, or has no change at all. -1: it has none at the boundary. NaN: the mask has no boundary, or all
+        known pixels are near it.
     """
     # Not the area under the ROC curve of the values near the boundary: along a straight boundary it is 1 for a sharp
     # map and for a blurred one, and 1/2 for a map that marks the boundary with a line.
-    if width < 1:
-        raise ValueError(f"width={width}: must be 1 pixel or more")
     near = boundary_mask(torch.tensor(mask[None], dtype=torch.int64), width)[0].numpy()
     at, elsewhere = near == 1, near == 0
     if not at.any() or not elsewhere.any():
-        what = "there is no boundary in it" if not at.any() else f"all of it is within {width} pixels of a boundary"
-        raise ValueError(f"mask of shape {mask.shape}: {what}")
+        return math.nan
     fine = F.interpolate(torch.tensor(features[None, None], dtype=torch.float64), mask.shape, mode="bilinear")[0, 0]
     steepness = np.hypot(*np.gradient(fine.numpy()))
     a, b = float(steepness[at].mean()), float(steepness[elsewhere].mean())
@@ -159,22 +143,20 @@ def contrast_frame(
     Each map is compared with the mask at the network's input size; images without a boundary, or with nothing else,
     are left out. The arguments are those of `strengths`.
     """
+    values: dict[str, list[float]] = {name: [] for name in networks}
+    for sample in part:
+        mask = EvalTransform(image_size)(sample)[1].numpy().astype(np.uint8)
+        for name, strength in strengths(networks, sample, image_size, layer).items():
+            contrast = edge_contrast(strength, mask, BOUNDARY)
+            values[name] += [] if math.isnan(contrast) else [contrast]
     rows = []
-    for name, model in networks.items():
-        values = []
-        for sample in part:
-            mask = EvalTransform(image_size)(sample)[1].numpy().astype(np.uint8)
-            strength = strengths({name: model}, sample, image_size, layer)[name]
-            try:
-                values.append(edge_contrast(strength, mask, BOUNDARY))
-            except ValueError:  # no boundary, or nothing else
-                continue
+    for name, found in values.items():
         mean, interval = "unknown", "no image has a boundary"
-        if values:
-            middle = float(np.mean(values))
+        if found:
+            middle = float(np.mean(found))
             mean, interval = f"{middle:.3f}", "one image: unknown"
-            if len(values) > 1:
-                half = 1.96 * float(stats.sem(values))
+            if len(found) > 1:
+                half = 1.96 * float(stats.sem(found))
                 interval = f"{middle - half:.3f} to {middle + half:.3f}"
-        rows.append({"Network": name, "Steepness": mean, "95 % over images": interval, "Images": len(values)})
+        rows.append({"Network": name, "Steepness": mean, "95 % over images": interval, "Images": len(found)})
     return pd.DataFrame(rows or [{"Network": "no trained weights are available"}])

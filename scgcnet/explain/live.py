@@ -1,6 +1,6 @@
 """The cases of a network in JupyterLab: threshold by slider, attribution on demand.
 
-`explore(...)` as the last line of a cell shows it. An error is one line below the picture.
+`Explorer(...)` as the last line of a cell shows it. An error is one line below the picture.
 """
 
 from __future__ import annotations
@@ -27,13 +27,23 @@ _WIDE = widgets.Layout(width="28em")
 _STYLE = {"description_width": "7em"}
 
 
+def _dropdown(options: Sequence[Any], description: str) -> widgets.Dropdown:
+    return widgets.Dropdown(options=options, description=description, layout=_WIDE, style=_STYLE)
+
+
 class Explorer:
-    """A case, a network's prediction at a threshold, and its attribution; shows itself in a notebook.
+    """A network's cases from the worst IoU to the best, with prediction and attribution; shows itself in a notebook.
 
     The widgets are attributes, so that a notebook or a test can set their values: `case`, `threshold`, `region`,
     `method`, `layer` (for Grad-CAM), `button` (computes the attribution), `picture` (image, truth, probability, errors,
     attribution; PNG), `scores`, and `problem` (an error, else empty). `attribution` is None until it is asked for and
     after a change of anything that it depends on.
+
+    Args:
+        network: in evaluation mode.
+        cases: images to choose from.
+        image_size: side of the square network input, pixels.
+        threshold: best on validation.
     """
 
     def __init__(self, network: nn.Module, cases: Sequence[Case], image_size: int, threshold: float) -> None:
@@ -41,26 +51,17 @@ class Explorer:
         self.attribution: Attribution | None = None
         self._region: Region = np.zeros((1, 1), dtype=bool)  # of the attribution
         self._cases = sorted(cases, key=lambda case: (case[2], case[0].name))
-        options = [
-            (f"{sample.name} (IoU {100 * iou:.0f} %)", number) for number, (sample, _, iou) in enumerate(self._cases)
-        ]
+        titles = [f"{sample.name} (IoU {100 * iou:.0f} %)" for sample, _, iou in self._cases]
         layers = map_layers(network, EvalTransform(image_size)(cases[0][0])[0].unsqueeze(0))
         shown = {name: layer for name, layer in PARTS.items() if layer in layers}
         named = [*shown.items(), *((layer, layer) for layer in layers if layer not in shown.values())]
-        self.case = widgets.Dropdown(options=options, description="case", layout=_WIDE, style=_STYLE)
-        self.threshold = widgets.FloatSlider(
-            threshold,
-            min=0.01,
-            max=0.99,
-            step=0.01,
-            description="threshold",
-            continuous_update=False,  # a picture at every step of the way would come late
-            layout=_WIDE,
-            style=_STYLE,
-        )
-        self.region = widgets.Dropdown(options=REGIONS, description="explain the", layout=_WIDE, style=_STYLE)
-        self.method = widgets.Dropdown(options=METHODS, description="by", layout=_WIDE, style=_STYLE)
-        self.layer = widgets.Dropdown(options=named, description="at layer", layout=_WIDE, style=_STYLE)
+        self.case = _dropdown([(title, place) for place, title in enumerate(titles)], "case")
+        # Not continuous: a picture at every step of the way would come late.
+        slider = {"min": 0.01, "max": 0.99, "step": 0.01, "continuous_update": False}
+        self.threshold = widgets.FloatSlider(threshold, description="threshold", layout=_WIDE, style=_STYLE, **slider)
+        self.region = _dropdown(REGIONS, "explain the")
+        self.method = _dropdown(METHODS, "by")
+        self.layer = _dropdown(named, "at layer")
         self.button = widgets.Button(description="explain", tooltip="takes a few seconds")
         self.picture = widgets.Image(format="png")
         self.scores = widgets.HTML()
@@ -160,15 +161,3 @@ class Explorer:
         finally:
             plt.close(figure)
         return file.getvalue()
-
-
-def explore(network: nn.Module, cases: Sequence[Case], image_size: int, threshold: float) -> Explorer:
-    """The explorer of a network's cases, from the worst IoU to the best; as the last line of a cell it shows itself.
-
-    Args:
-        network: in evaluation mode.
-        cases: sample, probability of landslide (H, W) and IoU of each.
-        image_size: side of the square network input, pixels.
-        threshold: best on validation.
-    """
-    return Explorer(network, cases, image_size, threshold)

@@ -29,34 +29,27 @@ IMAGES = 2  # of noise: with more, the side of a fresh network's field moves by 
 def effective_field(
     model: nn.Module, layer: str, side: int, images: int = 4, seed: int = 0, in_channels: int = 3
 ) -> Field:
-    """How much each pixel of the image moves the middle of a layer's map.
+    """How much each pixel of the image moves the middle of a layer's map: (side, side), 0 or more, with sum 1.
 
     The strength at pixel p is the root mean square over images of |J_p|, where J is the gradient at x of f, the
     channels in the middle of the map, and |.| is the root of the sum of squares over all pairs of channels. One
     backward pass of s . f with random signs s has |J_p|^2 as the mean of its square, since products of different signs
-    average out; each image has signs of its own.
+    average out; each image has signs of its own. The middle of a map of h rows is position h // 2.
 
-    The middle of a map of h rows is position h // 2, for padded convolutions of odd size that of pixel side // 2; a
-    2 x 2 convolution of stride 2 moves the field down and right by half a step. Pixels beyond the image are not seen:
-    take a `side` that holds the field, or compare networks at one. In a network without training the BatchNorms have
-    no statistics, and the field is that of the residual paths alone, nearly without the dilated branches: run
-    `torch.optim.swa_utils.update_bn([noise], model)` first.
+    Pixels beyond the image are not seen: take a `side` that holds the field, or compare networks at one. Untrained
+    BatchNorms need statistics first, or the field is that of the residual paths alone (`construction_fields`).
 
     Args:
         model: any network. It runs as in evaluation; its modes, gradients and parameters are left as they are.
-        layer: qualified name of a submodule that gives a map (B, C, h, w), such as `encoder.stage3`; the empty string
-            for the network itself, which gives the logits.
+        layer: qualified name of a submodule that gives a map (B, C, h, w); "" is the network itself (logits).
         side: of the square image, pixels.
         images: number of images of standard normal noise, as normalised images are; the same for all networks.
         seed: of the noise and of the signs.
         in_channels: bands of the image.
 
-    Returns:
-        (side, side), 0 or more, with sum 1.
-
     Raises:
-        ValueError: the network has no layer of that name, or it was not reached; its output is no map, or its middle
-            is not that of the image; or nothing, or nothing finite, arrives at the image.
+        ValueError: there is no such layer, the middle of its map is not that of the image, or nothing finite arrives
+            at the image.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((images, in_channels, side, side), generator=generator)
@@ -77,12 +70,7 @@ def field_side(field: Field, share: float = 0.95) -> float:
     """Side in pixels of the smallest square around the centre that holds `share` of a field (side, side).
 
     Between squares of 1, 3, 5, ... pixels the share is taken to grow linearly; no square is larger than the field.
-
-    Raises:
-        ValueError: the share is not in (0, 1].
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share={share}: must be in (0, 1]")
     down, right = _offsets(field)
     rings = np.bincount(np.maximum(abs(down), abs(right)).ravel(), weights=field.ravel().astype(np.float64))
     held = np.concatenate([[0.0], rings.cumsum()])  # by squares of side 0, 1, 3, 5, ...
@@ -101,12 +89,7 @@ def field_radius(field: Field) -> float:
 
 
 def construction_fields(overrides: Mapping[str, Any], side: int) -> dict[str, Field]:
-    """Fields of a fresh `tiny` by layer: weights from seed 0, normalisation settled on noise.
-
-    Args:
-        overrides: fields of the network's configuration, such as its dilations.
-        side: of the square input, pixels.
-    """
+    """Fields of a fresh `tiny` by layer: weights from seed 0, normalisation settled on noise; `side` in pixels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = zoo.create_model("scgcnet", "tiny", **overrides)
@@ -143,10 +126,6 @@ def _squared_gradient(
     with outputs_of(model, [layer]) as outputs:
         model(image)
     features = outputs[layer]
-    if features.ndim != 4:
-        raise ValueError(f"layer {layer!r} gives {tuple(features.shape)}: name one that gives a map (B, C, h, w)")
-    if not features.requires_grad:
-        raise ValueError(f"layer {layer!r} does not depend on the image")
     _, channels, height, width = features.shape
     side = image.shape[-1]
     if height % 2 and height < side and side % height == 0:  # at a stride, an odd map's middle is not pixel side // 2

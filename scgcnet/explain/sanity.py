@@ -61,15 +61,10 @@ def parts_from_output(model: nn.Module, image: Tensor) -> list[str]:
 
 
 def randomised(model: nn.Module, parts: Collection[str], seed: int = 0) -> nn.Module:
-    """A copy whose parameters in some parts are shuffled, each tensor within itself.
+    """A copy whose parameters in some submodules are shuffled, each tensor within itself; "" is the whole network.
 
     Each tensor keeps its mean and spread: with newly drawn weights a network with normalisation layers would hardly
     respond in evaluation, and any map of it would differ.
-
-    Args:
-        model: any network; it is left as it is.
-        parts: names of submodules; the empty string is the whole network.
-        seed: of the shuffling.
     """
     other = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
@@ -92,13 +87,8 @@ def cascade(explain: Callable[[nn.Module], Map], model: nn.Module, image: Tensor
 
     Returns:
         A step for each part, the output's first; at the last one the whole network is random.
-
-    Raises:
-        ValueError: the network has no part with parameters.
     """
     parts = parts_from_output(model, image)
-    if not parts:
-        raise ValueError("the network has no part with parameters to make random")
     own = explain(model)
     steps = []
     for n, part in enumerate(parts):
@@ -109,15 +99,7 @@ def cascade(explain: Callable[[nn.Module], Map], model: nn.Module, image: Tensor
 
 
 def rank_correlation(first: Map, second: Map) -> float:
-    """Spearman's, over the pixels of two maps of one shape, -1 to 1; 0 where one is the same everywhere.
-
-    Raises:
-        ValueError: the shapes differ, or a value is not finite.
-    """
-    if first.shape != second.shape:
-        raise ValueError(f"maps of shapes {first.shape} and {second.shape}: only maps of one shape can be compared")
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("a map has values that are not finite")
+    """Spearman's, over the pixels of two maps of one shape, -1 to 1; 0 where one is the same everywhere."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(stats.spearmanr(first, second, axis=None).statistic)
@@ -129,11 +111,9 @@ def typical(correlations: Sequence[float]) -> float:
 
 
 def judge(signed: Sequence[float], magnitude: Sequence[float]) -> str:
-    """Verdict on a method by `LIMIT`; the maps themselves decide on failing, not their magnitudes.
+    """Verdict on a method by `LIMIT`, from rank correlations with the maps of random networks.
 
-    Args:
-        signed: rank correlations of its maps, one for each random network.
-        magnitude: likewise of their absolute values.
+    The maps themselves decide on failing, not their magnitudes.
     """
     if typical(signed) >= LIMIT:
         same = "much the same" if abs(np.mean(signed)) >= LIMIT else "much the same but for its sign"
@@ -154,15 +134,8 @@ def edge_map(image: Tensor) -> Map:
 def random_table(model: nn.Module, questions: Sequence[Question], draws: int = 1) -> pd.DataFrame:
     """Rank correlation of the maps of the trained network and of random ones, by method, with the verdict.
 
-    The last row is `edge_map`, which ignores the network: the check must fail it.
-
-    Args:
-        model: the trained network.
-        questions: each gives one comparison for each draw.
-        draws: random networks for each question, all different: a coarse map of one may look like anything.
-
-    Raises:
-        ValueError: there is no draw.
+    The last row is `edge_map`, which ignores the network: the check must fail it. Each question is compared with
+    `draws` random networks, all different: a coarse map of one may look like anything. ValueError without a draw.
     """
     if draws < 1:
         raise ValueError(f"draws={draws}: the check takes one random network or more for each image")

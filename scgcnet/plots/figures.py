@@ -31,7 +31,7 @@ from scgcnet.plots.style import (
 )
 
 Interval = tuple[float, float, float]  # value, low, high
-History = Sequence[Mapping[str, float | None]]  # rows of a run file, one for each epoch
+History = Sequence[Mapping[str, float | None]]  # of a run file, by epoch: epoch, loss, val_loss, val_iou
 
 _OTHERS = [colour for colour in CYCLE if colour != VERMILION]
 _VERDICTS = {"better": (BLUE, "^"), "worse": (VERMILION, "v"), "unresolved": (GREY, "o")}
@@ -52,16 +52,11 @@ def ablation_bars(rows: Mapping[str, Interval | None], reference: str) -> Figure
         rows: variant -> (mean, low, high) of its IoU in percent, from top to bottom; None where it was not run. A
             single run has low and high equal to the mean, and a hollow dot.
         reference: the variant that the others are compared with.
-
-    Raises:
-        ValueError: `reference` is not among the variants.
     """
     if not any(rows.values()):
         return message("No scores to show: no run of these variants is stored.")
-    if reference not in rows:
-        raise ValueError(f"{reference} is not among {', '.join(rows)}")
     figure, axis = _row_figure(list(rows))
-    if score := rows[reference]:
+    if score := rows.get(reference):
         axis.axvline(score[0], color=VERMILION, ls="--", lw=1)
     for y, (name, score) in enumerate(rows.items()):
         if score is None:
@@ -70,7 +65,7 @@ def ablation_bars(rows: Mapping[str, Interval | None], reference: str) -> Figure
         else:
             colour, marker = (VERMILION, "D") if name == reference else (BLUE, "o")
             _interval_row(axis, y, score, colour, marker, hollow=score[0] == score[1] == score[2])
-    axis.get_yticklabels()[list(rows).index(reference)].set_fontweight("bold")
+    _embolden(axis.get_yticklabels(), reference)
     axis.set_xlabel("IoU, %")
     marks = [
         mark("mean and interval of several runs", BLUE, "o", line=2),
@@ -88,14 +83,9 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
         rows: network -> (difference in percentage points, low, high, verdict); positive: the network scores higher
             than the reference. The verdict on the network is "better", "worse" or "unresolved".
         reference: the network that the others are compared with.
-
-    Raises:
-        ValueError: a verdict is none of the three.
     """
     if not rows:
         return message(f"No differences to show: no other network has runs to compare with those of {reference}.")
-    if strange := {verdict for *_, verdict in rows.values()} - _VERDICTS.keys():
-        raise ValueError(f"verdict {', '.join(sorted(strange))}: expected {', '.join(_VERDICTS)}")
     ordered = sorted(rows, key=lambda name: rows[name][0], reverse=True)
     figure, axis = _row_figure(ordered)
     axis.axvline(0, color=BLACK, lw=1)
@@ -103,11 +93,8 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
         *score, verdict = rows[name]
         _interval_row(axis, y, score, *_VERDICTS[verdict], hollow=verdict == "unresolved")
     axis.set_xlabel(f"score minus that of {reference}, percentage points")
-    marks = [
-        mark(f"{verdict} than {reference}", *look, line=2)
-        for verdict, look in _VERDICTS.items()
-        if verdict != "unresolved"
-    ] + [mark("unresolved", *_VERDICTS["unresolved"], line=2, mfc="white")]
+    marks = [mark(f"{verdict} than {reference}", *_VERDICTS[verdict], line=2) for verdict in ("better", "worse")]
+    marks.append(mark("unresolved", *_VERDICTS["unresolved"], line=2, mfc="white"))
     figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
     return finished(figure)
 
@@ -115,8 +102,7 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
 def implied_shares(panels: Mapping[str, pd.DataFrame], agreed: Mapping[str, tuple[float, float]]) -> Figure:
     """Difference between the landslide share that each row of the paper implies and the agreed one, by test set.
 
-    Bars are rounding intervals. The axis is linear up to 0.1 points to each side and logarithmic beyond, since
-    rounding allows hundredths and some rows are off by points.
+    Bars are rounding intervals; the axis is linear up to 0.1 points to each side and logarithmic beyond.
 
     Args:
         panels: title -> rows with `name`, `low` and `high` (percentage points from the agreed share), `off` ("",
@@ -132,11 +118,8 @@ def implied_shares(panels: Mapping[str, pd.DataFrame], agreed: Mapping[str, tupl
             panel.plot([row.low, row.high], [y, y], color=colour, lw=3, solid_capstyle="butt")
             panel.plot((row.low + row.high) / 2, y, marker, color=colour, ms=5)
             if row.off == "far":
-                box = {"fc": "white", "ec": "none", "pad": 0.5}
-                panel.annotate(
-                    row.text, (row.low, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize=8,
-                    bbox=box,
-                )  # fmt: skip
+                look = {"ha": "right", "va": "center", "fontsize": 8, "bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
+                panel.annotate(row.text, (row.low, y), (-7, 0), textcoords="offset points", **look)
         panel.set_xscale("symlog", linthresh=0.1, linscale=1)
         panel.set_xlim(-1, 12)
         panel.set_xticks([-1, -0.1, 0, 0.1, 1, 10], ["-1", "-0.1", "0", "0.1", "1", "10"], fontsize="small")
@@ -190,17 +173,13 @@ def component_recall(curves: Mapping[str, Sequence[tuple[str, float, float, floa
         counts: landslides (connected components of the truth) in each bin.
 
     Raises:
-        ValueError: there are more than 6 networks, or networks or counts differ in their bins.
+        ValueError: there are more than 6 networks.
     """
     if not any(curves.values()):
-        return message("No shares to show: weights or data are missing. `scgcnet study run ID --force` makes weights.")
+        return message("No shares to show: weights or data are missing. `scgcnet run ID --force` makes weights.")
     if len(curves) > 6:
         raise ValueError(f"{len(curves)} networks: at most 6 are distinguishable beside each other")
     labels = [label for label, *_ in next(iter(curves.values()))]
-    if any([label for label, *_ in bins] != labels for bins in curves.values()):
-        raise ValueError("networks differ in their size bins")
-    if len(counts) != len(labels):
-        raise ValueError(f"{len(counts)} counts for {len(labels)} size bins")
     figure, ((axis,),) = page_figure(3.6)
     for edge in range(1, len(labels)):
         axis.axvline(edge - 0.5, color=BLACK, alpha=0.2, lw=0.8)
@@ -238,14 +217,9 @@ def increment_curves(
             out, and so is a network without any.
         highlight: the network drawn in another colour, with a heavier line.
         percents: the increments, from left to right.
-
-    Raises:
-        ValueError: a score belongs to an increment that is not in `percents`.
     """
     if not any(scores.values()):
         return message("No scores to show: no run with an increment of the new data set is stored.")
-    if strange := {percent for runs in scores.values() for percent in runs} - set(percents):
-        raise ValueError(f"increments {sorted(strange)} are not among {list(percents)}")
     columns = min(len(scores), 5)
     figure, axes = page_figure(2.9 + 0.2 * -(-len(scores) // columns), 1, 3, sharex=True, sharey=True)
     for axis, (key, title) in zip(axes[0], {"recall": "recall", "iou": "IoU", "f1": "F1"}.items(), strict=True):
@@ -260,10 +234,8 @@ def increment_curves(
         open_frame(axis)
     axes[0, 0].set_ylabel("score, %")
     axes[0, 1].set_xlabel("increment, % of the new data set (evenly spaced)")
-    legend = figure.legend(
-        handles=axes[0, 0].lines, loc="outside lower center", ncols=columns, frameon=False, fontsize="small",
-        handlelength=3,
-    )  # fmt: skip
+    look = {"ncols": columns, "frameon": False, "fontsize": "small", "handlelength": 3}
+    legend = figure.legend(handles=axes[0, 0].lines, loc="outside lower center", **look)
     _embolden(legend.get_texts(), highlight)
     return finished(figure)
 
@@ -275,7 +247,7 @@ def size_curves(
 
     Args:
         panels: label of the vertical axis -> network -> side in pixels -> value.
-        highlight: the network drawn in another colour, with a heavier line.
+        highlight: the network drawn in another colour.
         logarithmic: labels of the vertical axes that are; the others begin at 0.
     """
     if not any(any(curves.values()) for curves in panels.values()):
@@ -304,11 +276,7 @@ def size_curves(
 
 
 def training_curves(histories: Mapping[str, History]) -> Figure:
-    """Loss (left) and validation IoU (right) by epoch, a colour and a line style for each run.
-
-    Args:
-        histories: label -> rows of a run file with epoch, loss, val_loss and val_iou.
-    """
+    """Loss (left) and validation IoU (right) by epoch, a colour and a line style for each run's history by label."""
     figure, ((left, right),) = page_figure(3.0, 1, 2)
     for index, (label, history) in enumerate(histories.items()):
         look: dict[str, Any] = {"color": CYCLE[index % len(CYCLE)], "ls": LINES[index % len(LINES)]}
@@ -328,12 +296,7 @@ def training_curves(histories: Mapping[str, History]) -> Figure:
 
 
 def curve_grid(histories: Mapping[str, History], reference: str) -> Figure:
-    """Validation IoU by epoch, a small panel for each network, with one network's curve in all of them.
-
-    Args:
-        histories: label -> rows of a run file with epoch and val_iou; empty for none.
-        reference: the label whose curve is drawn pale behind the others'.
-    """
+    """Validation IoU by epoch, a small panel for each network by label; the reference's curve is pale in all."""
     columns = 6
     rows = -(-max(len(histories), 1) // columns)
     figure, axes = page_figure(0.4 + 1.2 * rows, rows, columns, sharex=True, sharey=True)
@@ -353,12 +316,7 @@ def curve_grid(histories: Mapping[str, History], reference: str) -> Figure:
 
 
 def image_histograms(sides: Sequence[float], shares: Sequence[float]) -> Figure:
-    """Size of the images of a data set (left), and the landslide share of each (right).
-
-    Args:
-        sides: square root of the pixels of each image.
-        shares: landslide pixels over known pixels of each image, 0 to 1.
-    """
+    """Side of each image, pixels (left), and its share of landslide pixels, 0 to 1 (right)."""
     figure, ((left, right),) = page_figure(2.6, 1, 2)
     low, high = min(sides), max(sides)
     bins = np.geomspace(low, high, 30) if high > 1.01 * low else np.array([0.9 * low, 1.1 * low])
@@ -376,9 +334,7 @@ def image_histograms(sides: Sequence[float], shares: Sequence[float]) -> Figure:
 def reliability_diagram(networks: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """Share of landslide among pixels by their probability, and their number; a column for each network.
 
-    Args:
-        networks: title -> label of a curve -> bins of equal width from 0 to 1, with `pixels` (how many), `confidence`
-            (mean probability) and `frequency` (share that is landslide), both NaN in an empty bin.
+    `networks`: title -> label of a curve -> bins of `explain.failures.reliability`.
     """
     figure, axes = page_figure(4.6, 2, len(networks), height_ratios=(3, 1), sharex=True, sharey="row")
     for (upper, lower), (title, curves) in zip(axes.T, networks.items(), strict=True):
@@ -403,8 +359,7 @@ def reliability_diagram(networks: Mapping[str, Mapping[str, pd.DataFrame]]) -> F
 def threshold_curves(networks: Mapping[str, tuple[npt.NDArray[np.float64], float, float]]) -> Figure:
     """IoU on the test part by threshold: a filled mark where validation chose it, a hollow one at the highest.
 
-    Args:
-        networks: title -> IoU at the thresholds 0.01, 0.02, ... (fractions), the chosen threshold, the best on test.
+    `networks`: title -> IoU at the thresholds 0.01, 0.02, ... (fractions), the chosen threshold, the best on test.
     """
     figure, ((axis,),) = page_figure(3.2)
     for place, (title, (ious, chosen, best)) in enumerate(networks.items()):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scgcnet.data import Sample
 
 HIT, FALSE_ALARM, MISS = BLUE, ORANGE, BLACK
-NO_PREDICTION = "No prediction to show: weights or data are missing. `scgcnet study run ID --force` makes weights."
+NO_PREDICTION = "No prediction to show: weights or data are missing. `scgcnet run ID --force` makes weights."
 _CAUSES = 4  # failures side by side
 
 Image = npt.NDArray[np.uint8]

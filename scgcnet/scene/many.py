@@ -16,11 +16,7 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".webp", "
 
 
 def find_scenes(places: Sequence[Path]) -> list[Path]:
-    """The scenes that are named, and in place of a folder the rasters in it, by name.
-
-    Raises:
-        SceneError: a folder holds none, or two have the same name and would be written to one place.
-    """
+    """The scenes that are named, and in place of a folder the rasters in it, by name; each name must be unique."""
     found: list[Path] = []
     for place in places:
         inside = [place]
@@ -39,17 +35,9 @@ def find_scenes(places: Sequence[Path]) -> list[Path]:
 def map_scenes(
     scenes: Sequence[Path], out: Path, model: str, options: MapOptions, jobs: int | None = None
 ) -> Iterator[MapResult | str]:
-    """Maps scenes into a folder each, named like the scene, with one thread per scene.
+    """Maps scenes into a folder each below `out`, named like the scene, with one thread per scene.
 
-    Args:
-        scenes: see `find_scenes`.
-        out: folder for their folders.
-        model: as for `map_scene`.
-        options: likewise.
-        jobs: scenes at a time; None for one per core.
-
-    Yields:
-        For each scene in order its map, or a line that says what went wrong.
+    At most `jobs` at a time; None for one per core. Yields for each in order its map, or a line that says what failed.
     """
 
     def in_own_process(scene: Path) -> MapResult | str:

@@ -34,43 +34,35 @@ OUTPUTS = (PROBABILITY, MASK, POLYGONS, QUICK_LOOK, REPORT)  # in the order in w
 
 @dataclass(frozen=True)
 class MapResult:
-    """A finished map.
-
-    Attributes:
-        folder: with the output files.
-        report: the content of its report.
-        fresh: whether anything was computed: False if the same map was there.
-    """
+    """A finished map: the folder with its files, and the content of its report."""
 
     folder: Path
     report: Mapping[str, Any]
-    fresh: bool
+    fresh: bool  # False if the same map was there
 
     @property
     def summary(self) -> str:
         """One line."""
-        found, ground = self.report["landslides"], self.report["scene"]["area_unit"]
-        return (
-            f"{self.folder}: {found['polygons']} polygon{'s' * (found['polygons'] != 1)}, "
-            f"{found['area']:.0f} {ground.replace('2', '²')} in all; "
-            f"{100 * found['share']:.2f} % of the scene is landslide at the threshold "
-            f"{self.report['model']['threshold']:g}"
-        )
+        found, threshold = self.report["landslides"], self.report["model"]["threshold"]
+        number = f"{found['polygons']} polygon{'s' * (found['polygons'] != 1)}"
+        area = f"{found['area']:.0f} {self.report['scene']['area_unit'].replace('2', '²')}"
+        share = f"{100 * found['share']:.2f} % of the scene is landslide at the threshold {threshold:g}"
+        return f"{self.folder}: {number}, {area} in all; {share}"
 
 
 def map_scene(
     scene_file: Path, out: Path, model: str, options: MapOptions | None = None, *, progress: bool = False
 ) -> MapResult:
-    """Maps one scene into a folder.
+    """Maps one scene into a folder, which then holds `OUTPUTS`.
 
     A finished map of the same scene, weights and options is kept; an unfinished one is resumed.
 
     Args:
         scene_file: any raster that rasterio reads.
-        out: folder for `OUTPUTS`; it is made.
+        out: folder; it is made.
         model: name of published weights, or a weights file.
         options: see there.
-        progress: show a bar with the time left on standard error.
+        progress: show notes and a bar with the time left on standard error.
 
     Raises:
         SceneError: the scene cannot be read or does not suit the network, or the folder holds something else.
@@ -80,15 +72,17 @@ def map_scene(
     options = options or MapOptions()
     weights = zoo.find_weights(model)
     metadata = zoo.read_metadata(weights)
-    threshold = _threshold(weights, metadata, options)
+    threshold = metadata.get("threshold") if options.threshold is None else options.threshold
+    if threshold is None:
+        raise SceneError(f"{weights} has no threshold of its own: give one, such as --threshold 0.5")
     channels = json.loads(metadata["config"])["in_channels"]
     with Scene(scene_file, channels, options.bands, options.value_range) as scene:
+        own = {**asdict(options), "bands": scene.bands, "value_range": scene.value_range}
         made_of = {
             "scene_sha256": scene.sha256(),
             "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "options": {**asdict(options), "bands": scene.bands, "value_range": scene.value_range},
+            "options": json.loads(json.dumps(own)),  # as they are read back
         }
-        made_of = json.loads(json.dumps(made_of))  # as it is read back
         if (earlier := _earlier(out, made_of)) is not None:
             return MapResult(out, earlier, fresh=False)
         new = not out.exists()
@@ -99,7 +93,7 @@ def map_scene(
                 files.remove_folder(work)
                 return MapResult(out, earlier, fresh=False)
             try:
-                report = _write_map(scene, work, weights, metadata, threshold, options, made_of, progress)
+                report = _write_map(scene, work, weights, metadata, float(threshold), options, made_of, progress)
             except SceneError:  # none of it can be used
                 files.remove_folder(work)
                 if new:
@@ -147,12 +141,11 @@ def _write_map(
     if not known:
         raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
     found = outputs.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
-    areas = ground.areas(found.outlines)
-    keep = areas >= options.min_area
-    found, areas = found.select(keep), areas[keep]
-    marks = [(name, made_of[name]) for name in ("scene_sha256", "model_sha256")]
+    found = found.assign(area=ground.areas(found["outline"].to_numpy()))
+    found = found[found["area"] >= options.min_area]
+    marks = {name: made_of[name] for name in ("scene_sha256", "model_sha256")}
     (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
-    outputs.write_geopackage(work / POLYGONS, found, ground, areas, marks)
+    outputs.write_geopackage(work / POLYGONS, found, ground, marks)
     outputs.write_quick_look(work / QUICK_LOOK, scene, found)
     report = {
         "scgcnet": scgcnet.__version__,
@@ -179,7 +172,7 @@ def _write_map(
         },
         "landslides": {
             "polygons": len(found),
-            "area": float(np.round(areas.sum(), 1)),
+            "area": float(np.round(found["area"].to_numpy().sum(), 1)),
             "share": landslide / known,
             "threshold_moved_by": outputs.DELTA,
         },
@@ -196,7 +189,7 @@ def _write_map(
 
 
 def _grid_notes(grid: Grid, metres: float | None, scale: float) -> list[str]:
-    """How the network sees the scene, where that differs from what the user or the weights know."""
+    """How the network sees the scene, where that differs from what the user or the weights expect."""
     notes = []
     if metres is None:
         notes.append(f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --scale")
@@ -208,21 +201,8 @@ def _grid_notes(grid: Grid, metres: float | None, scale: float) -> list[str]:
     return notes
 
 
-def _threshold(weights: Path, metadata: Mapping[str, str], options: MapOptions) -> float:
-    if options.threshold is not None:
-        return options.threshold
-    try:
-        return float(metadata["threshold"])
-    except (KeyError, ValueError):
-        raise SceneError(f"{weights} has no threshold of its own: give one, such as --threshold 0.5") from None
-
-
 def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The report of the same map if it is finished.
-
-    Raises:
-        SceneError: the folder is a file, or holds another map or other files.
-    """
+    """The report of the same map if it is finished; anything else in the folder is refused."""
     if not out.exists():
         return None
     if not out.is_dir():

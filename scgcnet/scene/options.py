@@ -14,7 +14,7 @@ class SceneError(ValueError):
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How a scene is mapped.
+    """How a scene is mapped; a value out of range is a SceneError.
 
     Attributes:
         window: side of the square that the network sees at once, pixels of the working grid, from 64.
@@ -24,9 +24,6 @@ class MapOptions:
         bands: numbers of the scene's bands, from 1, in the order of the network's channels; None to find them.
         value_range: values that become 0 and 255; None for percentiles of a sample (8 bits: unchanged).
         scale: pixels of the working grid per pixel of the scene, 0.01 to 10; None for `source.working_scale`.
-
-    Raises:
-        SceneError: a value is out of range.
     """
 
     window: int = 1024

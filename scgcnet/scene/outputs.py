@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyogrio
 import rasterio
 import rasterio.features
@@ -50,18 +50,15 @@ def _strips(height: int, width: int) -> Iterator[Window]:
 
 
 def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tuple[int, int]:
-    """Writes both rasters into a folder, and leaves them in strips beside.
+    """Writes both rasters into a folder, and leaves them in strips beside; returns the valid and the landslide pixels.
 
     The mask is taken from the stored probabilities, so that the two agree to the last pixel.
 
     Args:
         folder: an existing one.
         scene: gives size, coordinate reference system and transform.
-        rows: gives the probabilities of the rows from one to another, and the valid pixels.
+        rows: gives the probabilities of the rows from one to another (excluded), and the valid pixels.
         threshold: probability above which a pixel is landslide.
-
-    Returns:
-        Number of valid pixels, and of landslide pixels.
 
     Raises:
         SceneError: a block of the scene is damaged.
@@ -102,39 +99,18 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tupl
     return known, landslide
 
 
-@dataclass(frozen=True)
-class Polygons:
-    """N landslides of a scene, the largest first.
-
-    Attributes:
-        outlines: shapely polygons (N,) along the edges of pixels, in columns and rows.
-        pixels: int64 (N,), pixels of each.
-        mean: float64 (N,), mean probability within.
-        higher: int64 (N,), pixels of each that stay at a threshold DELTA higher.
-        lower: int64 (N,), pixels of the patch that it belongs to at a threshold DELTA lower.
-    """
-
-    outlines: NDArray[np.object_]
-    pixels: NDArray[np.int64]
-    mean: NDArray[np.float64]
-    higher: NDArray[np.int64]
-    lower: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.outlines)
-
-    def select(self, keep: NDArray[Any]) -> Polygons:
-        """Some of them, or all in another order."""
-        return Polygons(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
-
-
-def find_polygons(folder: Path, threshold: float, least: float) -> Polygons:
+def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
     """Outlines the landslides of a mapped scene; pixels that touch only at a corner belong to two of them.
 
     Args:
         folder: with the files of `write_cogs`.
         threshold: that of the mask.
         least: fewest pixels of a polygon.
+
+    Returns:
+        A row each, the largest first: `outline`, a shapely polygon along the edges of pixels, in columns and rows;
+        `pixels`; `mean` probability within; `higher`, pixels that stay at a threshold DELTA higher; `lower`, pixels of
+        the patch that it belongs to at a threshold DELTA lower.
     """
     with writing(folder), rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability:
         patches = _patches(probability, quantised(threshold), folder)
@@ -145,15 +121,13 @@ def find_polygons(folder: Path, threshold: float, least: float) -> Polygons:
             tree = shapely.STRtree(shapely.point_on_surface(outlines))
             for patch in _patches(probability, quantised(max(threshold - DELTA, 0)), folder):
                 lower[tree.query(patch, predicate="contains")] = round(patch.area)
-    found = Polygons(outlines, pixels, sums / np.maximum(pixels, 1) / STEPS, higher, lower)
-    return found.select(np.argsort(-pixels, kind="stable"))
+    mean = sums / np.maximum(pixels, 1) / STEPS
+    found = pd.DataFrame({"outline": outlines, "pixels": pixels, "mean": mean, "higher": higher, "lower": lower})
+    return found.iloc[np.argsort(-pixels, kind="stable")]
 
 
 def _patches(probability: Any, limit: int, folder: Path) -> Iterator[Any]:
-    """Polygons of the pixels with a stored probability above a limit, in columns and rows, in no order.
-
-    GDAL reads them line by line, so memory is bounded by the number of polygons.
-    """
+    """Polygons of the pixels with a stored probability above a limit, in columns and rows, in no order."""
     above = folder / f"{PLAIN}above.tif"
     # Without a georeference: GDAL would put the polygons there.
     profile = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
@@ -197,10 +171,7 @@ def _sums(
 
 
 def placing(transform: Any) -> Any:
-    """The transform from columns and rows to coordinates.
-
-    Without one, x is the column and y minus the row, as a GIS shows a picture.
-    """
+    """The transform, and for none that to x = column and y = minus the row, as a GIS shows a picture."""
     return rasterio.Affine.scale(1, -1) if transform.is_identity else transform
 
 
@@ -213,12 +184,8 @@ def _moved(points: NDArray[np.float64], affine: Any) -> NDArray[np.float64]:
 class Ground:
     """Areas on the ground of polygons that are given in columns and rows.
 
-    On the ellipsoid, whatever the projection, because some (Web Mercator) stretch areas fourfold; in pixels if the
-    scene has no coordinate reference system.
-
-    Args:
-        crs: rasterio's, or None.
-        transform: affine, from column and row to coordinates.
+    On the ellipsoid, whatever the projection, because some (Web Mercator) stretch areas fourfold; in pixels if `crs`
+    (rasterio's) is None.
     """
 
     def __init__(self, crs: Any, transform: Any) -> None:
@@ -249,31 +216,29 @@ class Ground:
         return float(self.areas(np.array([shapely.box(column, row, column + 1, row + 1)], object))[0])
 
 
-def write_geopackage(
-    path: Path, found: Polygons, ground: Ground, areas: NDArray[np.float64], marks: Sequence[tuple[str, str]]
-) -> None:
+def write_geopackage(path: Path, found: pd.DataFrame, ground: Ground, marks: Mapping[str, str]) -> None:
     """Writes the polygons as one layer, which may be empty.
 
     Args:
         path: of a file that does not exist.
-        found: the polygons.
+        found: from `find_polygons`, with a column `area` in `ground.unit`.
         ground: where they lie.
-        areas: of the polygons, in `ground.unit`.
-        marks: names and values of columns that are the same for all, such as the hash of the scene.
+        marks: columns that are the same for all, such as the hash of the scene.
 
     Raises:
         WriteError: the file cannot be written.
     """
     unit = ground.unit
-    each = areas / np.maximum(found.pixels, 1)  # of a pixel of each polygon
+    pixels, lower, higher = (found[name].to_numpy() for name in ("pixels", "lower", "higher"))
+    each = found["area"].to_numpy() / np.maximum(pixels, 1)  # of a pixel of each polygon
     columns: dict[str, NDArray[Any]] = {
         "id": np.arange(1, len(found) + 1, dtype=np.int32),
-        f"area_{unit}": np.round(areas, 1),
-        "mean_probability": np.round(found.mean, 4),
-        f"area_{unit}_if_lower": np.round(found.lower * each, 1),
-        f"area_{unit}_if_higher": np.round(found.higher * each, 1),
-        "sensitivity": np.round((found.lower - found.higher) / np.maximum(found.pixels, 1), 4),
-        **{name: np.array([value] * len(found), object) for name, value in marks},
+        f"area_{unit}": np.round(found["area"].to_numpy(), 1),
+        "mean_probability": np.round(found["mean"].to_numpy(), 4),
+        f"area_{unit}_if_lower": np.round(lower * each, 1),
+        f"area_{unit}_if_higher": np.round(higher * each, 1),
+        "sensitivity": np.round((lower - higher) / np.maximum(pixels, 1), 4),
+        **{name: np.array([value] * len(found), object) for name, value in marks.items()},
     }
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _MOMENT})
     try:
@@ -281,7 +246,7 @@ def write_geopackage(
             warnings.filterwarnings("ignore", message="'crs' was not provided")  # a note of the scene says so
             pyogrio.raw.write(
                 path,
-                np.asarray(shapely.to_wkb(ground.place(found.outlines)), object),
+                np.asarray(shapely.to_wkb(ground.place(found["outline"].to_numpy())), object),
                 list(columns.values()),
                 list(columns),
                 geometry_type="Polygon",
@@ -296,7 +261,7 @@ def write_geopackage(
 
 
 def read_outlines(path: Path, transform: Any) -> list[NDArray[np.float64]]:
-    """Outlines and holes of a GeoPackage of `write_geopackage`, as points (n, 2) of the scene's columns and rows."""
+    """Outlines and holes of a map's GeoPackage, as points (n, 2) of the scene's columns and rows."""
     to_pixels = ~placing(transform)
     polygons = shapely.from_wkb(pyogrio.raw.read(path, columns=["id"])[2])
     return [_moved(points, to_pixels) for points in rings(polygons)]
@@ -309,17 +274,13 @@ def rings(polygons: NDArray[np.object_]) -> Iterator[NDArray[np.float64]]:
             yield shapely.get_coordinates(ring)
 
 
-def write_quick_look(path: Path, scene: Scene, found: Polygons) -> None:
-    """Writes a small picture of the scene with the outlines of the landslides.
-
-    Raises:
-        WriteError: the file cannot be written.
-    """
+def write_quick_look(path: Path, scene: Scene, found: pd.DataFrame) -> None:
+    """Writes a small picture of the scene with the outlines of the landslides."""
     image = scene.overview(QUICK_SIDE)
     picture = Image.fromarray(image[..., :3] if image.shape[2] >= 3 else image[..., 0]).convert("RGB")
     pen = ImageDraw.Draw(picture)
     ratio = np.array([picture.width / scene.shape[1], picture.height / scene.shape[0]])
-    for points in rings(found.outlines):
+    for points in rings(found["outline"].to_numpy()):
         line = [(float(x), float(y)) for x, y in points * ratio]
         pen.line(line, fill=WHITE, width=3)
         pen.line(line, fill=VERMILION, width=1)

@@ -36,11 +36,8 @@ Read = Callable[[tuple[int, int], tuple[int, int]], tuple[NDArray[np.uint8], boo
 def folded(network: nn.Module) -> nn.Module:
     """A copy without the batch normalisations that directly follow a convolution in an `nn.Sequential`.
 
-    In evaluation mode each is a fixed scale and shift per channel, which the convolution's weights can hold: one pass
-    less over the map, for the same logits up to rounding. Windows from 512 px on gain a tenth of their time on a CPU.
-
-    Args:
-        network: in evaluation mode; it is left unchanged.
+    In evaluation mode each is a scale and shift per channel, which the convolution's weights can hold: the same logits
+    up to rounding, and windows from 512 px on gain a tenth of their time on a CPU.
     """
     network = deepcopy(network)
     for module in network.modules():
@@ -54,11 +51,9 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def landslide_probability(network: nn.Module, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probability of landslide at each pixel, float32 (h, w).
+    """Probability of landslide, float32 (h, w), of a uint8 image (h, w, C).
 
-    Args:
-        network: gives logits (1, 2, h, w), in evaluation mode.
-        image: uint8 (h, w, C).
+    The network gives logits (1, 2, h, w), in evaluation mode.
     """
     pixels = normalise(np.ascontiguousarray(np.moveaxis(image, 2, 0), dtype=np.float32))
     with torch.inference_mode():
@@ -68,12 +63,7 @@ def landslide_probability(network: nn.Module, image: NDArray[np.uint8]) -> NDArr
 
 
 class Stream:
-    """The probabilities of a scene on its working grid, on disk.
-
-    Args:
-        folder: for the files of this work; it is made, and may hold what an earlier process has done.
-        grid: the windows.
-    """
+    """The probabilities of a scene on its working grid, in a folder that may hold what an earlier process has done."""
 
     def __init__(self, folder: Path, grid: Grid) -> None:
         self.folder, self.grid = folder, grid
@@ -82,18 +72,13 @@ class Stream:
     @property
     def rows_done(self) -> int:
         """Rows of the working grid that are blended."""
-        try:
-            return int((self.folder / ROWS).read_text())
-        except FileNotFoundError:
-            return 0
+        note = self.folder / ROWS
+        return int(note.read_text()) if note.exists() else 0
 
     def run(self, network: nn.Module, read: Read, progress: bool) -> None:
-        """Predicts the windows that are missing.
+        """Predicts the windows that are missing, with a bar of progress if wanted.
 
-        Args:
-            network: see `landslide_probability`.
-            read: gives the image of a window by its rows and columns, and whether any of its pixels is valid.
-            progress: show a bar with the time left.
+        `read` gives the image of a window by its rows and columns, and whether any of its pixels is valid.
 
         Raises:
             WriteError: the disk is full, or the folder cannot be written; everything done so far is kept.
@@ -128,7 +113,14 @@ class Stream:
         joined = np.zeros((end - begin, self.width), np.float32)
         needed = [above for above in range(row + 1) if self.grid.rows.span(above)[1] > begin]
         for above in needed:
-            self._add(joined, above, begin, end)
+            top, bottom = self.grid.rows.span(above)
+            first, last = max(begin, top), min(end, bottom)
+            inside = slice(first - top, last - top)
+            down = self.grid.rows.weights(above)[inside, None]
+            for column in range(len(self.grid.columns.starts)):
+                found = np.load(self._path(above, column))[inside]
+                part = joined[first - begin : last - begin, slice(*self.grid.columns.span(column))]
+                part += found * down * self.grid.columns.weights(column)
         target = self.folder / JOINED
         try:
             with target.open("r+b" if target.exists() else "w+b") as file:
@@ -143,17 +135,6 @@ class Stream:
             if self.grid.rows.span(above)[1] <= end:
                 for column in range(len(self.grid.columns.starts)):
                     self._path(above, column).unlink(missing_ok=True)
-
-    def _add(self, joined: NDArray[np.float32], row: int, begin: int, end: int) -> None:
-        """Adds the weighted windows of a row to `joined`, which holds the rows of the grid from begin to end."""
-        top, bottom = self.grid.rows.span(row)
-        first, last = max(begin, top), min(end, bottom)
-        inside = slice(first - top, last - top)
-        down = self.grid.rows.weights(row)[inside, None]
-        for column in range(len(self.grid.columns.starts)):
-            found = np.load(self._path(row, column))[inside]
-            part = joined[first - begin : last - begin, slice(*self.grid.columns.span(column))]
-            part += found * down * self.grid.columns.weights(column)
 
     def rows(self, begin: int, end: int) -> NDArray[np.float32]:
         """Blended probabilities of the rows from begin to end (excluded), float32 (end - begin, width)."""

@@ -40,14 +40,10 @@ Mask = NDArray[np.bool_]
 
 
 def working_scale(metres: float | None, sources: Sequence[str]) -> float:
-    """Pixels of the working grid per pixel of the scene: the scene is shrunk to the resolution known from training.
+    """Pixels of the working grid per pixel of the scene: it is shrunk to the resolution of the training data.
 
-    Args:
-        metres: ground resolution of the scene; None if unknown.
-        sources: data sets that the weights were trained on; the one nearest in resolution (by ratio) counts.
-
-    Returns:
-        Above 0, at most 1: enlarging adds no detail. 1 if the resolution of the scene or of all sources is unknown.
+    Of several sources the one nearest in resolution (by ratio) counts. At most 1, because enlarging adds no detail; 1
+    if a resolution is unknown.
     """
     known = [TRAINED_AT[source] for source in sources if source in TRAINED_AT]
     if metres is None or not known:
@@ -108,12 +104,9 @@ class Scene:
 
     Args:
         path: any raster that rasterio reads.
-        channels: bands that the network takes.
+        channels: number of bands that the network takes.
         bands: which ones, from 1; None for those marked red, green and blue, else the first; a single one is grey.
         value_range: values that become 0 and 255; None for percentiles of a sample (8 bits: unchanged).
-
-    Attributes:
-        shape: height and width, pixels.
 
     Raises:
         SceneError: no such file, no raster, bands that do not fit, too narrow, or no valid pixel.
@@ -134,9 +127,9 @@ class Scene:
         self.shape: tuple[int, int] = self._file.shape
         self._guessed = False  # the order of the bands
         try:
-            height, width = self.shape
             if min(self.shape) < LEAST_SIDE:
-                raise SceneError(f"{path} has {width} x {height} px; a scene needs at least {LEAST_SIDE} on each side.")
+                size = f"{self.shape[1]} x {self.shape[0]} px"
+                raise SceneError(f"{path} has {size}; a scene needs at least {LEAST_SIDE} on each side.")
             self.bands = self._choose(channels, bands)
             self.value_range = value_range or self._percentiles()
         except SceneError:
@@ -156,7 +149,7 @@ class Scene:
 
     @property
     def transform(self) -> Any:
-        """The affine transform from column and row to coordinates; the identity if there is none."""
+        """Affine, from column and row to coordinates; the identity if there is none."""
         return self._file.transform
 
     @property
@@ -232,11 +225,8 @@ class Scene:
     def _decoded(self, window: Window | None, shape: tuple[int, ...] | None = None) -> tuple[NDArray[Any], Mask]:
         """Values (C, h, w) as stored, and the pixels (h, w) that are valid in all bands."""
         bands = list(dict.fromkeys(self.bands))
-        how = {
-            "window": window,
-            "out_shape": None if shape is None else (len(bands), *shape),
-            "resampling": Resampling.nearest,
-        }
+        out_shape = None if shape is None else (len(bands), *shape)
+        how = {"window": window, "out_shape": out_shape, "resampling": Resampling.nearest}
         values = self._file.read(bands, **how)
         valid = np.ones(values.shape[1:], bool)
         flags = [self._file.mask_flag_enums[band - 1] for band in bands]
@@ -247,11 +237,7 @@ class Scene:
         return values, valid
 
     def valid(self, top: int, bottom: int) -> Mask:
-        """Valid pixels of the rows from top to bottom (excluded): bool (bottom - top, W).
-
-        Raises:
-            SceneError: a block is damaged.
-        """
+        """Valid pixels of the rows from top to bottom (excluded): bool (bottom - top, W)."""
         with reading(self.path):
             return self._decoded(Window(0, top, self.shape[1], bottom - top))[1]
 
@@ -279,15 +265,12 @@ class Scene:
     def read(
         self, rows: tuple[int, int], columns: tuple[int, int], shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], bool]:
-        """A part of the scene on a working grid.
+        """A part of the scene on a working grid: uint8 (h, w, C), and whether any pixel of it is valid.
 
         Args:
             rows: first row of the part on the working grid, and the first one after it.
             columns: likewise.
             shape: height and width of the working grid, which covers the scene.
-
-        Returns:
-            uint8 (h, w, C), and whether any pixel of it is valid.
 
         Raises:
             SceneError: a block is damaged.
@@ -316,11 +299,11 @@ class Scene:
 
 
 def with_margin(span: tuple[int, int], factor: float, length: int) -> tuple[int, int, tuple[float, float]]:
-    """The pixels that a resizing filter needs for a span.
+    """The pixels that a resizing filter needs for a span of the grid that is resized to.
 
     Args:
-        span: first pixel and the first one after, on the grid that is resized to.
-        factor: pixels of the grid that is resized from, for one of these.
+        span: first pixel and the first one after it.
+        factor: pixels of the grid that is resized from for one of these.
         length: of the grid that is resized from.
 
     Returns:

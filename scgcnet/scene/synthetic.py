@@ -23,19 +23,13 @@ Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # image (PATCH, PATCH, 3) an
 
 
 def write_synthetic_scene(path: Path, shape: tuple[int, int], seed: int = 0, pictures: int = 24) -> tuple[Path, Path]:
-    """Writes a GeoTIFF composed of synthetic images, turned and mirrored, and its truth beside it.
+    """Writes a GeoTIFF composed of synthetic images, turned and mirrored, and its truth (0 and 1) beside it.
 
     Args:
         path: of the scene; the name of the truth has `-truth` added.
         shape: height and width, pixels.
         seed: of the images and their layout.
         pictures: number of different images, at most.
-
-    Returns:
-        Both files; the truth has 0 and 1.
-
-    Raises:
-        WriteError: the folder cannot be written or the disk is full.
     """
     rng = np.random.default_rng(seed)
     height, width = shape

@@ -12,25 +12,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-#: A scene shorter than a window is mirrored up to a multiple of the network's deepest stride, ...
-MULTIPLE = 32
-#: ... and to at least the side of the images that the published weights were trained on, pixels.
-LEAST_SIDE = 128
+MULTIPLE = 32  # a scene shorter than a window is mirrored up to a multiple of the network's deepest stride, ...
+LEAST_SIDE = 128  # ... and to at least the side of the images that the published weights were trained on, pixels
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One side of a scene, cut into windows.
+    """One side of a scene, cut into windows; lengths are pixels of the working grid."""
 
-    Attributes:
-        length: of the scene along this axis, pixels of the working grid.
-        window: side of a window, pixels.
-        overlap: share of the side that a window has in common with the next, 0 to 0.5.
-    """
-
-    length: int
-    window: int
-    overlap: float
+    length: int  # of the scene
+    window: int  # side of a window
+    overlap: float  # share of the side that a window has in common with the next, 0 to 0.5
 
     @cached_property
     def size(self) -> int:

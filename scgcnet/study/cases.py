@@ -1,6 +1,7 @@
 """Images to look at, and the networks that are looked into. Nothing here is scored for the tables.
 
-Real networks are shown on real images and synthetic ones on synthetic images, never one of each.
+Networks side by side were all trained on the same kind of images, real or synthetic. Without real images the published
+weights are shown synthetic ones, and the page says so.
 """
 
 from __future__ import annotations
@@ -8,29 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch import nn
 
+from scgcnet import zoo
+from scgcnet.data import LandslideDataset, Part, Sample, dataset_available, open_dataset, open_whole
+from scgcnet.metrics import Confusion
 from scgcnet.study import results
 from scgcnet.study.pages import page_profile
 from scgcnet.study.plan import Plan, PlanError
-from scgcnet.study.results import Kind, Record, ResultError
+from scgcnet.study.publish import best_threshold
+from scgcnet.study.results import Kind, ResultError
 from scgcnet.study.runner import limit_threads, load_predictor
 from scgcnet.study.show import Note
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from scgcnet.data import LandslideDataset, Part, Sample
+from scgcnet.train.predict import predict
 
 EXAMPLE = "tiny-bijie"  # published weights that pages look into
 SIZE = 128  # side of the square input that published weights were trained with, pixels
 _MAKE = "`scgcnet run ID --force` makes them"
-#: Said by a page without trained weights.
-NO_WEIGHTS = (
+_NO_WEIGHTS = (
     "No trained weights are available. They lie in `build/weights` after `make study PROFILE=cpu`; "
     "`scgcnet run ID --force` makes those of one run."
 )
@@ -62,7 +64,7 @@ class TrainedNetworks(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network, and images of the data set that it was trained on."""
+    """A network, and the images that a page shows it."""
 
     title: str
     network: nn.Module  # in evaluation mode
@@ -80,16 +82,13 @@ def predict_cases(
     indices: Sequence[int] | None = None,
 ) -> list[Case]:
     """Images of a part (by default all) with the network's probability, and the IoU of each at a threshold."""
-    from scgcnet.metrics import Confusion
-    from scgcnet.train.predict import predict
-
     chosen = range(len(part)) if indices is None else indices
-    return [
-        Case(sample, probability, Confusion.of(probability > threshold, sample.mask).scores()["iou"])
-        for sample, probability in zip(
-            (part[index] for index in chosen), predict(network, part, chosen, image_size), strict=True
-        )
-    ]
+    found = []
+    for index, probability in zip(chosen, predict(network, part, chosen, image_size), strict=True):
+        sample = part[index]
+        iou = Confusion.of(probability > threshold, sample.mask).scores()["iou"]
+        found.append(Case(sample, probability, iou))
+    return found
 
 
 def spread(values: Sequence[float], n: int) -> list[int]:
@@ -124,10 +123,6 @@ def pick_cases(runs: pd.DataFrame, test: LandslideDataset | None, n_cases: int) 
 
     Returns:
         The cases; none without data or weights.
-
-    Raises:
-        ValueError: `n_cases` is below 1.
-        WeightsError: the weights are damaged.
     """
     shown = _first(runs)
     return spread_cases(_predict(shown, test), n_cases) if shown and test else []
@@ -136,15 +131,11 @@ def pick_cases(runs: pd.DataFrame, test: LandslideDataset | None, n_cases: int) 
 def pick_network_cases(
     runs: Mapping[str, pd.DataFrame], test: LandslideDataset | None, n_cases: int
 ) -> list[NetworkCase]:
-    """`pick_cases` of the first network with weights, and the predictions of the others on the same images.
-
-    Args and errors are those of `pick_cases`; of each network the first run with weights is shown.
-    """
+    """`pick_cases` of the first network with weights, and the predictions of the others on the same images."""
     shown = {name: row for name, group in runs.items() if (row := _first(group))}
     if not shown or test is None:
         return []
-    ious = [case.iou for case in _predict(next(iter(shown.values())), test)]
-    indices = spread(ious, n_cases)
+    indices = spread([case.iou for case in _predict(next(iter(shown.values())), test)], n_cases)
     found = {name: _predict(row, test, indices) for name, row in shown.items()}
     return [
         NetworkCase(test[index], {name: cases[place].probability for name, cases in found.items()})
@@ -161,12 +152,7 @@ def load_networks(runs: Mapping[str, pd.DataFrame], images: Kind = "real") -> Tr
     Args:
         runs: rows of `results.frame` by network, the preferred first.
         images: kind of the available images.
-
-    Raises:
-        WeightsError: weights are damaged.
     """
-    from scgcnet import zoo
-
     limit_threads()
     found: dict[Kind, dict[str, Path]] = {"real": {}, "synthetic": {}}
     for name, group in runs.items():
@@ -175,7 +161,7 @@ def load_networks(runs: Mapping[str, pd.DataFrame], images: Kind = "real") -> Tr
                 found[row.data_kind][name] = weights
     real = images == "real" and (len(found["real"]) > 1 or not found["synthetic"])
     kind: Kind = "real" if real else "synthetic"
-    networks = {name: zoo.load_model(path).eval() for name, path in found[kind].items()}
+    networks = {name: zoo.load_model(path) for name, path in found[kind].items()}
     return TrainedNetworks(networks, kind, kind_note(kind, networks, runs))
 
 
@@ -188,7 +174,7 @@ def no_images(dataset: str) -> str:
 
 
 def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str], missing: str = "") -> Note:
-    """A box on the training images of the networks shown side by side, and on those of `asked` that are missing.
+    """A box on the images that the networks shown side by side were trained on, and on the networks without weights.
 
     Args:
         kind: of the images that they were trained on and are shown on.
@@ -199,7 +185,7 @@ def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str], missing: s
     names = list(shown)
     absent = [name for name in asked if name not in names]
     if not names:
-        return Note("Nothing to show", missing or NO_WEIGHTS)
+        return Note("Nothing to show", missing or _NO_WEIGHTS)
     lacking = f" Missing because there are no weights: {', '.join(absent)} ({_MAKE})." if absent else ""
     if kind == "real":
         return Note("Real images", f"{', '.join(names)}: trained on real images, the stored runs.{lacking}")
@@ -214,7 +200,7 @@ def kind_note(kind: Kind, shown: Iterable[str], asked: Iterable[str], missing: s
 # The network that a page looks into.
 
 
-def load_network(plan: Plan, profile: str = "auto", weights: str = "tiny-bijie", part: Part = "val") -> TrainedNetwork:
+def load_network(plan: Plan, profile: str = "auto", weights: str = EXAMPLE, part: Part = "val") -> TrainedNetwork:
     """The network of a page, and its images.
 
     Args:
@@ -225,13 +211,12 @@ def load_network(plan: Plan, profile: str = "auto", weights: str = "tiny-bijie",
 
     Raises:
         PlanError: there is no such profile, or the part is that of training.
-        WeightsError, ResultError: there are no such weights, or they are damaged.
-        DatasetError: the data set is damaged.
+        ResultError: there are no such weights.
     """
     if part not in _PARTS:
         raise PlanError(f"part {part!r}: val or test; a network knows the images of training")
     real = plan.profile(page_profile(plan, profile, "bijie")).data == "real"
-    return (_stored(weights, part) if real else None) or _on_synthetic(weights, part)
+    return (_on_real(weights, part) if real else None) or _on_synthetic(weights, part)
 
 
 def choose_cases(shown: TrainedNetwork, n: int, names: Sequence[str] | None = None) -> list[Case]:
@@ -240,10 +225,7 @@ def choose_cases(shown: TrainedNetwork, n: int, names: Sequence[str] | None = No
     Args:
         shown: the network and its images.
         n: how many, from 1.
-        names: of images to take instead.
-
-    Raises:
-        ValueError: `n` is below 1, or there is no image of such a name.
+        names: of images to take instead; ValueError if there is no image of such a name.
     """
     known = shown.part.names
     if unknown := [name for name in names or () if name not in known]:
@@ -270,15 +252,11 @@ def case_table(shown: TrainedNetwork, cases: Sequence[Case]) -> pd.DataFrame:
 
 def available_kind() -> Kind:
     """Whether real images of Bijie are available, or synthetic ones alone."""
-    from scgcnet.data import dataset_available, open_whole
-
     return open_whole("bijie").kind if dataset_available("bijie") else "synthetic"
 
 
 def validation_part(kind: Kind) -> LandslideDataset:
     """The validation images of Bijie, or synthetic ones for networks that were trained on such."""
-    from scgcnet.data import open_dataset
-
     return open_dataset("bijie" if kind == "real" else "synthetic", 0, "val")
 
 
@@ -289,10 +267,6 @@ def spread_samples(part: LandslideDataset, n: int) -> list[Sample]:
 
 def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:
     """An SCGC-Net in evaluation mode, and a sentence on its weights: the published ones if they fit, else random."""
-    import torch
-
-    from scgcnet import zoo
-
     torch.manual_seed(0)
     model = zoo.create_model("scgcnet", size, **flags).eval()
     trained = zoo.load_pretrained(EXAMPLE)
@@ -303,12 +277,9 @@ def example_network(size: str, flags: dict[str, Any]) -> tuple[nn.Module, str]:
 
 def example_sample() -> tuple[Sample, str]:
     """A validation image, and a sentence on its source: Bijie where it is available, else synthetic."""
-    from scgcnet.data import dataset_available
-
-    part = validation_part("real" if dataset_available("bijie") else "synthetic")
-    sample = part[0]
-    kind = "a real one of Bijie" if part.kind == "real" else "a synthetic one"  # fakes can stand in Bijie's place
-    return sample, f"The image is {kind}, {sample.name} of the validation part."
+    part = validation_part(available_kind())
+    kind = "a real one of Bijie" if part.kind == "real" else "a synthetic one"
+    return part[0], f"The image is {kind}, {part[0].name} of the validation part."
 
 
 def _first(runs: pd.DataFrame) -> Any:
@@ -321,11 +292,8 @@ def _predict(row: Any, test: LandslideDataset, indices: Sequence[int] | None = N
     return predict_cases(network, test, row.config["settings"]["image_size"], indices=indices)
 
 
-def _stored(weights: str, part: Part) -> TrainedNetwork | None:
+def _on_real(weights: str, part: Part) -> TrainedNetwork | None:
     """Stored weights with real images; None if the images are missing."""
-    from scgcnet import zoo
-    from scgcnet.data import dataset_available, open_dataset
-
     published = zoo.pretrained_names()
     run_id = zoo.read_metadata(zoo.pretrained_file(weights))["run_id"] if weights in published else weights
     record = results.find(run_id, "real")
@@ -335,9 +303,12 @@ def _stored(weights: str, part: Part) -> TrainedNetwork | None:
     if path is None:
         raise ResultError(f"the weights of {run_id} are missing: scgcnet run {run_id} --force")
     dataset = record.dataset if record.dataset in record.train_datasets else record.train_datasets[0]
-    if not dataset_available(dataset) or open_dataset(dataset, record.split, part).kind != "real":
+    if not dataset_available(dataset) or open_whole(dataset).kind != "real":
         return None
-    network, size, threshold, images = _open(path, record, dataset, part)
+    network, size = zoo.load_model(path), record.config["settings"]["image_size"]
+    val, images = (open_dataset(dataset, record.split, one) for one in ("val", part))
+    known = zoo.read_metadata(path).get("threshold")
+    threshold = float(known) if known else best_threshold(network, val, size)[0]
     text = (
         f"{weights} ({record.model} {record.size}, {size} px), trained on real images of "
         f"{', '.join(record.train_datasets)}, is shown {_PARTS[part]} images of {dataset}. Its threshold "
@@ -348,9 +319,6 @@ def _stored(weights: str, part: Part) -> TrainedNetwork | None:
 
 def _on_synthetic(weights: str, part: Part) -> TrainedNetwork:
     """Published weights with synthetic images."""
-    from scgcnet import zoo
-    from scgcnet.data import open_dataset
-
     name = weights if weights in zoo.pretrained_names() else EXAMPLE
     threshold = float(zoo.read_metadata(zoo.pretrained_file(name))["threshold"])
     text = (
@@ -359,16 +327,3 @@ def _on_synthetic(weights: str, part: Part) -> TrainedNetwork:
     )
     note = Note("Synthetic data", text, "warning")
     return TrainedNetwork(name, zoo.load_pretrained(name), SIZE, threshold, open_dataset("synthetic", 0, part), note)
-
-
-def _open(path: Path, record: Record, dataset: str, part: Part) -> tuple[nn.Module, int, float, LandslideDataset]:
-    """Network, image size, threshold (stored, or the best on validation) and images of a run's weights."""
-    from scgcnet import zoo
-    from scgcnet.data import open_dataset
-    from scgcnet.study.publish import best_threshold
-
-    network, size = zoo.load_model(path), record.config["settings"]["image_size"]
-    known = zoo.read_metadata(path).get("threshold")
-    val = open_dataset(dataset, record.split, "val")
-    threshold = float(known) if known else best_threshold(network, val, size)[0]
-    return network, size, threshold, open_dataset(dataset, record.split, part)

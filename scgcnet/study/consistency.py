@@ -19,12 +19,11 @@ from typing import Literal
 
 import pandas as pd
 
-from scgcnet.study.paper import Interval, Paper, PaperError, Row, bounds, full_name
+from scgcnet.study.paper import Interval, Paper, Row, bounds, full_name
 
 #: Widest gap between an implied share of landslide pixels and the agreed one that is not far.
 FAR = Fraction(1, 200)
 PARTS = {"split_train": 5, "split_val": 3, "split_test": 2}  # Sec. IV-A-1, "5:3:2"
-MERGED = ("ds_cld", "ds_gldd", "ds_bijie")
 _UNIT = Fraction(1, 100)  # last printed place of a score; a gain of unrounded scores may differ by one
 
 Off = Literal["", "just", "far"]
@@ -52,29 +51,20 @@ def saving(ours: float, other: float) -> float:
 
 @dataclass(frozen=True)
 class RowCheck:
-    """P, R, F1 and IoU of one row against each other.
-
-    Attributes:
-        row: the row.
-        f1, iou: what F1 and IoU can be by the printed P and R.
-        iou_by_f1: what IoU can be by the printed F1.
-        consistent: whether some P and R give all that is printed, after rounding.
-        repairs: of an inconsistent row, each single number whose change would repair it, and its value then.
-    """
+    """P, R, F1 and IoU of one row against each other."""
 
     row: Row
-    f1: Interval
-    iou: Interval
+    f1: Interval  # by the printed P and R
+    iou: Interval  # likewise
     iou_by_f1: Interval
-    consistent: bool
-    repairs: Mapping[str, Interval]
+    consistent: bool  # some P and R give all that is printed, after rounding
+    repairs: Mapping[str, Interval]  # of an inconsistent row: each single number that would repair it
 
 
 def check_row(row: Row) -> RowCheck:
     """Check whether P, R, F1 and IoU can be one network's on one test set.
 
-    F1 and IoU are functions of each other, so three intervals of F1 must have a value in common: the one by P and R,
-    the printed one, and the one by the printed IoU.
+    The F1 by P and R, the printed one and the one by the printed IoU must have a value in common.
     """
     by_pr = bounds(f1_score, row.interval("P"), row.interval("R"))
     by_f1, by_iou = row.interval("F1"), bounds(f1_of_iou, row.interval("IoU"))
@@ -114,19 +104,12 @@ def implied_share(row: Row) -> Interval:
 
 @dataclass(frozen=True)
 class RowShare:
-    """The share that one row implies, against the share that the rows of its test set agree on.
-
-    Attributes:
-        row: the row.
-        share: implied by it.
-        oa: its OA if the agreed share were right.
-        off: "" if the agreed share is within the rounding; "far" if it is more than `FAR` away; else "just".
-    """
+    """The share that one row implies, against the share that the rows of its test set agree on."""
 
     row: Row
     share: Interval
-    oa: Interval
-    off: Off
+    oa: Interval  # if the agreed share were right
+    off: Off  # "" if the agreed share is within the rounding, "far" if more than `FAR` away, else "just"
 
     @property
     def oa_error(self) -> Fraction:
@@ -136,31 +119,18 @@ class RowShare:
 
 @dataclass(frozen=True)
 class ShareCheck:
-    """The shares implied by all rows of one test set.
+    """The shares implied by all rows of one test set."""
 
-    Attributes:
-        dataset: the paper's name of it.
-        agreed: the shares that most rows of Table I allow.
-        n_agree, n: how many of them do, and how many there are.
-        median: of the middles of all rows of Table I, as a check of `agreed`.
-        rows: of Table I and, on the same data set, of Table II.
-    """
-
-    dataset: str
-    agreed: Interval
-    n_agree: int
-    n: int
-    median: Fraction
-    rows: tuple[RowShare, ...]
-
-    @property
-    def title(self) -> str:
-        """The data set's full name."""
-        return full_name(self.dataset)
+    title: str  # the data set's full name
+    agreed: Interval  # what most rows of Table I allow
+    n_agree: int  # how many of them do
+    n: int  # of how many
+    median: Fraction  # of the middles of all rows of Table I, as a check of `agreed`
+    rows: tuple[RowShare, ...]  # of Table I and, on the same data set, of Table II
 
     def outliers(self, off: Off) -> list[RowShare]:
-        """The rows that are off by so much, the worst first."""
-        return sorted((row for row in self.rows if row.off == off), key=lambda row: -abs(row.oa_error))
+        """The rows that are off by so much."""
+        return [row for row in self.rows if row.off == off]
 
 
 def agreed_value(intervals: Sequence[Interval]) -> tuple[Interval, int]:
@@ -171,20 +141,13 @@ def agreed_value(intervals: Sequence[Interval]) -> tuple[Interval, int]:
 
 
 def check_shares(paper: Paper, dataset: str) -> ShareCheck:
-    """The share of landslide pixels by every row on one data set.
-
-    A test set has one share. Table I gives it, where every row is another network; Table II is compared with it.
-
-    Raises:
-        PaperError: Table I has no row on that data set.
-    """
+    """The share of landslide pixels by every row on one data set of Table I, and whether Table II agrees."""
     table1 = paper.table("I", dataset)
-    if not table1:
-        raise PaperError(f"Table I has no data set {dataset!r}")
     shares = [implied_share(row) for row in table1]
     agreed, n_agree = agreed_value(shares)
     rows = tuple(_row_share(row, agreed) for row in [*table1, *paper.table("II", dataset)])
-    return ShareCheck(dataset, agreed, n_agree, len(table1), median(share.middle for share in shares), rows)
+    middle = median(share.middle for share in shares)
+    return ShareCheck(full_name(dataset), agreed, n_agree, len(table1), middle, rows)
 
 
 def _row_share(row: Row, agreed: Interval) -> RowShare:
@@ -203,7 +166,7 @@ def iou_as_printed(row: Row) -> Fraction:
 
 def check_split(paper: Paper) -> pd.DataFrame:
     """Images by part (rows `PARTS`): as `printed`, and `exact` 5:3:2 of the printed data sets (largest remainders)."""
-    images = sum(int(paper.number(name)) for name in MERGED)
+    images = sum(int(paper.number(name)) for name in ("ds_cld", "ds_gldd", "ds_bijie"))
     shares = {name: Fraction(images * part, sum(PARTS.values())) for name, part in PARTS.items()}
     exact = {name: int(share) for name, share in shares.items()}
     for name in sorted(PARTS, key=lambda name: exact[name] - shares[name])[: images - sum(exact.values())]:
@@ -212,19 +175,13 @@ def check_split(paper: Paper) -> pd.DataFrame:
 
 
 def check_claims(paper: Paper) -> pd.DataFrame:
-    """Compare every claim with the paper's own tables, one row per claim id.
+    """Whether each claim, by id, follows from the paper's own tables, which does not make it true.
 
-    Whether a claim follows from the tables is another question than whether it is true, which only runs can settle.
-
-    Returns:
-        `result` ("holds" | "does not hold" | "cannot be told") and `why`, the computation.
-
-    Raises:
-        PaperError: a claim or a row that this needs is missing or not a number.
+    Columns: `result` ("holds" | "does not hold" | "cannot be told") and `why`, the computation.
     """
-    found = {name: _RULES[name](paper, name) for name in paper.claims.index if name in _RULES}
-    told = {name: ("holds" if holds else "does not hold", why) for name, (holds, why) in found.items()}
-    rows = [told.get(name, ("cannot be told", "")) for name in paper.claims.index]
+    words = {True: "holds", False: "does not hold", None: "cannot be told"}
+    found = [_RULES[name](paper, name) if name in _RULES else (None, "") for name in paper.claims.index]
+    rows = [(words[holds], why) for holds, why in found]
     return pd.DataFrame(rows, index=paper.claims.index, columns=["result", "why"])
 
 
@@ -234,10 +191,10 @@ def _computed(paper: Paper, claim: str) -> tuple[bool, str]:
     row = paper.row(label)
     if not minus:
         repairs = check_row(row).repairs
-        doubt = " or ".join(f"{name} should be {value.percent()}" for name, value in repairs.items())
-        why = f"Table {row.table}, {label}: {score} {row.printed[score]}" + f"; of that row {doubt}" * (
-            score in repairs
-        )
+        why = f"Table {row.table}, {label}: {score} {row.printed[score]}"
+        if score in repairs:
+            doubt = " or ".join(f"{name} should be {value.percent()}" for name, value in repairs.items())
+            why += f"; of that row {doubt}"
         return row.exact(score) == paper.number(claim), why
     others = [one for one in paper.table("I", row.dataset) if one != row] if minus == [_BEST] else map(paper.row, minus)
     other = max(others, key=lambda one: one.exact(score))
@@ -249,8 +206,8 @@ def _computed(paper: Paper, claim: str) -> tuple[bool, str]:
 def _second_recall(paper: Paper, claim: str) -> tuple[bool, str]:
     best = max((row for row in paper.table("II") if row.name not in ("A7", "A8")), key=lambda row: row.exact("R"))
     holds, why = _computed(paper, claim)
-    higher = paper.row("A7").exact("R") > best.exact("R")
-    return holds and higher, f"{why}; the next is {best.name} with {best.printed['R']}"
+    holds = holds and paper.row("A7").exact("R") > best.exact("R")
+    return holds, f"{why}; the next is {best.name} with {best.printed['R']}"
 
 
 def _best_everywhere(paper: Paper, claim: str) -> tuple[bool, str]:
@@ -294,7 +251,7 @@ def _saving(paper: Paper, claim: str) -> tuple[bool, str]:
     percent = saving(ours, theirs)
     holds, why = round(percent) == claimed, f"1 - {ours:.0f} / {theirs:.0f} = {percent:.1f} %"
     needed = f"; {claimed:g} % would need a network of {ours / (1 - claimed / 100):.0f}"
-    return holds, why if holds else why + needed
+    return holds, why + needed * (not holds)
 
 
 def _split(paper: Paper, claim: str) -> tuple[bool, str]:

@@ -17,23 +17,16 @@ from scgcnet.study.plan import Plan, Run, at_home, configuration
 from scgcnet.study.show import NONE, Link, Links
 
 NOT_RUN = "not run"
-FULL_SIZES = {"scgcnet": "base"}  # the size that the paper has; the comparison methods' is `paper`
 JOINT = "95 % over all seeds, jointly"
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network and its stored trainings with different seeds on one split.
-
-    Attributes:
-        name: as tables call it.
-        run: one of its planned runs.
-        runs: frame of its stored runs (`results.frame`), a row per seed; empty if none is stored.
-    """
+    """One network and its stored trainings with different seeds on one split."""
 
     name: str
-    run: Run
-    runs: pd.DataFrame
+    run: Run  # one of those planned
+    runs: pd.DataFrame  # `results.frame` of those stored, a row per seed
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -80,11 +73,7 @@ class Network:
 
 
 def gather(planned: Mapping[str, Run], stored: pd.DataFrame) -> list[Network]:
-    """The stored trainings of each planned run that differ from it in the seed alone.
-
-    Args:
-        planned: run by the network's name.
-        stored: from `results.runs`.
+    """The stored trainings of each planned run (by the network's name) that differ from it in the seed alone.
 
     Raises:
         ValueError: two networks were scored on different test images.
@@ -97,6 +86,15 @@ def gather(planned: Mapping[str, Run], stored: pd.DataFrame) -> list[Network]:
     if len(tested) > 1:
         raise ValueError("these networks were scored on different test images: they cannot be compared by image")
     return found
+
+
+def whole_runs(plan: Plan, profile: str | None = None, **fields: object) -> list[Run]:
+    """The planned runs of unaltered networks, trained and tested on one data set, with these fields of `Run`."""
+    return [
+        run
+        for run in plan.select(profile)
+        if all(getattr(run, key) == value for key, value in fields.items()) and run.unaltered and at_home(run.config)
+    ]
 
 
 def rate_trials(plan: Plan, trials: pd.DataFrame, dataset: str, profile: str) -> pd.DataFrame:
@@ -113,23 +111,13 @@ def rate_trials(plan: Plan, trials: pd.DataFrame, dataset: str, profile: str) ->
 def chosen_runs(plan: Plan, trials: pd.DataFrame, dataset: str, profile: str) -> dict[str, Run]:
     """The run by which each network with trials is compared: the rate that won them, the split and seed of the trials.
 
-    The rate with the highest validation IoU wins, the first of equals. If a trial is missing, or no run is planned with
-    that rate, it is the network's first planned run.
-
-    Returns:
-        Runs by model; empty if no trials are planned.
+    If a trial is missing, or no run is planned with that rate, it is the network's first planned run.
     """
     chosen = {}
     for model, tried in rate_trials(plan, trials, dataset, profile).groupby("model", sort=False):
-        alike = (dataset, model, *tried[["size", "split", "seed"]].iloc[0])
-        candidates = [
-            run
-            for run in plan.select(profile)
-            if (run.dataset, run.model, run.size, run.split, run.seed) == alike
-            and run.unaltered
-            and at_home(run.config)
-        ]
-        best = tried.lr[tried.val_iou.idxmax()] if tried.val_iou.notna().all() else None
+        alike = tried[["model", "size", "split", "seed"]].iloc[0].to_dict()
+        candidates = whole_runs(plan, profile, dataset=dataset, **alike)
+        best = best_rate(tried)
         chosen[str(model)] = next((run for run in candidates if run.settings["lr"] == best), candidates[0])
     return chosen
 
@@ -140,12 +128,9 @@ def best_rate(tried: pd.DataFrame) -> float:
 
 
 def repeats(stored: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Repeats of one configuration that may be averaged: the seeds of one split; one seed over the splits.
+    """Repeats of one configuration, by a label such as "3 seeds on split 0, 154 images": over seeds, and over splits.
 
     Runs of another protocol or on other images are no repeats: the newest protocol counts, then the largest group.
-
-    Returns:
-        Frames by a label such as "3 seeds on split 0, 154 images".
     """
     if stored.empty:
         return {}
@@ -174,17 +159,14 @@ def kind_of_split(split: int | str) -> str:
 def condition(config: Mapping[str, Any], plan: Plan, images: float | None = None) -> stats.Condition:
     """How a run compares with the paper's: its data, its network at full size, its protocol.
 
-    Args:
-        config: of a planned or a stored run.
-        plan: the study.
-        images: of its test part, if known: on far fewer than the paper's it is other data.
+    With far fewer test `images` than the paper's, as of CLD, of which one of sixteen sub-sets is public, it is on other
+    data.
     """
     dataset = config["dataset"]
-    if dataset not in PAPER_DATASETS or not at_home(config):
+    few = images is not None and dataset in PAPER_DATASETS and images < PAPER_TEST_IMAGES[dataset] / 2
+    if few or dataset not in PAPER_DATASETS or not at_home(config):
         return "other data"
-    if images is not None and images < PAPER_TEST_IMAGES[dataset] / 2:
-        return "other data"  # such as the one of CLD's sixteen sub-sets that is easily had
-    full = config["size"] == FULL_SIZES.get(config["model"], "paper") and not config["overrides"]
+    full = config["size"] == ("base" if config["model"] == "scgcnet" else "paper") and not config["overrides"]
     return "same" if full and config["settings"] == plan.profile("paper").settings else "scaled down"
 
 
@@ -197,22 +179,13 @@ def refuse_synthetic(stored: pd.DataFrame) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One network against a reference.
+    """One network against a reference."""
 
-    Attributes:
-        difference: of their IoU in points, with the interval over test images and the p value.
-        p: the p value adjusted for the number of comparisons (Holm).
-        seeds: interval of the difference over all training seeds, so wide that those of all comparisons hold at once
-            with 95 % (Bonferroni); None if either has a single seed.
-        outcome: better, worse or unresolved.
-        counted: the seeds behind `difference`, of the network and of the reference: the same if they share any.
-    """
-
-    difference: stats.Difference
-    p: float
-    seeds: tuple[float, float] | None
+    difference: stats.Difference  # of their IoU in points, over test images
+    p: float  # adjusted for the number of comparisons (Holm)
+    seeds: tuple[float, float] | None  # of the difference over seeds, at the `joint_level`; None for a single seed
     outcome: stats.Outcome
-    counted: tuple[list[int], list[int]]
+    counted: tuple[list[int], list[int]]  # seeds behind `difference`, the reference's last: the same if any are shared
 
     @property
     def text(self) -> str:

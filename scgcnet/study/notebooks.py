@@ -95,8 +95,9 @@ def chapter_parameters(
     """
     template = project_root() / chapter.template
     declared, values = parameters_of(template), dict(chapter.parameters)
-    if profile is not None and "profile" in declared:
-        values["profile"] = plan.profile(profile).name
+    if profile is not None:
+        values |= chapter.quick if plan.profile(profile).data == "synthetic" else {}
+        values |= {"profile": profile} if "profile" in declared else {}
     values |= changes or {}
     check_parameters(declared, values, chapter.template)
     return values

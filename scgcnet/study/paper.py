@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -22,29 +21,10 @@ import pandas as pd
 from scgcnet.study.plan import CLAIMS_FILE, project_root
 
 FOLDER = "results/paper"
-#: Our names of data sets and networks, and those in the paper's Table I.
+#: Our names of data sets, and those in the paper's Table I.
 PAPER_DATASETS = {"cld": "CLD", "hrgldd": "GLDD", "bijie": "Bijie"}
 #: Images of a test part that is 20 % of the paper's data set.
 PAPER_TEST_IMAGES = {"cld": 4173, "hrgldd": 352, "bijie": 154}
-PAPER_METHODS = {
-    "scgcnet": "Ours",
-    "fcn": "FCN",
-    "unet": "U-Net",
-    "resunet": "ResUNet",
-    "pspnet": "PSP-Net",
-    "deeplabv3plus": "DeepLabv3+",
-    "hrnet": "HRNet",
-    "icnet": "ICNet",
-    "ccnet": "CCNet",
-    "danet": "DANet",
-    "gcnet": "GCNet",
-    "pidnet": "PIDNet",
-    "segformer": "SegFormer",
-    "swin": "SwinTrans",
-    "convnext": "ConvNeXt",
-    "stunet": "ST-UNet",
-    "vmamba": "VMamba",
-}  # SegNeXt is announced in Sec. IV-B and missing in Table I
 #: Our name of a score: its name in print and its column in the paper's tables.
 SCORE_NAMES = {
     "precision": ("Precision", "P"),
@@ -53,7 +33,6 @@ SCORE_NAMES = {
     "iou": ("IoU", "IoU"),
     "oa": ("Overall accuracy", "OA"),
 }
-CLAIM_COLUMNS = ("id", "kind", "dataset", "value", "unit", "location", "quote", "needs")
 _PRINTED = ("P", "R", "F1", "IoU", "OA")
 _REMEDY = f"; `git checkout -- {FOLDER}` restores what the repository has"
 
@@ -102,21 +81,13 @@ def printed_interval(text: str) -> Interval:
 
 @dataclass(frozen=True)
 class Row:
-    """One network on one data set.
+    """One network on one data set."""
 
-    Attributes:
-        table: "I" | "II" | "III".
-        name: method or experiment.
-        dataset: the paper's name of it.
-        printed: P, R, F1, IoU and, except in Table III, OA: percent, as printed.
-        reference: number in the paper's list of references, "" for its own network.
-    """
-
-    table: str
-    name: str
-    dataset: str
-    printed: Mapping[str, str]
-    reference: str = ""
+    table: str  # I | II | III
+    name: str  # of the method or experiment
+    dataset: str  # as the paper calls it
+    printed: Mapping[str, str]  # P, R, F1, IoU and, except in Table III, OA in percent
+    reference: str = ""  # number in the paper's list of references; "" for its own network
 
     @property
     def label(self) -> str:
@@ -134,20 +105,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Paper:
-    """All that is typed from the paper.
+    """All that is typed from the paper."""
 
-    Attributes:
-        rows: of Tables I, II and III, by label.
-        claims: results/paper/claims.csv as text, by id: kind, dataset, value ("" if no number is claimed), unit,
-            location, quote, and in `needs` what testing it takes.
-        announced: reference number of each method that Sec. IV-B announces.
-        peers: 10^9 multiply-accumulates of other networks by image side, counted by this study.
-    """
-
-    rows: Mapping[str, Row]
-    claims: pd.DataFrame
-    announced: Mapping[str, str]
-    peers: Mapping[str, Mapping[int, float]]
+    rows: Mapping[str, Row]  # of Tables I, II and III, by label
+    claims: pd.DataFrame  # claims.csv as text, by id; a value is "" if no number is claimed
+    announced: Mapping[str, str]  # number in the references of each method that Sec. IV-B announces
+    peers: Mapping[str, Mapping[int, float]]  # GMAC of other networks by image side, counted by this study
 
     @property
     def datasets(self) -> list[str]:
@@ -168,87 +131,63 @@ class Paper:
         """The value of a claim; `PaperError` if there is no such claim, or its value is not a number."""
         if claim not in self.claims.index:
             raise PaperError(f"{CLAIMS_FILE}: no row {claim}{_REMEDY}")
-        return _number(self.claims.value[claim], f"{CLAIMS_FILE}, row {claim}, column value")
+        text = self.claims.value[claim]
+        if not re.fullmatch(r"\d+(\.\d+)?", text):
+            raise PaperError(f"{CLAIMS_FILE}, row {claim}, column value: {text!r} is not a number{_REMEDY}")
+        return Fraction(text)
 
 
 def read_paper() -> Paper:
-    """Read results/paper.
-
-    Raises:
-        PaperError: a file or column is missing, a row is listed twice, or a cell is not the number that it must be.
-    """
-    return _read_paper(project_root())
+    """Read results/paper; `PaperError` if a file or column is missing, a row listed twice, or a cell no number."""
+    return _read_paper(project_root() / FOLDER)
 
 
 def paper_scores(dataset: str, model: str) -> dict[str, float] | None:
     """Table I's five scores in percent for our names of data set and network; None without such a row."""
-    if dataset not in PAPER_DATASETS or model not in PAPER_METHODS:
-        return None
-    row = read_paper().row(f"{PAPER_METHODS[model]}/{PAPER_DATASETS[dataset]}")
-    return {score: float(row.printed[column]) for score, (_, column) in SCORE_NAMES.items()}
+    for row in read_paper().table("I"):
+        short = {"Ours": "scgcnet", "SwinTrans": "swin"}
+        name = short.get(row.name, row.name.lower().replace("-", "").replace("+", "plus"))  # such as deeplabv3plus
+        if (row.dataset, name) == (PAPER_DATASETS.get(dataset), model):
+            return {score: float(row.printed[column]) for score, (_, column) in SCORE_NAMES.items()}
+    return None
 
 
 @lru_cache(maxsize=1)
-def _read_paper(root: Path) -> Paper:
-    folder = root / FOLDER
-    rows = [
-        *_rows(folder / "table1.csv", "I", "method", _PRINTED),
-        *_rows(folder / "table2.csv", "II", "exp", _PRINTED),
-        *_rows(folder / "table3.csv", "III", "exp", _PRINTED[:4]),
-    ]
-    _refuse_twice([row.label for row in rows], "the tables")
-    claims = _read(folder / "claims.csv", CLAIM_COLUMNS).set_index("id", drop=False).rename_axis(None)
-    _refuse_twice(claims.id, CLAIMS_FILE)
-    methods = _read(folder / "methods.csv", ["method", "ref"])
-    peers = _read(folder / "peer_gmacs.csv", ["model"])
-    gmacs = _numbers(peers, [side for side in peers if side.isdecimal()], folder / "peer_gmacs.csv")
-    return Paper(
-        {row.label: row for row in rows},
-        claims,
-        dict(zip(methods.method, methods.ref, strict=True)),
-        gmacs.rename(columns=int).set_index(peers.model).T.to_dict(),
-    )
+def _read_paper(folder: Path) -> Paper:
+    rows = []
+    for number, file, name, scores in (
+        ("I", "table1.csv", "method", _PRINTED),
+        ("II", "table2.csv", "exp", _PRINTED),
+        ("III", "table3.csv", "exp", _PRINTED[:4]),
+    ):
+        lines = read_table(folder / file, [name, "dataset", *scores], scores, 100).to_dict("records")
+        rows += [Row(number, o[name], o["dataset"], {s: o[s] for s in scores}, o.get("ref", "")) for o in lines]
+    claims = read_table(folder / "claims.csv", ["id", "kind", "dataset", "value", "unit", "location", "quote", "needs"])
+    for names, where in (([row.label for row in rows], "the tables"), (list(claims.id), CLAIMS_FILE)):
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise PaperError(f"{where}: {twice[0]} is listed twice{_REMEDY}")
+    methods = read_table(folder / "methods.csv", ["method", "ref"]).set_index("method").ref
+    sides = ["128", "256", "512", "768", "1024", "2048"]
+    peers = read_table(folder / "peer_gmacs.csv", ["model", *sides], sides).set_index("model")[sides]
+    gmacs = peers.astype(float).rename(columns=int).T.to_dict()
+    indexed = claims.set_index("id", drop=False).rename_axis(None)
+    return Paper({row.label: row for row in rows}, indexed, methods.to_dict(), gmacs)
 
 
-def _rows(path: Path, table: str, name: str, scores: Sequence[str]) -> list[Row]:
-    frame = _read(path, [name, "dataset", *scores])
-    _numbers(frame, scores, path, 100)
-    lines = frame.to_dict("records")
-    return [Row(table, o[name], o["dataset"], {key: o[key] for key in scores}, o.get("ref", "")) for o in lines]
-
-
-def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A file as text, cell for cell."""
+def read_table(
+    path: Path, columns: Sequence[str] = (), numbers: Sequence[str] = (), top: float = math.inf
+) -> pd.DataFrame:
+    """A file of results/paper as text, cell for cell, some columns of which hold numbers above 0 and at most `top`."""
     where = f"{FOLDER}/{path.name}"
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")
-    except FileNotFoundError:
-        raise PaperError(f"{where} does not exist{_REMEDY}") from None
     except (OSError, ValueError) as error:
         raise PaperError(f"{where} cannot be read: {str(error).strip()}{_REMEDY}") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in the first row for an index
-        raise PaperError(f"{where}, row 2: more cells than columns{_REMEDY}")
     if missing := [column for column in columns if column not in frame]:
         raise PaperError(f"{where} has no column {', '.join(missing)}: it has {', '.join(frame)}{_REMEDY}")
+    for column in numbers:
+        for line, text in enumerate(frame[column], start=2):
+            if not re.fullmatch(r"\d+(\.\d+)?", text) or not 0 < float(text) <= top:
+                place = f"row {line} ({frame.iloc[line - 2, 0]}), column {column}"
+                raise PaperError(f"{where}, {place}: {text!r} is not a number above 0 and at most {top}{_REMEDY}")
     return frame
-
-
-def _numbers(frame: pd.DataFrame, columns: Sequence[str], path: Path, top: float = math.inf) -> pd.DataFrame:
-    """Some columns as numbers above 0 and at most `top`."""
-    for column in columns:
-        for line, (first, text) in enumerate(zip(frame.iloc[:, 0], frame[column], strict=True), start=2):
-            where = f"{FOLDER}/{path.name}, row {line} ({first}), column {column}"
-            if not 0 < _number(text, where) <= top:
-                raise PaperError(f"{where}: {text} is not between 0 and {top}{_REMEDY}")
-    return frame[list(columns)].astype(float)
-
-
-def _number(text: str, where: str) -> Fraction:
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        raise PaperError(f"{where}: {text!r} is not a number{_REMEDY}")
-    return Fraction(text)
-
-
-def _refuse_twice(keys: Iterable[str], where: str) -> None:
-    if twice := [key for key, times in Counter(keys).items() if times > 1]:
-        raise PaperError(f"{where}: {twice[0]} is listed twice{_REMEDY}")

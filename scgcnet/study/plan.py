@@ -179,12 +179,14 @@ class _Block(BaseModel):
 class Chapter(_Block):
     """One page of the book: a template (relative to the project root) run with `parameters`.
 
-    A `last` chapter is executed after the others, for it counts their results. `title` replaces the template's own.
+    `quick` parameters hold on a profile of synthetic data, which shows that a page works. A `last` chapter is executed
+    after the others, for it counts their results. `title` replaces the template's own.
     """
 
     name: str = ""
     template: str = Field(pattern=r"^[\w/-]+\.ipynb$")
     parameters: dict[Name, Any] = {}
+    quick: dict[Name, Any] = {}
     last: bool = False
     title: str = ""
 
@@ -294,7 +296,7 @@ def _only(planned: Iterable[Run], run_id: str, what: str) -> Run:
     found = [run for run in planned if run.run_id.startswith(run_id)]
     if len(found) != 1:
         how_many = f"no {what}" if not found else f"{len(found)} {what}s"
-        listing = "scgcnet study list" + " --trials" * (what == "trial")
+        listing = "scgcnet list" + " --trials" * (what == "trial")
         raise PlanError(f"{how_many} in {PLAN_FILE} with an id like {run_id!r}: see `{listing}`")
     return found[0]
 

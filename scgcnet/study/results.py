@@ -218,11 +218,14 @@ def find_details(record: Record) -> Details | None:
     Raises:
         ResultError: the file is broken.
     """
-    path = project_root() / ROOTS[record.data_kind] / "details" / f"{record.run_id}.json"
-    if not path.exists():
-        return None
-    found = _read(path, Details)
-    return found if found.finished_utc == record.finished_utc else None
+    return _counted(project_root() / ROOTS[record.data_kind] / "details", record.run_id, record.finished_utc)
+
+
+@functools.lru_cache(maxsize=256)
+def _counted(folder: Path, run_id: str, finished_utc: str) -> Details | None:
+    path = folder / f"{run_id}.json"
+    details = _read(path, Details) if path.exists() else None
+    return details if details and details.finished_utc == finished_utc else None
 
 
 def write(record: Record, details: Details | None = None) -> None:
@@ -237,13 +240,13 @@ def write(record: Record, details: Details | None = None) -> None:
         empty |= {"metrics", "claims", "test_looks"}
     files.write_text(root / record.file, record.model_dump_json(indent=1, exclude=empty) + "\n")
     if details is not None:  # a line for each image, so that files are short and differences readable
-        fields = details.model_dump(mode="json")
-        lists = {key: ",\n".join(json.dumps(row, separators=(",", ":")) for row in fields[key]) for key in _LISTED}
-        parts = [
-            f' "{key}": ' + (f"[\n{lists[key]}\n ]" if lists.get(key) else json.dumps(fields[key])) for key in fields
-        ]
-        files.write_text(root / details.file, "{\n" + ",\n".join(parts) + "\n}\n")
+        lines = []
+        for key, value in details.model_dump(mode="json").items():
+            rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in value) if key in _LISTED else ""
+            lines.append(f' "{key}": ' + (f"[\n{rows}\n ]" if rows else json.dumps(value)))
+        files.write_text(root / details.file, "{\n" + ",\n".join(lines) + "\n}\n")
     _read_all.cache_clear()
+    _counted.cache_clear()
 
 
 @functools.lru_cache(maxsize=8)
@@ -285,27 +288,11 @@ def _row(record: Record) -> dict[str, Any]:
 def frame(found: Iterable[Record]) -> pd.DataFrame:
     """One row per record, indexed by run id; scores in percent as `WAY_SCORE` (`resized_iou`), `val_iou`, `val_f1`.
 
-    Beside the record's own fields: `split` as text, `trained_on` ("bijie+cld"), `configuration` (all but split
-    and seed), `lr`, `image_size`, `increment`
-    (percent of a new domain, NaN for other runs), `views`, `n_test` (test images), `file`.
+    Beside the record's own fields: `split` as text, `trained_on` ("bijie+cld"), `configuration` (all but split and
+    seed), `lr`, `image_size`, `increment` (percent of a new domain, else NaN), `views`, `n_test`, `file`.
     """
-    rows = [_row(record) for record in found]
-    columns = (
-        None
-        if rows
-        else [
-            *Record.model_fields,
-            "trained_on",
-            "configuration",
-            "lr",
-            "views",
-            "val_iou",
-            "val_f1",
-            "resized_iou",
-            "file",
-        ]
-    )
-    return pd.DataFrame(rows, columns=columns).set_index("run_id", drop=False).rename_axis(None)
+    columns = [name for name in Record.model_fields if name != "metrics"] + list(_DERIVED)
+    return pd.DataFrame(map(_row, found), columns=columns).set_index("run_id", drop=False).rename_axis(None)
 
 
 def runs(kind: Kind = "real") -> pd.DataFrame:
@@ -344,20 +331,10 @@ def free_images(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", "image", "pixels", "resolution", "alarms"])
 
 
-@functools.lru_cache(maxsize=256)
-def _counted(path: Path, finished_utc: str) -> Details | None:
-    if not path.exists():
-        return None
-    details = _read(path, Details)
-    return details if details.finished_utc == finished_utc else None
-
-
 def _details(found: pd.DataFrame) -> list[tuple[Details, int]]:
     root = project_root()
-    read = [
-        (_counted(root / ROOTS[row.data_kind] / "details" / f"{row.run_id}.json", row.finished_utc), row.seed)
-        for row in found.itertuples()
-    ]
+    rows = found[["data_kind", "run_id", "finished_utc", "seed"]].itertuples(index=False)
+    read = [(_counted(root / ROOTS[kind] / "details", run_id, utc), seed) for kind, run_id, utc, seed in rows]
     return [(details, seed) for details, seed in read if details is not None]
 
 

@@ -262,17 +262,17 @@ def fit(
         use_distributed_sampler=False,
     )
     batch = max(config.batch_size // world, 1)
-    view: Dataset[Any] = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
-    val_view: Dataset[Any] = _EvalView(val, config.image_size)
+    view: Any = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
+    val_view: Any = _EvalView(val, config.image_size)
     if config.views == "windows":
         view, sizes = Windows(train, config.image_size, seed), [config.epoch_images or len(train)]
         val_view = validation_windows(val, config.image_size, seed, VALIDATION_WINDOWS * len(val.sources))
     sampler = _EpochSampler(sizes, config, seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
-    loader = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
+    loader: Any = DataLoader(view, batch, sampler=sampler, drop_last=True, **workers)
     share = list(range(rank, len(val_view), world))
-    val_loader = DataLoader(val_view, batch, sampler=share, **workers)
+    val_loader: Any = DataLoader(val_view, batch, sampler=share, **workers)
     sources = [name for name, _ in val.sources]
     task = SegmentationTask(model, config, seed, len(loader), sources)
     last = folder / "last.ckpt"

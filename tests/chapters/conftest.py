@@ -1,28 +1,26 @@
 """A study of eight stored runs, as frames, and tables compared with the CSV files in expected/."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from scgcnet.study import Plan, Run, load_plan
+from scgcnet.study import load_plan
 from scgcnet.study.results import Record, frame
-from scgcnet.study.show import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).parent / "expected"
 
 
 @pytest.fixture(scope="session")
-def plan() -> Plan:
+def plan():
     """The study's own."""
     return load_plan(REPOSITORY / "study.yml")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path, monkeypatch):
     """A checkout without results as the current folder."""
     shutil.copy(REPOSITORY / "study.yml", tmp_path)
     shutil.copytree(REPOSITORY / "results" / "paper", tmp_path / "results" / "paper")
@@ -31,34 +29,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def make_record(run: Run, score: float = 0.6, kind: str = "real", n: int = 154, **fields: object) -> Record:
+def make_record(run, score=0.6, kind="real", n=154, **fields):
     """The record of a finished run: `score` is its IoU at input size; every other score lies above or below it."""
     names = ("iou", "f1", "precision", "recall", "oa")
     scores, pooled, per_image = (
         {name: score - shift + place / 20 for place, name in enumerate(names)} for shift in (0, 0.1, 0.2)
     )
     given = {
-        "run_id": run.run_id,
-        "dataset": run.dataset,
+        **{
+            key: getattr(run, key)
+            for key in ("run_id", "dataset", "split", "model", "size", "profile", "seed", "config")
+        },
         "data_kind": kind,
         "train_datasets": run.config["train_datasets"],
-        "split": run.split,
         "split_sha256": "0" * 64,
         "data_sha256": "0" * 64,
         "protocol": 1,
-        "model": run.model,
-        "size": run.size,
         "flags": dict(run.overrides),
         "params": 1_175_197,
         "gmac": 0.08,
-        "profile": run.profile,
-        "seed": run.seed,
-        "config": run.config,
         "history": [{"epoch": 0, "loss": 0.5, "val_iou": score, "val_f1": score}],
         "best_epoch": 0,
-        "git_sha": None,
-        "dirty": None,
-        "lock_sha256": None,
+        **dict.fromkeys(("git_sha", "dirty", "lock_sha256")),
         "device": "a processor, 2 cores",
         "wall_s": 360.0,
         "finished_utc": "2026-01-02T03:04:05Z",
@@ -76,12 +68,12 @@ def make_record(run: Run, score: float = 0.6, kind: str = "real", n: int = 154, 
 
 
 @pytest.fixture(name="make_record")
-def _make_record() -> Callable[..., Record]:
+def _make_record():
     return make_record
 
 
 @pytest.fixture(scope="session")
-def stored(plan: Plan) -> pd.DataFrame:
+def stored(plan):
     """SCGC-Net on Bijie: 60, 62, 64 % by seed on split 0, 66 and 69 % on splits 1 and 2; 74 and 75 % over views
     (SCGC-Net, ICNet); 45 % on 8 images of CLD."""
     usual = plan.profile("cpu").settings
@@ -98,10 +90,10 @@ def stored(plan: Plan) -> pd.DataFrame:
 
 
 @pytest.fixture
-def expect() -> Callable[[Table, str], None]:
+def expect():
     """Compares a table with expected/NAME.csv, cell by cell as text."""
 
-    def check(table: Table, name: str) -> None:
+    def check(table, name):
         wanted = pd.read_csv(EXPECTED / f"{name}.csv", dtype=str, keep_default_na=False)
         pd.testing.assert_frame_equal(table.frame.astype(str).reset_index(drop=True), wanted, check_dtype=False)
 

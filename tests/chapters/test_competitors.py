@@ -8,24 +8,22 @@ import pandas as pd
 import pytest
 from networks import on_meta
 
-from scgcnet import cli, cost, zoo
+from scgcnet import cli, cost
 from scgcnet.chapters import competitors
 from scgcnet.chapters.competitors import (
     allowed_difference,
     check_counts,
     count_costs,
-    counts_table,
     networks,
     overview_table,
     published_counts,
-    sources_table,
 )
 
 FIG_10 = pd.read_csv(Path(__file__).parents[2] / "results/paper/peer_gmacs.csv", index_col="model")
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def few(monkeypatch):
     """Of all networks two, so that tests are quick."""
     names = ["resunet", "scgcnet"]
     tables = networks().loc[names], published_counts().query("network in @names")
@@ -34,18 +32,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_every_network_has_a_row_and_a_count() -> None:
-    assert sorted(networks().index) == sorted(zoo.model_names()) == sorted(set(published_counts().network))
-    assert not networks().isna().any(axis=None)
-    assert networks().year.between(2015, 2025).all()
-    assert set(published_counts().auxiliary) == {True, False}
-
-
 @pytest.mark.parametrize(
     ("printed", "relative", "expected"),
     [("49.08", 0.005, 0.2454), ("7.8", 0.005, 0.05), ("62", 0.03, 0.5), ("0.05", 0.03, 0.005), ("178.6", 0.03, 5.358)],
 )
-def test_tolerance_is_relative_or_the_rounding_of_few_digits(printed: str, relative: float, expected: float) -> None:
+def test_tolerance_is_relative_or_the_rounding_of_few_digits(printed, relative, expected):
     assert allowed_difference(printed, relative) == pytest.approx(expected)
 
 
@@ -60,15 +51,13 @@ def test_tolerance_is_relative_or_the_rounding_of_few_digits(printed: str, relat
         ({"params_m": "", "gmac": ""}, "agrees"),
     ],
 )
-def test_a_count_out_of_tolerance_is_named(changes: dict[str, object], check: str) -> None:
+def test_a_count_out_of_tolerance_is_named(changes, check):
     published = published_counts().query("network == 'resunet'").assign(**changes)
     (row,) = check_counts(published).to_dict("records")
     assert (row["check"], row["counted"]) == (check, "paper, 1 class, 512x512")
 
 
-def test_the_command_fails_where_a_count_disagrees(
-    few: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_fails_where_a_count_disagrees(few, capsys, monkeypatch):
     assert cli.main(["peers"]) == 0
     shown = capsys.readouterr()
     assert [line.split()[-1] for line in shown.out.splitlines()[2:]] == ["agrees"] * 2  # after caption and head
@@ -80,7 +69,7 @@ def test_the_command_fails_where_a_count_disagrees(
     assert "the reference has 9.1" in shown.out and shown.err == "1 counts, 1 out of tolerance\n"
 
 
-def test_overview_has_cost_and_count_of_each(few: list[str]) -> None:
+def test_overview_has_cost_and_count_of_each(few):
     costs = count_costs((512, 2048))
     assert costs.loc["scgcnet", "GMAC at 2048"] == pytest.approx(3068, rel=0.005)
     frame = overview_table(costs, check_counts(competitors.published_counts())).frame
@@ -93,37 +82,17 @@ def test_overview_has_cost_and_count_of_each(few: list[str]) -> None:
     assert {label.get_text() for label in figure.axes[0].get_yticklabels()} == {"ResUNet", "SCGC-Net"}
 
 
-def test_tables_have_a_row_for_each_network_or_count(few: list[str]) -> None:
-    assert sources_table().frame["Network"].tolist() == ["ResUNet", "SCGC-Net"]
-    row = counts_table(check_counts(competitors.published_counts())).frame.iloc[1]
-    assert row["Counted"] == "base, 2 classes, 2048x2048"
-    assert (row["Parameters, reference (M)"], row["GMAC, reference"], row["GMAC, ours"]) == ("-", "3066", "3068.0")
-
-
-def test_options_are_part_of_what_was_counted() -> None:
-    main = published_counts().query("network == 'segnext'").head(1)
-    assert check_counts(main).counted.tolist() == ["paper, rank 16, 150 classes, 512x512"]
-
-
 @pytest.mark.slow
-def test_cost_per_pixel_is_constant_but_for_two() -> None:
+def test_cost_per_pixel_is_constant_but_for_two():
     """The chapter says so."""
     costs = count_costs((512, 2048))
     growth = costs["GMAC at 2048"] / costs["GMAC at 512"] / 16
     assert set(growth[(growth - 1).abs() > 0.02].index) == {"danet", "segformer"}
 
 
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        ("DANet-R50", "danet"),
-        ("UPerNet-VMamba-B", "vmamba"),
-        ("UPerNet-ConvNeXt-B", "convnext"),
-        ("UPerNet-Swin-B", "swin"),
-    ],
-)
-def test_costs_of_figure_10(model: str, name: str) -> None:
+@pytest.mark.parametrize("model", ["DANet-R50", "UPerNet-VMamba-B", "UPerNet-ConvNeXt-B", "UPerNet-Swin-B"])
+def test_costs_of_figure_10(model):
     """GMAC with two classes at six image sides; the counted DANet ran its branches' classifiers too (0.1 of 5691)."""
-    network = on_meta(name)
+    network = on_meta(model.replace("UPerNet-", "").split("-")[0].lower())
     counted = {side: cost.count_cost(network, (1, 3, int(side), int(side))).gmac for side in FIG_10}
     assert counted == pytest.approx(FIG_10.loc[model].to_dict(), rel=1e-4, abs=0.051)

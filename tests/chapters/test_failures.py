@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_atlas import fake_atlas
-from scgcnet.study.ledger import StoreError
-from scgcnet.study.looks import read_looks
-from scgcnet.study.plan_reader import load_plan
-from scgcnet.study.store import find
+from torch import nn
 
 from scgcnet import cli, zoo
 from scgcnet.chapters import failures
@@ -26,7 +23,6 @@ from scgcnet.chapters.failures import (
     limit_table,
     load_atlas,
     paper_note,
-    pick_runs,
     rule_table,
     threshold_table,
     write_page,
@@ -35,8 +31,10 @@ from scgcnet.data import open_dataset, write_fake
 from scgcnet.explain.atlas import Atlas
 from scgcnet.explain.explorer import PAGE
 from scgcnet.explain.failures import CAUSES, TITLES, calibration_error
-from scgcnet.study.plan import PlanError, Run
-from scgcnet.study.runner import WEIGHTS_FOLDER, run
+from scgcnet.study import results
+from scgcnet.study.plan import Plan, PlanError, Run
+from scgcnet.study.results import ResultError
+from scgcnet.study.runner import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -121,7 +119,7 @@ def test_alarms_where_there_is_nothing(atlas: Atlas) -> None:
 
 def test_note(atlas: Atlas) -> None:
     made_up, real = atlas_note(atlas), atlas_note(replace(atlas, kind="real"))
-    assert made_up.kind == "warning" and "mean nothing" in made_up.text
+    assert made_up.kind == "warning" and "shown synthetic images" in made_up.text
     assert real.kind == "note" and "5 test images of made up, split 0; runs: fake-0 and fake-1" in real.text
 
 
@@ -150,105 +148,97 @@ def test_number_of_cases_out_of_range(atlas: Atlas, n: int) -> None:
         write_page(atlas, n)
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A checkout of its own as the current folder, without data, in which the runs of the smoke page were made."""
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copy(REPOSITORY / "study.yml", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("SCGCNET_DATA", raising=False)
-        yield folder
+# Runs.
 
 
-@pytest.fixture(scope="module")
-def runs(project: Path) -> list[Run]:
-    return pick_runs(load_plan())
-
-
-@pytest.mark.slow
-class TestRunsOfAFreshClone:
-    """Trained in seconds on synthetic images."""
-
-    def test_picked_by_default_or_by_name(self, runs: list[Run]) -> None:
-        assert [(one.dataset, one.model, one.profile) for one in runs] == [
-            ("synthetic", "scgcnet", "smoke"),
-            ("synthetic", "unet", "smoke"),
-        ]
-        assert pick_runs(load_plan(), compare="none") == runs[:1]
-        assert pick_runs(load_plan(), runs[1].run_id, runs[0].run_id) == runs[::-1]
-
-    def test_unknown_unstored_and_unlike_runs_are_refused(self, runs: list[Run], project: Path) -> None:
-        plan = load_plan()
-        with pytest.raises(PlanError, match=r"no run in study\.yml with an id like 'gone'"):
-            pick_runs(plan, "gone")
-        missing = next(one.run_id for one in plan.runs if one.profile == "cpu")
-        with pytest.raises(StoreError, match=f"{missing} is not stored: scgcnet study run {missing}"):
-            pick_runs(plan, compare=missing)
-        other = next(one for one in plan.runs if one.profile == "smoke" and one.increment is not None)
-        run(other, progress=False)
-        with pytest.raises(StoreError, match="are not tested on the same images"):
-            pick_runs(plan, compare=other.run_id)
-        weights = project / WEIGHTS_FOLDER / f"{runs[1].run_id}.safetensors"
-        hidden = weights.rename(weights.with_suffix(".hidden"))
-        try:
-            with pytest.raises(StoreError, match=f"weights of {runs[1].run_id} are missing: .* --force"):
-                pick_runs(plan, runs[1].run_id)
-        finally:
-            hidden.rename(weights)
-
-    def test_their_atlas(self, runs: list[Run], project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        before = read_looks("synthetic", project)
-        atlas = load_atlas(load_plan())
-        assert read_looks("synthetic", project) == before  # pictures are no look at the test part
-        names = list(open_dataset("synthetic", 0, "test").names)
-        assert [entry.facts.name for entry in atlas.entries] == names and atlas.free == ()
-        for model in atlas.models:
-            assert model.test_iou[49] == pytest.approx(model.run.pooled_iou, abs=0.005)
-        monkeypatch.setattr("scgcnet.data.data_sha256", lambda name: "f" * 64)
-        with pytest.raises(StoreError, match=f"{runs[0].run_id} was scored on other images"):
-            load_atlas(load_plan())
-
-    def test_chapter_of_one_run(self, runs: list[Run], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        shutil.copytree(REPOSITORY / "book" / "explorer", project / "book" / "explorer")
-        shutil.copy(REPOSITORY / "book" / "atlas.ipynb", project / "book")
-        run_id = runs[1].run_id
-        assert cli.main(["study", "chapter", "atlas", "-p", "run", run_id, "-p", "compare", "none"]) == 0
-        executed = Path(capsys.readouterr().out.strip())
-        assert f'href=\\"explorer/{run_id}/index.html\\"' in executed.read_text()
-        assert (project / "build" / "explorer" / run_id / "data" / "case-000.js").is_file()
+def test_without_real_images_published_weights_see_synthetic_ones(plan: Plan, project: Path) -> None:
+    atlas = load_atlas(plan)
+    assert [model.run.run_id for model in atlas.models] == zoo.pretrained_names()[:2]
+    assert atlas.kind == "synthetic" and atlas.free == () and atlas.models[0].run.pooled_iou is None
+    assert [entry.facts.name for entry in atlas.entries] == list(open_dataset("synthetic", 0, "test").names)
+    assert threshold_table(atlas).frame["At 0.50, run file"].to_list() == ["not run"] * 2
+    assert not (project / "build" / "weights").exists() and not (project / "build" / "results").exists()
+    assert len(load_atlas(plan, compare="none").models) == 1
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The weights and run files of the repository, and generated images in the place of Bijie's."""
-    shutil.copy(REPOSITORY / "study.yml", tmp_path)
-    shutil.copytree(REPOSITORY / "results", tmp_path / "results")
-    write_fake("bijie", tmp_path / "data", n=20)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "data"))
-    return tmp_path
+def stored(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The study's records beside generated images in the place of Bijie's; ids of the runs with weights."""
+    shutil.copytree(REPOSITORY / "results" / "runs", project / "results" / "runs")
+    write_fake("bijie", project / "data", n=20)
+    able = [zoo.read_metadata(zoo.pretrained_file("tiny-bijie"))["run_id"]]
+    monkeypatch.setattr(results, "weights_of", lambda run_id, _: run_id if run_id in able else None)
+    network = nn.Identity()
+    monkeypatch.setattr(failures, "load_predictor", lambda run_id, *_: network if run_id in able else None)
+    return able
 
 
-def test_published_weights_come_first_if_the_images_are_theirs(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_unstored_and_unlike_runs_are_refused(plan: Plan, stored: list[str]) -> None:
+    with pytest.raises(PlanError, match=r"no run in study\.yml with an id like 'gone'"):
+        load_atlas(plan, "gone")
+    missing = next(one.run_id for one in plan.runs if results.find(one.run_id, "real") is None)
+    with pytest.raises(ResultError, match=f"{missing} is not stored: scgcnet run {missing}"):
+        load_atlas(plan, missing, "none")
+    other = next(one for one in plan.runs if one.dataset == "cld" and results.find(one.run_id, "real"))
+    with pytest.raises(ResultError, match=f"weights of {other.run_id} are missing: .* --force"):
+        load_atlas(plan, other.run_id)
+    with pytest.raises(ResultError, match="are not tested on the same images"):
+        load_atlas(plan, stored[0], other.run_id)
+    with pytest.raises(ResultError, match=f"{stored[0]} was scored on other images"):
+        load_atlas(plan, stored[0], "none")
+
+
+def test_published_weights_come_first_if_the_images_are_theirs(
+    plan: Plan, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside the best on validation of another network with weights, on the same split."""
-    monkeypatch.setattr(
-        failures, "_trained_now", lambda plan, model: plan.make_run("synthetic", model, "tiny", "smoke")
-    )
-    plan = load_plan()
-    (first,) = pick_runs(plan, compare="none")
-    assert first.dataset == "synthetic"  # the generated images are not taken for real
-    run_id = zoo.read_metadata(checkout / "results" / "weights" / "tiny-bijie.safetensors")["run_id"]
-    record = find(run_id, "real", checkout)
-    monkeypatch.setattr("scgcnet.data.data_sha256", lambda name: record.data_sha256)
-    assert [one.run_id for one in pick_runs(plan)] == [run_id]
-    assert pick_runs(plan, compare="none", profile="smoke")[0].dataset == "synthetic"
-    able = {
-        one.run_id: stored
-        for one in plan.runs
-        if one.dataset == "bijie" and one.model in ("icnet", "hrnet", "pidnet") and one.split == 0
-        if (stored := find(one.run_id, "real", checkout))
-    }
-    best = max(able.values(), key=lambda one: one.val_iou)
-    monkeypatch.setattr(failures, "weights_for", lambda record: record.run_id in {*able, run_id} or None)
-    assert [one.run_id for one in pick_runs(plan)] == [run_id, best.run_id]
+    monkeypatch.setattr(failures, "_load", lambda spec: spec.run_id)
+    monkeypatch.setattr(failures, "_pretrained", lambda name, val: name)
+    monkeypatch.setattr(failures, "make_atlas", lambda shown, *_: shown)
+    (run_id,) = stored
+    assert load_atlas(plan, compare="none") == ["tiny-multisource"]  # the generated images are not taken for real
+    record = results.find(run_id, "real")
+    assert record is not None
+    monkeypatch.setattr(failures, "data_sha256", lambda name: record.data_sha256)
+    assert load_atlas(plan) == [run_id]
+    assert load_atlas(plan, compare="none", profile="smoke") == ["tiny-multisource"]
+    made = results.runs()
+    rivals = made[(made.dataset == "bijie") & (made.split == "0") & made.model.isin(["icnet", "hrnet", "pidnet"])]
+    stored.extend(rivals.index)
+    assert load_atlas(plan) == [run_id, rivals.val_iou.idxmax()]
+
+
+@pytest.mark.slow
+class TestTrainedRuns:
+    """Two runs of the smoke profile, trained in seconds."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runs(cls, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
+        folder = tmp_path_factory.mktemp("project")
+        shutil.copy(REPOSITORY / "study.yml", folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.delenv("SCGCNET_DATA", raising=False)
+            smoke = plan.select("smoke")
+            chosen = [next(one for one in smoke if one.model == model) for model in ("scgcnet", "danet")]
+            for one in chosen:
+                run(one, progress=False)
+            yield chosen
+
+    def test_their_atlas(self, plan: Plan, runs: list[Run]) -> None:
+        before = len(results.looks("synthetic"))
+        atlas = load_atlas(plan, runs[0].run_id, runs[1].run_id)
+        assert len(results.looks("synthetic")) == before  # pictures are no look at the test part
+        assert [model.run.run_id for model in atlas.models] == [one.run_id for one in runs]
+        for model in atlas.models:
+            assert model.test_iou[49] == pytest.approx(model.run.pooled_iou, abs=0.005)
+
+    def test_chapter_of_one_run(self, runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
+        shutil.copytree(REPOSITORY / "book" / "explorer", "book/explorer")
+        shutil.copy(REPOSITORY / "book" / "atlas.ipynb", "book")
+        run_id = runs[1].run_id
+        assert cli.main(["chapter", "atlas", "-p", f"run={run_id}", "-p", "compare=none"]) == 0
+        executed = Path(capsys.readouterr().out.strip())
+        assert f'href=\\"explorer/{run_id}/index.html\\"' in executed.read_text()
+        assert Path("build/explorer", run_id, "data", "case-000.js").is_file()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,11 @@ import pytest
 from counted import write_counted
 
 from scgcnet.chapters import measures
-from scgcnet.study import Plan, results
-from scgcnet.study.networks import Network, gather
-from scgcnet.study.results import FreeCounts, Record
-from scgcnet.study.show import Table
+from scgcnet.study import results
+from scgcnet.study.networks import gather
+from scgcnet.study.results import FreeCounts
 
 Images = Sequence[Mapping[str, Any]]
-Make = Callable[..., list[Network]]
 
 #: At 10 m a pixel has 100 square metres; at 2 m it has 4.
 FIRST: Images = [
@@ -33,20 +31,20 @@ FREE = [FreeCounts(name="m", pixels=100, resolution=2.0, alarms=[]),
         FreeCounts(name="n", pixels=300, resolution=2.0, alarms=[3, 1])]  # fmt: skip
 
 
-def changed(number: int, **fields: object) -> Images:
+def changed(number, **fields):
     """The images, one of them changed."""
     return [{**image, **fields} if place == number else image for place, image in enumerate(FIRST)]
 
 
-def rows(table: Table) -> list[dict[str, Any]]:
+def rows(table):
     return table.frame.to_dict("records")
 
 
 @pytest.fixture
-def make(project: object, plan: Plan, make_record: Callable[..., Record]) -> Make:
+def make(project, plan, make_record):
     """Networks by model, with the images of each seed."""
 
-    def build(free: Sequence[FreeCounts] = FREE, **seeds: Sequence[Images]) -> list[Network]:
+    def build(free=FREE, **seeds):
         runs = {model: plan.make_run("bijie", model, "tiny", "cpu") for model in seeds}
         for model, found in seeds.items():
             for seed, images in enumerate(found):
@@ -56,7 +54,7 @@ def make(project: object, plan: Plan, make_record: Callable[..., Record]) -> Mak
     return build
 
 
-def test_landslides_by_size_in_square_metres(make: Make) -> None:
+def test_landslides_by_size_in_square_metres(make):
     (one,) = make(scgcnet=[FIRST])
     found = measures.by_size(one)
     assert found.n.to_dict() == {
@@ -76,12 +74,7 @@ def test_landslides_by_size_in_square_metres(make: Make) -> None:
     assert measures.size_curves([one], ["fcn"]) == ({}, [])
 
 
-def test_sizes_in_pixels_if_a_resolution_is_unknown(make: Make) -> None:
-    (one,) = make(scgcnet=[changed(1, resolution=None, native=(300, 0, 20_700, 0), components=[(21_000, 300)])])
-    assert measures.by_size(one).n.to_dict() == {"0 to 500 px": 3, "20,000 px and more": 1}
-
-
-def test_images_without_a_landslide(make: Make) -> None:
+def test_images_without_a_landslide(make):
     (one,) = make(scgcnet=[[{"native": (0, 0, 0, 100), "resolution": 1.0}] * 2])
     assert measures.by_size(one).empty
     assert measures.small_found(one) != measures.small_found(one)  # NaN
@@ -89,7 +82,7 @@ def test_images_without_a_landslide(make: Make) -> None:
     assert "Counts" in rows(measures.size_table([one]))[0]
 
 
-def test_seeds_are_averaged(make: Make) -> None:
+def test_seeds_are_averaged(make):
     missed = changed(1, native=(0, 50, 200, 750), components=[(200, 0)], boundary=[(75, 80), (0, 80), (80, 80)])
     (one,) = make(scgcnet=[FIRST, missed])
     (row,) = rows(measures.size_table([one]))
@@ -100,7 +93,7 @@ def test_seeds_are_averaged(make: Make) -> None:
     assert [row[f"{width} px"] for width in (2, 4, 8)] == ["50.0", "20.0", "77.5"]
 
 
-def test_false_alarms(make: Make) -> None:
+def test_false_alarms(make):
     quiet = [{**image, "native": (tp, 0, fn, fp + tn), "alarms": []} for image in FIRST
              for tp, fp, fn, tn in [image["native"]]]  # fmt: skip
     one, other = make(scgcnet=[FIRST, quiet], unet=[FIRST])
@@ -118,16 +111,9 @@ def test_false_alarms(make: Make) -> None:
     assert [ours[name] for name in names[:3]] == ["200", "28,571", "0.50"]
     assert measures.false_alarm_share(other) == pytest.approx(100 * 56 / 870)
     assert measures.false_alarm_share(one) == pytest.approx(50 * 56 / 870)
-    assert measures.alarmed_share(other) == 50
 
 
-def test_unknown_resolution_and_no_free_images(make: Make) -> None:
-    (row,) = rows(measures.alarm_table(make(free=[], scgcnet=[changed(0, resolution=None)])))
-    assert row["Falsely alarmed, m² an image"] == "unknown: no ground resolution"
-    assert row["Landslide-free images with an alarm"] == "not counted"
-
-
-def test_scores_by_site_and_ground_resolution(make: Make) -> None:
+def test_scores_by_site_and_ground_resolution(make):
     other = changed(0, native=(30, 0, 0, 70), components=[(20, 20), (6, 6), (4, 4)])
     third = {"native": (10, 0, 0, 90), "site": "", "resolution": None}
     found = rows(measures.place_table(make(scgcnet=[[*FIRST, third], [*other, third]])))
@@ -141,7 +127,7 @@ def test_scores_by_site_and_ground_resolution(make: Make) -> None:
     ]
 
 
-def test_intervals_over_images(make: Make) -> None:
+def test_intervals_over_images(make):
     pictures = [{"native": (30, 0, 10, 60)}, {"native": (10, 0, 30, 60)}]
     one, other = make(scgcnet=[pictures], unet=[[{**image, "group": "one"} for image in pictures]])
     row, alone = rows(measures.image_table([one, other]))
@@ -151,7 +137,7 @@ def test_intervals_over_images(make: Make) -> None:
 
 
 @pytest.mark.parametrize("table", ["size_table", "edge_table", "alarm_table", "place_table", "image_table"])
-def test_only_networks_with_counts_have_rows(make: Make, make_record: Callable[..., Record], table: str) -> None:
+def test_only_networks_with_counts_have_rows(make, make_record, table):
     show = getattr(measures, table)
     (one,) = make(scgcnet=[FIRST])
     uncounted = replace(one, runs=one.runs.assign(finished_utc="2027-01-02T03:04:05Z"))
@@ -160,7 +146,7 @@ def test_only_networks_with_counts_have_rows(make: Make, make_record: Callable[.
     assert rows(show([uncounted])) == rows(show([])) == [{"Network": "none has per-image counts"}]
 
 
-def test_synthetic_images_are_named(project: object, plan: Plan, make_record: Callable[..., Record]) -> None:
+def test_synthetic_images_are_named(project, plan, make_record):
     smoke = next(run for run in plan.select("smoke") if run.model == "scgcnet" and run.unaltered)
     write_counted(make_record, smoke, FIRST, kind="synthetic")
     found = gather({"scgcnet": smoke}, results.runs("synthetic"))

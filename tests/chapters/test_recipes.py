@@ -1,25 +1,21 @@
 """What was chosen on validation: recipes, learning rates, loss weights, constructions."""
 
 import math
-from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from scgcnet.chapters import recipes
 from scgcnet.chapters.recipes import PAPER, grid, grid_note, grid_scores, grid_table
-from scgcnet.study import Plan, PlanError, Record, ResultError, Run
+from scgcnet.study import PlanError, ResultError
 from scgcnet.study.results import frame
-
-Make = Callable[..., Record]
 
 
 @pytest.fixture
-def make_trial(make_record: Make) -> Make:
+def make_trial(make_record):
     """Builds a trial by F1 and IoU (fractions of 1) of its second epoch, which was kept; others have more F1."""
 
-    def make(run: Run, f1: float | None = 0.7, iou: float = 0.5, **fields: object) -> Record:
+    def make(run, f1=0.7, iou=0.5, **fields):
         rows = [(0, 0.1, 0.99), (1, iou, f1), (2, 0.2, 0.98)]
         history = [{"epoch": epoch, "val_iou": iou, "val_f1": f1} for epoch, iou, f1 in rows]
         return make_record(run, metrics=None, history=history, best_epoch=1, **fields)
@@ -27,7 +23,7 @@ def make_trial(make_record: Make) -> Make:
     return make
 
 
-def test_trials_by_hand(project: Path) -> None:
+def test_trials_by_hand(project):
     path = project / "results" / "trials.csv"
     with pytest.raises(ResultError, match=r"trials\.csv: cannot be read.*take it back from git"):
         recipes.trial_table("bijie")
@@ -41,7 +37,7 @@ def test_trials_by_hand(project: Path) -> None:
         recipes.trial_table("bijie")
 
 
-def test_rates_tried_best_and_taken(plan: Plan, make_trial: Make) -> None:
+def test_rates_tried_best_and_taken(plan, make_trial):
     """UNet has all four rates, 2e-3 the best of them; FCN lacks one."""
     ious = {5e-4: 0.5, 1e-3: 0.55, 2e-3: 0.6, 4e-3: 0.6}
     made = [
@@ -58,7 +54,7 @@ def test_rates_tried_best_and_taken(plan: Plan, make_trial: Make) -> None:
     assert "no trials are planned on cld" in str(recipes.rate_table(plan, frame(made), "cld"))
 
 
-def test_other_recipes_stand_below_the_usual_one(plan: Plan, make_record: Make, make_trial: Make) -> None:
+def test_other_recipes_stand_below_the_usual_one(plan, make_record, make_trial):
     usual = next(run for run in plan.select("cpu") if run.model == "scgcnet" and run.dataset == "bijie")
     trials = frame([make_trial(plan.recipe_trials[1], iou=0.71, wall_s=600)])
     table = recipes.recipe_table(plan, trials, frame([make_record(usual, 0.7)]), "bijie").frame.astype(str)
@@ -73,7 +69,7 @@ def test_other_recipes_stand_below_the_usual_one(plan: Plan, make_record: Make, 
 
 
 @pytest.mark.parametrize(("step", "points"), [(0.1, 66), (0.2, 21), (0.5, 6), (1, 3)])
-def test_the_grid_of_a_step(plan: Plan, step: float, points: int) -> None:
+def test_the_grid_of_a_step(plan, step, points):
     found = grid(plan, "cpu", step)
     assert len(found) == points and (PAPER in found) == (step in (0.1, 0.2))
     for weights, trial in found.items():
@@ -84,18 +80,15 @@ def test_the_grid_of_a_step(plan: Plan, step: float, points: int) -> None:
     assert tuple(plan.profile("paper").settings["loss"].values()) == PAPER
 
 
-@pytest.mark.parametrize("step", [0, -0.1, 0.3, 2, 1.5])
-def test_a_step_that_does_not_divide_is_refused(plan: Plan, step: float) -> None:
+@pytest.mark.parametrize("step", [0, -0.1, 0.3, 2])
+def test_a_step_that_does_not_divide_is_refused(plan, step):
     with pytest.raises(PlanError, match=rf"step {step}: must divide 1"):
         grid(plan, "cpu", step)
-
-
-def test_a_profile_without_a_grid_is_refused(plan: Plan) -> None:
     with pytest.raises(PlanError, match=r"plans no loss weights with the profile gpu at steps of 0\.1"):
         grid(plan, "gpu", 0.1)
 
 
-def test_the_best_weights_come_first_and_those_not_run_last(plan: Plan, make_trial: Make) -> None:
+def test_the_best_weights_come_first_and_those_not_run_last(plan, make_trial):
     planned = grid(plan, "cpu", 0.2)
     f1 = {(1.0, 0.0, 0.0): None, PAPER: 0.71, (0.0, 0.0, 1.0): 0.735}  # undefined: nothing was predicted
     made = frame(
@@ -116,11 +109,7 @@ def test_the_best_weights_come_first_and_those_not_run_last(plan: Plan, make_tri
 @pytest.mark.parametrize(
     ("found", "noise", "told"),
     [
-        (
-            {"a": 72, "paper": 71.25, "b": 73, "c": 60},
-            1.0,
-            ["number 3 with 71.25", "0, 0.5, 0.5, has 73.00", ": 1 others"],
-        ),
+        ({"a": 72, "paper": 71.25, "b": 73}, 1.0, ["number 3 with 71.25", "0, 0.5, 0.5, has 73.00", ": 1 others"]),
         ({"a": 72, "paper": 71.25, "b": 73, "c": 60}, 1.75, [": 2 others"]),
         ({"a": 73, "paper": 73}, 0.0, ["number 1 with", ": 1 others"]),
         ({"paper": 70, "a": 71}, math.nan, ["number 2 with", "not known"]),
@@ -129,7 +118,7 @@ def test_the_best_weights_come_first_and_those_not_run_last(plan: Plan, make_tri
         ({}, 1.0, ["0 of 5 combinations", "without the paper's"]),
     ],
 )
-def test_the_rank_of_the_papers_weights(found: dict[str, float], noise: float, told: list[str]) -> None:
+def test_the_rank_of_the_papers_weights(found, noise, told):
     points = {"paper": PAPER, "a": (1, 0, 0), "b": (0, 0.5, 0.5), "c": (0, 0, 1), "d": (0, 1, 0)}
     index = pd.MultiIndex.from_tuples(points.values(), names=["dwce", "focal", "lovasz"])
     scores = pd.DataFrame({"val_f1": [found.get(name, math.nan) for name in points]}, index)
@@ -137,7 +126,7 @@ def test_the_rank_of_the_papers_weights(found: dict[str, float], noise: float, t
     assert all(part in text for part in told) and "nan" not in text
 
 
-def test_the_noise_is_that_of_the_seeds_alone(plan: Plan, make_trial: Make) -> None:
+def test_the_noise_is_that_of_the_seeds_alone(plan, make_trial):
     """Runs on other data, splits, settings or networks differ in more than the seed, whatever they score."""
     settings = plan.profile("cpu").settings
     key = ("bijie", "scgcnet", 0, settings)
@@ -149,10 +138,10 @@ def test_the_noise_is_that_of_the_seeds_alone(plan: Plan, make_trial: Make) -> N
 
 
 @pytest.fixture
-def built(plan: Plan, make_record: Make) -> Callable[..., pd.DataFrame]:
+def built(plan, make_record):
     """Stored runs built as `base` and as `lean`, by their validation IoU, fractions of 1; the test IoU is 60 %."""
 
-    def make(base: tuple[float, ...], lean: tuple[float, ...]) -> pd.DataFrame:
+    def make(base, lean):
         found = []
         for kind, ious, gmac in (("conv", base, 0.15), ("depthwise", lean, 0.05)):
             runs = [run for run in plan.runs if run.overrides.get("msle") == kind]
@@ -164,7 +153,7 @@ def built(plan: Plan, make_record: Make) -> Callable[..., pd.DataFrame]:
     return make
 
 
-def test_cost_stands_beside_accuracy(plan: Plan, built: Callable[..., pd.DataFrame], make_trial: Make) -> None:
+def test_cost_stands_beside_accuracy(plan, built, make_trial):
     trials = frame([make_trial(plan.construction_trials[1], iou=0.7)])
     found = recipes.constructions(plan, built((0.69, 0.71), (0.70, 0.72)), trials, "bijie")
     tiny, base, lean, *tried = recipes.construction_table(found).frame.astype(str).to_numpy().tolist()
@@ -187,14 +176,12 @@ def test_cost_stands_beside_accuracy(plan: Plan, built: Callable[..., pd.DataFra
         ((0.70, 0.701), (0.50, 0.501), "it is worse"),
     ],
 )  # fmt: skip
-def test_the_difference_is_judged_over_seeds(
-    plan: Plan, built: Callable[..., pd.DataFrame], base: tuple[float, ...], lean: tuple[float, ...], told: str
-) -> None:
+def test_the_difference_is_judged_over_seeds(plan, built, base, lean, told):
     text = recipes.construction_note(recipes.constructions(plan, built(base, lean), frame([]), "bijie")).text
     assert told in text and "67 % fewer multiplications" in text
 
 
-def test_single_changes_beside_one_more_seed(plan: Plan, built: Callable[..., pd.DataFrame], make_trial: Make) -> None:
+def test_single_changes_beside_one_more_seed(plan, built, make_trial):
     """Three seeds of lean at 70, 70.5 and 71 %; of four more at once with 95 %: t(0.99375, 2) is 8.86."""
     tried = [(0.761, 0.055), (0.69, 0.03), (0.72, 0.051), (0.65, 0.045)]
     planned = plan.construction_trials

@@ -1,38 +1,30 @@
 """Tables of what carries over between data sets."""
 
-from collections.abc import Callable
-
-import pandas as pd
 import pytest
 
 from scgcnet.chapters import transfer
-from scgcnet.study import Plan, Record, Run
 from scgcnet.study.results import frame
 
-Make = Callable[..., Record]
-Scores = Callable[..., pd.DataFrame]
 TARGETS = ["landslide4sense", "cld", "amunet", "bijie"]
 WIDE = "all others, scale 0.4 to 2"
 
 
 @pytest.fixture
-def unseen(make_record: Make) -> Make:
+def unseen(make_record):
     """The record of a run on a data set left out, with an IoU in percent over all its images."""
 
-    def make(run: Run, iou: int) -> Record:
+    def make(run, iou):
         counts = {"tp": 10 * iou, "fp": 600 - 5 * iou, "fn": 400 - 5 * iou, "tn": 0}
         parts = {part: {"n": n, **counts} for n, part in enumerate(("train", "val", "test"), start=1)}
-        home = {
-            "val": {"n": 4, "tp": 0, "fp": 9, "fn": 9, "tn": 0},
-            "test": {"n": 4, "tp": 1, "fp": 1, "fn": 0, "tn": 2},
-        }
+        counted = {"val": (0, 9, 9, 0), "test": (1, 1, 0, 2)}
+        home = {part: dict(zip(transfer.COUNTS, four, strict=True), n=4) for part, four in counted.items()}
         return make_record(run, domains=dict.fromkeys(run.train, home) | {run.dataset: parts})
 
     return make
 
 
 @pytest.fixture
-def recipes(plan: Plan) -> dict[str, dict[str, Run]]:
+def recipes(plan):
     """The planned runs with a data set left out, by recipe and that data set."""
     found, planned = transfer.left_out(plan, frame([]), "domains"), {run.run_id: run for run in plan.select("domains")}
     return {
@@ -42,43 +34,28 @@ def recipes(plan: Plan) -> dict[str, dict[str, Run]]:
 
 
 @pytest.fixture
-def increments(plan: Plan) -> dict[str, dict[float, Run]]:
+def increments(plan):
     return transfer.increments(plan, "landslide4sense", "cpu")
 
 
 @pytest.fixture
-def ask(plan: Plan) -> Callable[..., pd.DataFrame]:
+def ask(plan):
     """`increment_scores` of some stored runs."""
     return lambda stored, target="landslide4sense": transfer.increment_scores(plan, target, stored=stored)
 
 
-def test_a_leak_is_one_row_for_each_way_to_split(plan: Plan, make_record: Make) -> None:
+def test_a_leak_is_one_row_for_each_way_to_split(plan, make_record):
     runs = {str(run.split): run for run in plan.runs if run.dataset == "amunet" and run.profile == "cpu"}
     made = [make_record(runs[split], iou) for split, iou in {"random-0": 0.7, "random-1": 0.6, "scene-1": 0.3}.items()]
     table = transfer.leak_table("amunet", plan, frame(made)).frame.set_index("Test part").drop(columns="What it is")
-    assert table.astype(str).to_numpy().tolist() == [
-        ["70.0", "60.0", "65.0", "65.0"],
-        ["not run"] * 4,
-        ["not run"] * 4,
-        ["not run", "30.0", "30.0", "30.0"],
-    ]
+    wanted = [["70.0", "60.0", "65.0", "65.0"], ["not run"] * 4, ["not run"] * 4, ["not run", "30.0", "30.0", "30.0"]]
+    assert table.astype(str).to_numpy().tolist() == wanted
     assert table.loc["random", "Test IoU, draw 0"].href == made[0].file
     with pytest.raises(ValueError, match="synthetic"):
         transfer.leak_table("amunet", plan, frame([make_record(runs["random-0"], kind="synthetic")]))
 
 
-def test_every_recipe_leaves_every_data_set_out_once(recipes: dict[str, dict[str, Run]]) -> None:
-    assert list(recipes)[:3] == [transfer.ALONE, "all others", WIDE]
-    for recipe, runs in recipes.items():
-        assert set(runs) == set(TARGETS)
-        for target, run in runs.items():
-            assert target not in run.train
-            assert recipe == transfer.ALONE or set(run.train) == set(runs) - {target}
-
-
-def test_the_last_row_has_the_recipe_that_is_best_elsewhere(
-    plan: Plan, unseen: Make, recipes: dict[str, dict[str, Run]]
-) -> None:
+def test_the_last_row_has_the_recipe_that_is_best_elsewhere(plan, unseen, recipes):
     """ "all others" is best on CLD, and only there; WIDE is best on the sum of any three."""
     made = [
         unseen(run, 50 if (recipe, target) == ("all others", "cld") else 30 if recipe == WIDE else 10)
@@ -95,7 +72,7 @@ def test_the_last_row_has_the_recipe_that_is_best_elsewhere(
     assert list(few.iloc[0, 1:]) == ["10.0", "not run", "not run", "not run", "-", "-"]
 
 
-def test_scores_by_data_set_and_part(unseen: Make, recipes: dict[str, dict[str, Run]], make_record: Make) -> None:
+def test_scores_by_data_set_and_part(unseen, recipes, make_record):
     run = recipes["all others"]["cld"]
     table = transfer.domain_table(frame([unseen(run, 20)])).frame.set_index(["Data set", "Part"])
     assert list(table.loc[("cld", "train")]) == [1, "no", "20.00", "28.57", "40.00", "100.00"]
@@ -105,18 +82,7 @@ def test_scores_by_data_set_and_part(unseen: Make, recipes: dict[str, dict[str, 
     assert (row["IoU"], row["Precision"], row["Recall"], row["False alarms"]) == ("-", "-", "-", "25.00")
 
 
-def test_increments_are_planned_alike_for_every_network(plan: Plan, increments: dict[str, dict[float, Run]]) -> None:
-    assert set(increments) == {"scgcnet", "convnext", "vmamba", "danet", "swin"}
-    for runs in increments.values():
-        assert list(runs) == [0, 1, 5, 10, 20]
-        assert all(run.start == runs[0] for percent, run in runs.items() if percent)
-        assert len({run.settings["lr"] for run in runs.values()}) == 2
-    some = transfer.increments(plan, "landslide4sense", "cpu", ["swin"], [20, 5])
-    assert {model: list(runs) for model, runs in some.items()} == {"swin": [5, 20]}
-    assert transfer.increments(plan, "bijie", "cpu") == {}
-
-
-def test_a_row_for_each_increment(increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores) -> None:
+def test_a_row_for_each_increment(increments, make_record, ask):
     home = {"bijie": {"test": {"n": 154, "tp": 70, "fp": 20, "fn": 10, "tn": 0}}}
     made = frame([make_record(increments["swin"][5], 0.25, domains=home, n=1584)])
     table = transfer.increment_table(ask(made), made)
@@ -129,9 +95,7 @@ def test_a_row_for_each_increment(increments: dict[str, dict[float, Run]], make_
         ask(frame([make_record(increments["swin"][5], kind="synthetic")]))
 
 
-def test_curves_are_of_stored_increments(
-    increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores
-) -> None:
+def test_curves_are_of_stored_increments(increments, make_record, ask):
     made = frame([make_record(increments["scgcnet"][percent], iou) for percent, iou in ((20, 0.6), (0, 0.25))])
     scores = ask(made)
     curves = transfer.curves(scores)
@@ -142,7 +106,7 @@ def test_curves_are_of_stored_increments(
     assert transfer.at_percent(scores, 3, made) == {}
 
 
-def test_ranks_of_complete_curves(increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores) -> None:
+def test_ranks_of_complete_curves(increments, make_record, ask):
     ious = {"scgcnet": (0.05, 0.1, 0.2, 0.3, 0.4), "swin": (0.07, 0.1, 0.2, 0.3, 0.35), "danet": (0.06, 0.1, 0.2)}
     made = [
         make_record(run, iou)
@@ -158,9 +122,7 @@ def test_ranks_of_complete_curves(increments: dict[str, dict[float, Run]], make_
     assert transfer.increment_note(ask(frame(made[1:])), "scgcnet").title == "No curve yet"
 
 
-def test_rates_at_home_and_the_winners_of_trials(
-    plan: Plan, increments: dict[str, dict[float, Run]], make_record: Make
-) -> None:
+def test_rates_at_home_and_the_winners_of_trials(plan, increments, make_record):
     best = {"scgcnet": 4e-3, "swin": 2e-3, "danet": 4e-3}
     tried = [run for run in plan.trials if run.model in best]
     trials = frame([make_record(run, 0.6 if run.settings["lr"] == best[run.model] else 0.5) for run in tried])
@@ -168,14 +130,3 @@ def test_rates_at_home_and_the_winners_of_trials(
     assert "scgcnet 0.002 (not the winner of its short trials, 0.004)" in text
     assert "swin 0.002 (the winner of its short trials)" in text
     assert "vmamba 0.004 (no winner" in text
-
-
-def test_the_images_of_the_scores(
-    plan: Plan, increments: dict[str, dict[float, Run]], make_record: Make, ask: Scores
-) -> None:
-    alone = next(run for run in plan.select("cpu") if run.dataset == "landslide4sense" and not run.train)
-    stored = frame([make_record(alone, 0.4, n=199), make_record(increments["scgcnet"][0], 0.1, n=1584)])
-    text = transfer.images_note("landslide4sense", ask(stored), stored).text
-    assert "1,584 test images" in text and "40.0 % on another choice of 199 images" in text
-    scores = ask(frame([]))
-    assert transfer.images_note("landslide4sense", scores, pd.DataFrame(stored[:0])).text.startswith("No run")

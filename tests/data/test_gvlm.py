@@ -16,11 +16,6 @@ PLACES = {"A Luoi_Vietnam": (600, 1100), "Big Sur_United States": (512, 512), "K
 EMPTY = "Big Sur_United States/ref.png"  # this site has no landslide
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCGCNET_CACHE", str(tmp_path / "cache"))
-
-
 def site(name: str) -> tuple[np.ndarray, np.ndarray]:
     """An image of noise, and a mask with a bar that crosses windows; none in Big Sur."""
     mask = np.zeros(PLACES[name], np.uint8)
@@ -118,13 +113,12 @@ def test_faults_of_folders(tmp_path: Path) -> None:
         (root / FOLDER / name).mkdir()
     (root / FOLDER / "readme.txt").touch()
     (root / FOLDER / "Kaikoura_New Zealand").rename(root / FOLDER / "A_Luoi")
-    (root / FOLDER / "Askja").symlink_to("Askja")
     faults = check_dataset("gvlm", root)
     expected = ["Wenchuan_China is none of the sites", "Osh has no im.png and no ref.png", "A_Luoi: A Luoi_Vietnam is"]
-    expected += ["A_Luoi_Vietnam", "Askja has no im.png and no ref.png", "the mask is empty"]
-    for words in set(expected) - {"A_Luoi_Vietnam"}:
+    expected += ["the mask is empty"]
+    for words in expected:
         assert sum(words in fault for fault in faults) == 1, words
-    assert len(faults) == 5
+    assert len(faults) == len(expected)
 
 
 IMAGE, MASK = "A Luoi_Vietnam/im.png", "A Luoi_Vietnam/ref.png"

@@ -142,29 +142,3 @@ def test_a_truncated_file(root: Path, keep: int) -> None:
     file = path(root, "trainX")
     file.write_bytes(file.read_bytes()[:keep])
     assert the_error(root).startswith(f"{file} cannot be read as an array of numbers: it is truncated, damaged")
-
-
-def test_pickled_objects_are_never_loaded(root: Path, tmp_path: Path) -> None:
-    class Trap:
-        def __reduce__(self) -> tuple[object, tuple[Path]]:
-            return Path.touch, (tmp_path / "sprung",)
-
-    np.save(path(root, "trainY"), np.array([Trap()] * 3, dtype=object), allow_pickle=True)
-    assert "holds pickled objects, which are never loaded" in the_error(root)
-    path(root, "trainY").write_bytes(pickle.dumps(Trap()))
-    assert "holds pickled objects, which are never loaded" in the_error(root)
-    assert not (tmp_path / "sprung").exists()
-
-
-def test_check_lists_every_fault(root: Path) -> None:
-    array = np.load(path(root, "trainX"))
-    array[(0, 2), 0, 0, 0] = np.nan
-    save(root, "trainX", array)
-    path(root, "valX").unlink()
-    save(root, "valY", np.zeros((2, 128, 128)))
-    save(root, "testY", np.load(path(root, "testY"))[:1])
-    faults = check_dataset("hrgldd", root)
-    expected = ["X.npy, tile 0: 1 of", "X.npy, tile 2: 1 of", "X.npy is missing", "valY.npy: the shape", "Y.npy has 1"]
-    for words in expected:
-        assert sum(words in fault for fault in faults) == 1, words
-    assert len(faults) == len(expected)

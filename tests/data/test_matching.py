@@ -23,7 +23,6 @@ from scgcnet.data.matching import (
     near_pairs,
     quadrants,
     quadrants_of_files,
-    shared_quadrants,
     shifts_of_boxes,
     thumbnail,
     windows,
@@ -45,21 +44,6 @@ def tile(picture: NDArray[np.uint8], row: int, column: int) -> NDArray[np.uint8]
     return picture[HALF * row :, HALF * column :][: 2 * HALF, : 2 * HALF]
 
 
-def test_quadrants_are_distinct_where_any_pixel_is() -> None:
-    image = noise(16, 20)
-    found = quadrants(image)
-    assert found.half == (8, 10)
-    assert len(set(found.digests)) == 4
-    changed = image.copy()
-    changed[15, 19, 2] ^= 1
-    assert [a == b for a, b in zip(quadrants(changed).digests, found.digests, strict=True)] == [True, True, True, False]
-    # The same bytes in another shape are other pixels.
-    square, flat = noise(8, 8), noise(4, 16, 1)
-    flat[:2, :8] = square[:4, :4].reshape(2, 8, 3)
-    assert all(quadrants(square).digests + quadrants(flat).digests)
-    assert not set(quadrants(square).digests) & set(quadrants(flat).digests)
-
-
 def test_single_colours_and_odd_sides_tell_nothing() -> None:
     image = noise(16, 16)
     image[:8, 8:] = 0
@@ -67,19 +51,6 @@ def test_single_colours_and_odd_sides_tell_nothing() -> None:
     assert [bool(digest) for digest in quadrants(image).digests] == [True, False, False, True]
     assert quadrants(noise(16, 15)).digests == quadrants(noise(15, 16)).digests == ("",) * 4
     assert quadrants(np.zeros((16, 16, 3), np.uint8)).digests == ("",) * 4
-
-
-def test_positions_in_a_group() -> None:
-    picture, other = noise(32, 40), noise(16, 16, seed=1)
-    tiles = [tile(picture, 1, 1), other, tile(picture, 0, 0), tile(picture, 2, 2), tile(picture, 2, 3)]
-    found = find_overlap([quadrants(image) for image in tiles])
-    assert found.groups == (0, 1, 0, 0, 0)
-    places = [(box.top, box.left, box.bottom, box.right) for box in found.boxes if box]
-    assert places == [(8, 8, 24, 24), (0, 0, 16, 16), (0, 0, 16, 16), (16, 16, 32, 32), (16, 24, 32, 40)]
-    assert [box.scene for box in found.boxes if box] == ["group 0", "group 1", "group 0", "group 0", "group 0"]
-    assert found.conflicts == {}
-    # The tile at (1, 1) shares its top left with (0, 0), its bottom right with (2, 2); that one a side with (2, 3).
-    assert len(shared_quadrants([quadrants(image) for image in tiles])) == 4
 
 
 def test_a_repeated_pattern_leaves_a_group_without_positions() -> None:
@@ -121,9 +92,8 @@ def test_any_tiles_of_a_grid_find_their_places(places: set[tuple[int, int]]) -> 
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def files(tmp_path: Path) -> list[Path]:
     """Three tiles, of which the first two overlap."""
-    monkeypatch.setenv("SCGCNET_CACHE", str(tmp_path / "cache"))
     (tmp_path / "tiles").mkdir()
     picture = noise(16, 24)
     for number, image in enumerate([tile(picture, 0, 0), tile(picture, 0, 1), noise(16, 16, 1)]):
@@ -135,28 +105,11 @@ def test_files_are_decoded_once(files: list[Path], monkeypatch: pytest.MonkeyPat
     folder = files[0].parent
     found = quadrants_of_files(files, folder)
     assert found[0].digests[1::2] == found[1].digests[::2]
-    (cache,) = (folder.parent / "cache").iterdir()
     with monkeypatch.context() as patch:
         patch.setattr(matching, "read_image", lambda path: pytest.fail(f"{path} is decoded"))
         assert quadrants_of_files(files, folder) == found
-        assert quadrants_of_files(files[:1], folder) == found[:1]
     Image.fromarray(noise(16, 16, 2)).save(files[2])
     assert quadrants_of_files(files, folder)[2] == quadrants(noise(16, 16, 2))
-    for damage in (b"{", b"\xff", b"[]", b'{"a": 1}', b"[" * 100_000, b'{"%s": [1, 2]}' % bytes(files[0])):
-        cache.write_bytes(damage)
-        assert quadrants_of_files(files, folder)[:2] == found[:2]
-
-
-def test_a_cache_keeps_what_is_done_and_may_be_missing(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = files[0].parent
-    right = files[1].read_bytes()
-    files[1].write_bytes(b"damaged")
-    with pytest.raises(DatasetError, match=r"1\.png cannot be decoded"):
-        quadrants_of_files(files, folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(matching, "read_image", lambda path: pytest.fail(f"{path} is decoded"))
-        assert quadrants_of_files(files[:1], folder)[0].half == (HALF, HALF)
-    files[1].write_bytes(right)
     monkeypatch.setenv("SCGCNET_CACHE", str(files[0]))  # a file, where the folder of the cache should be
     assert len(quadrants_of_files(files, folder)) == 3
     with pytest.raises(DatasetError, match="cannot be reached"):

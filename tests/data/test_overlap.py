@@ -93,7 +93,6 @@ def test_exact_copies_and_masks_that_disagree(tmp_path: Path) -> None:
         Ground(("a", "b"), ("train", "test"), 7200, 1800),
         Ground(("c", "d"), ("val", "val"), 7200, 0),
     )
-    assert [pair.across for pair in found.ground] == [True, False]
     assert found.near == ()  # they are known already
     assert found.seen[0] == Seen("test", "train", 2, 1, 1, 0.5)
     assert (found.quadrants, found.quadrants_across) == (4, 4)
@@ -249,14 +248,6 @@ def test_images_of_one_part_that_share_ground_are_one_group(tmp_path: Path) -> N
     assert test.names == ("a", "b", "c", "z")
     assert shared_ground(test) == ["a", "a", "a", "z"]
     assert shared_ground(open_dataset("bijie", split, "val", tmp_path)) == ["d"]
-
-
-def test_groups_join_what_is_joined_by_others(tmp_path: Path) -> None:
-    images = {name: ("train", picture(n), empty(picture(n))) for n, name in enumerate("abcd")}
-    written(tmp_path, images)
-    pairs = tuple(Ground(names, ("train", "train"), 1, 0) for names in (("c", "d"), ("a", "c")))
-    found = Audit("bijie", "real", "0", (), (), (), 0, 0, pairs, False, ())
-    assert ground_groups(open_whole("bijie", tmp_path), found) == ["a", "b", "a", "a"]
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

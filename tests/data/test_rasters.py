@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -133,9 +131,7 @@ def hole() -> np.ndarray:
     return valid
 
 
-@pytest.mark.parametrize(
-    "how", ["nodata", "mask band", "alpha", "png", "png grey", "png 16", "webp", "nan", "inf", "-3.4e38"]
-)
+@pytest.mark.parametrize("how", ["nodata", "mask band", "alpha", "png", "png grey", "png 16", "nan", "-3.4e38"])
 def test_no_data(tmp_path: Path, how: str) -> None:
     valid, path = hole(), tmp_path / "a.x"
     eight = np.maximum(noise(), 1)
@@ -151,9 +147,8 @@ def test_no_data(tmp_path: Path, how: str) -> None:
     elif how == "alpha":
         bands = ("red", "green", "blue", "alpha")
         write_raster(path, np.dstack([eight, alpha]), bands=bands, photometric="rgb")
-    elif how in ("png", "webp"):
-        options: dict[str, Any] = {"lossless": True, "exact": True} if how == "webp" else {}
-        Image.fromarray(np.dstack([eight, alpha])).save(path, how, **options)
+    elif how == "png":
+        Image.fromarray(np.dstack([eight, alpha])).save(path, "PNG")
     elif how == "png grey":
         Image.fromarray(np.dstack([eight[..., 0], alpha])).save(path, "PNG")
         expected = expected[..., :1].repeat(3, axis=-1)
@@ -190,9 +185,7 @@ def test_images_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name in ("empty.png", "empty.tif", "text.tif"):
         assert "cannot be decoded" in image_error(tmp_path / name)
     (tmp_path / "folder.png").mkdir()
-    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    os.mkfifo(tmp_path / "pipe.png")
-    for name in ("folder.png", "loop.png", "pipe.png", "gone.png"):
+    for name in ("folder.png", "gone.png"):
         assert "is not a file" in image_error(tmp_path / name)
         assert "is not a file" in mask_error(tmp_path / name)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W - 1)
@@ -312,31 +305,11 @@ def test_resolution_is_in_metres_or_unknown(tmp_path: Path) -> None:
     assert resolution(crs="EPSG:32648", transform=turned) == pytest.approx(5)
 
 
-def test_no_flipped_bit_of_a_png_goes_unnoticed(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.fromarray(bar() * np.uint8(255)).save(path)
-    content, errors = path.read_bytes(), 0
-    for place in range(8, len(content)):
-        flipped = bytearray(content)
-        flipped[place] ^= 1 << place % 8
-        path.write_bytes(flipped)
-        try:
-            np.testing.assert_array_equal(read_mask(path), bar())
-        except DatasetError:
-            errors += 1
-    assert errors >= len(content) - 20  # all but the signature, which the range leaves out, and the closing chunk
-
-
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
 def test_a_strict_image_is_rgb(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (W, H)).save(tmp_path / "a.png")
     with pytest.raises(DatasetError, match=rf"a\.png: it must have 3 channels of 8 bits .* mode {mode}"):
         read_image(tmp_path / "a.png")
-
-
-def test_a_mask_of_one_channel_thrice(tmp_path: Path) -> None:
-    Image.fromarray(bar() * np.uint8(255)).convert("RGB").save(tmp_path / "a.webp", lossless=True)
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.webp"), bar())
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of what it can read all the same
@@ -374,15 +347,6 @@ def test_masks_of_arrays(dtype: type) -> None:
     assert mask.dtype == np.uint8 and not mask.flags.writeable
     known = np.array([[True, False], [True, True]])
     np.testing.assert_array_equal(binary_mask(np.array([[0, 7], [255, 0]]), "x", known), [[0, 255], [1, 0]])
-
-
-@pytest.mark.parametrize(
-    ("values", "found"),
-    [([0.0, 0.5, 1.0], "0.5"), ([-1.0, 1.0], "-1"), ([0.0, np.nan], "nan"), (np.arange(9), "2, 3, 4, 5, 6, ...")],
-)
-def test_masks_of_other_values(values: list[float], found: str) -> None:
-    with pytest.raises(DatasetError, match=rf"^here: mask values .* found {re.escape(found)}\. Save"):
-        binary_mask(np.array(values), "here")
 
 
 def test_scaling_to_8_bits() -> None:

@@ -85,9 +85,6 @@ def test_what_is_there_is_kept_or_refused(tmp_path: Path) -> None:
     write_folder(tmp_path / "a", SETTINGS, lambda _: pytest.fail("written again"))
     with pytest.raises(DatasetError, match="was written with"):
         write_folder(tmp_path / "a", {**SETTINGS, "n": 4}, fill)
-    (tmp_path / "a" / MARKER).write_text("{")
-    with pytest.raises(DatasetError, match=r"is damaged .* written anew"):
-        write_folder(tmp_path / "a", SETTINGS, fill)
     (tmp_path / "mine").mkdir()
     fill(tmp_path / "mine")
     with pytest.raises(DatasetError, match="is not synthetic"):

@@ -77,22 +77,16 @@ class TestMargin:
         expected = [(logits[n, 1] - logits[n, 0])[torch.from_numpy(region)].mean() for n in range(2)]
         torch.testing.assert_close(margin(network, region)(x), torch.stack(expected))
 
-    def test_refuses_an_empty_region_and_another_size(self) -> None:
-        with pytest.raises(EmptyRegionError, match="nothing to explain"):
-            margin(Pixelwise(1.0), np.zeros((SIDE, SIDE), bool))
-        with pytest.raises(ValueError, match=r"\(1, 3, 16, 16\), but a region of \(8, 8\)"):
-            margin(Pixelwise(1, 1, 1), np.ones((8, 8), bool))(image())
-
 
 class TestIntegratedGradients:
     def test_of_a_linear_network_is_weight_times_difference(self) -> None:
-        x, base, region = image(), torch.full((1, 3, SIDE, SIDE), 0.25), square(3, 8)
-        found = integrated_gradients(Pixelwise(1.0, -2.0, 0.5), x, region, base, steps=3)
+        x, region = image(), square(3, 8)
+        found = integrated_gradients(Pixelwise(1.0, -2.0, 0.5), x, region, steps=3)
         weights = torch.tensor([1.0, -2.0, 0.5]).view(3, 1, 1) * 4 / 3  # of the difference of both logits
-        expected = (weights * (x - base)[0]).sum(dim=0) / 16  # the region's mean
+        expected = (weights * (x - black(x))[0]).sum(dim=0) / 16  # the region's mean
         expected[~torch.from_numpy(region)] = 0
         np.testing.assert_allclose(found.values, expected.numpy(), atol=1e-6)
-        assert found.gap == pytest.approx(0, abs=1e-5) and found.complete
+        assert found.gap == pytest.approx(0, abs=1e-5)
 
     def test_starts_from_black(self) -> None:
         found = integrated_gradients(Pixelwise(1.0, 0.0, 0.0), image(), square(3, 8), steps=2)
@@ -133,7 +127,7 @@ class TestGradCam:
         expected = (small[:, :1] - 3 * small[:, 1:]) / 64  # each gradient is 1/4 at 4 places, so 1/64 in the mean
         wide = nn.functional.interpolate(expected, (SIDE, SIDE), mode="bilinear")[0, 0]
         np.testing.assert_allclose(found.values, wide.numpy(), atol=1e-6)
-        assert found.values.min() < 0 and found.start is None and found.gap is None and found.complete is None
+        assert found.values.min() < 0 and found.start is None and found.gap is None
 
     def test_an_unknown_layer_is_answered_with_those_there_are(self) -> None:
         torch.manual_seed(0)
@@ -144,8 +138,6 @@ class TestGradCam:
             match=r"no layer 'cam\.4' \(did you mean 'cam\.\d'\?\).*encoder\.stage4.*cam\.3.*decoder\.units\.0",
         ):
             grad_cam(model, x, region, "cam.4")
-        with pytest.raises(ValueError, match="no layer ''"):
-            grad_cam(model, x, region, "")
         with pytest.raises(ValueError, match=r"layer 'decoder\.units' was not reached, or gave no tensor"):
             grad_cam(model, x, region, "decoder.units")
         rows_last = "encoder.stage3.1.context.norm"  # (B, H, W, C)
@@ -154,16 +146,7 @@ class TestGradCam:
 
     def test_layers_are_the_parts_of_the_network(self) -> None:
         names = map_layers(zoo.create_model("scgcnet", "tiny"), torch.randn(1, 3, 64, 64))
-        wanted = {
-            "encoder.stem",
-            "encoder.stage1",
-            "encoder.stage4",
-            "cam.3",
-            "decoder.units.0",
-            "decoder.units.2",
-            "head",
-        }
-        assert wanted <= set(names)
+        assert {"encoder.stem", "encoder.stage4", "cam.3", "decoder.units.0", "head"} <= set(names)
         assert not {"", "encoder", "decoder.units", "cam.0", "encoder.stage1.0"} & set(names)  # no map, or deeper
 
 
@@ -181,11 +164,6 @@ class TestOcclusion:
         covering = [1, 0.5, 0.5, 0.25]  # four squares cover each pixel; so much of the place does each hide
         assert found.values[5, 9] == pytest.approx(whole * np.mean(covering), rel=1e-5)
         assert found.margin == pytest.approx(1.0)
-
-    @pytest.mark.parametrize("patch", [0, SIDE + 1])
-    def test_refuses_a_square_that_does_not_fit(self, patch: int) -> None:
-        with pytest.raises(ValueError, match=f"patch={patch}: must be from 1"):
-            occlusion(Pixelwise(1, 1, 1), image(), square(0, 0), patch)
 
 
 @pytest.mark.slow
@@ -238,28 +216,22 @@ class TestRegion:
         expected[slice(*rows), slice(*columns)] = True
         np.testing.assert_array_equal(region_of(sample, which, SIDE, probability), expected)
 
-    def test_false_alarms_are_where_the_truth_is_known(self, sample, probability) -> None:
+    def test_false_alarms_are_where_the_truth_is_known_and_the_threshold_counts(self, sample, probability) -> None:
         found = region_of(sample, "false alarms", SIDE, probability)
         expected = np.zeros((SIDE, SIDE), bool)
         expected[4:12, 6:15] = True
         expected[4:8, 6:8] = False
         np.testing.assert_array_equal(found, expected)
-
-    def test_the_threshold_counts(self, sample, probability) -> None:
         everything = region_of(sample, "misses", SIDE, probability, threshold=0.7)
-        np.testing.assert_array_equal(everything, region_of(sample, "truth", SIDE))
+        np.testing.assert_array_equal(everything, region_of(sample, "truth", SIDE, probability))
 
     def test_without_a_pixel_it_says_so(self, sample, probability) -> None:
         with pytest.raises(EmptyRegionError, match="ls_1: the region 'false alarms' has no pixel; choose another"):
             region_of(sample, "false alarms", SIDE, probability, threshold=0.9)
         with pytest.raises(EmptyRegionError, match=r"\(3, 3, 4, 4\) vanishes at 4 pixels"):
-            region_of(sample, (3, 3, 4, 4), 4)
-
-    def test_refuses_what_it_does_not_know(self, sample) -> None:
+            region_of(sample, (3, 3, 4, 4), 4, probability)
         with pytest.raises(ValueError, match="no region 'hits': there are truth, misses, false alarms, and boxes"):
-            region_of(sample, "hits", SIDE)
-        with pytest.raises(ValueError, match="'misses' needs a prediction"):
-            region_of(sample, "misses", SIDE)
+            region_of(sample, "hits", SIDE, probability)
 
 
 WHITE, BLACK = (1 - 0.485) / 0.229, -0.485 / 0.229  # of red, normalised

@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from subjects import square_field
 
 from scgcnet import zoo
 from scgcnet.cost import count_cost
@@ -143,15 +144,8 @@ def test_feature_energies_are_those_of_the_parts_that_are_there() -> None:
     assert set(whole) - set(without) == {"CAM on lateral 4"}
 
 
-def uniform(side: int, inner: int) -> np.ndarray:
-    field = np.zeros((side, side), np.float32)
-    low = side // 2 - inner // 2
-    field[low : low + inner, low : low + inner] = 1 / inner**2
-    return field
-
-
 def test_field_panels_have_one_scale_and_the_square_of_the_title() -> None:
-    figure = field_panels({"B1": uniform(32, 3), "B2": uniform(32, 11)}, share=1)
+    figure = field_panels({"B1": square_field(32, 3), "B2": square_field(32, 11)}, share=1)
     assert figure.get_figwidth() == WIDTH
     text = texts(figure)
     assert "B1: 3 px" in text and "B2: 11 px" in text
@@ -165,11 +159,9 @@ def test_field_panels_have_one_scale_and_the_square_of_the_title() -> None:
 
 @pytest.mark.parametrize(("count", "axes"), [(1, 5), (7, 9)])
 def test_field_panels_for_any_number(count: int, axes: int) -> None:
-    figure = field_panels({f"B{i}": uniform(9, 3) for i in range(count)})
+    figure = field_panels({f"B{i}": square_field(9, 3) for i in range(count)})
     assert len(figure.axes) == axes  # a full grid and the colour bar
     assert sum(bool(ax.images) for ax in figure.axes[:-1]) == count
-    with pytest.raises(ValueError, match="no field"):
-        field_panels({})
 
 
 def map_row(height: int, width: int, *labels: str) -> tuple[Sample, dict[str, np.ndarray]]:
@@ -192,10 +184,6 @@ def test_map_panels_have_a_row_for_each_image() -> None:
     sample, maps = map_row(16, 24, "A2")
     empty = Sample("empty", sample.image, np.zeros((16, 24), np.uint8))
     assert not map_panels([(empty, maps)]).axes[2].collections
-    with pytest.raises(ValueError, match=r"\['A2'\], \['A8'\]"):
-        map_panels([map_row(8, 8, "A2"), map_row(8, 8, "A8")])
-    with pytest.raises(ValueError, match="one row or more"):
-        map_panels([])
 
 
 def test_gates_are_those_of_equation_16() -> None:
@@ -225,8 +213,6 @@ def test_a_network_without_cam_has_no_gates() -> None:
     assert gate_maps(zoo.create_model("scgcnet", "tiny", cam=False), torch.randn(1, 3, 32, 32)) == {}
     figure = draw_gates([(np.zeros((8, 8, 3), np.uint8), {})])
     assert "this network has no CAM" in {ax.get_title() for ax in figure.axes}
-    with pytest.raises(ValueError, match="no image"):
-        draw_gates([])
 
 
 def question(name: str) -> Question:
@@ -246,8 +232,6 @@ def test_attributions_are_drawn_beside_their_images() -> None:
     np.testing.assert_array_equal(figure.axes[5].images[0].get_array(), answers[1].values)
     assert figure.axes[5].get_xlabel() == "margin 2.00"
     assert all(len(ax.collections) == 1 for ax in figure.axes)  # the outlines
-    with pytest.raises(ValueError, match="2 questions and 1 answers"):
-        question_panels(questions, answers[:1])
     figure = method_panels(questions[0], {f"Way at {n}": answers[0].values for n in range(1, 6)})
     assert [ax.get_title() for ax in figure.axes] == ["first", *(f"Way\n{n}" for n in range(1, 6)), "", ""]
 

@@ -133,11 +133,6 @@ class TestPage:
         real = write(replace(atlas, kind="real"), root).read_text()
         assert "its numbers mean nothing" not in real and "may not be redistributed" in real
 
-    def test_refuses_too_few_and_too_many(self, atlas: Atlas, root: Path) -> None:
-        for shown in ([], [*atlas.entries] * 41):
-            with pytest.raises(ValueError, match=f"{len(shown)} cases: the page holds 1 to 200"):
-                write_explorer(atlas, shown, root)
-
     def test_one_network(self, root: Path) -> None:
         page = write(fake_atlas(models=1), root)
         assert page.parent.name == "fake-0"

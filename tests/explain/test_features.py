@@ -58,8 +58,6 @@ def test_energy_is_the_scaled_root_mean_square() -> None:
     features[0, :, 0, 2] = torch.tensor([6.0, 8.0])
     np.testing.assert_allclose(energy(features), [[0, 0.5, 1]], rtol=1e-6)
     assert not energy(torch.ones(1, 2, 3, 3)).any()
-    with pytest.raises(ValueError, match="one image at a time"):
-        energy(torch.zeros(2, 1, 3, 3))
 
 
 def disc(side: int = 96, radius: float = 20) -> npt.NDArray[np.uint8]:
@@ -106,18 +104,10 @@ class TestEdgeContrast:
         mask[:, :12] = 255
         assert edge_contrast(features, MASK, 2) < 0.9 < edge_contrast(features, mask, 2) == 1
 
-    @pytest.mark.parametrize(
-        ("mask", "width", "message"),
-        [
-            (MASK, 0, "width=0: must be 1 pixel or more"),
-            (np.zeros((8, 8), np.uint8), 2, "no boundary in it"),
-            (np.where(disc(8, 3) == 1, 1, 255).astype(np.uint8), 2, "no boundary in it"),
-            (disc(8, 3), 8, "all of it is within 8 pixels of a boundary"),
-        ],
-    )
-    def test_masks_without_an_answer(self, mask: npt.NDArray[np.uint8], width: int, message: str) -> None:
-        with pytest.raises(ValueError, match=message):
-            edge_contrast(np.ones((4, 4), np.float32), mask, width)
+    def test_masks_without_an_answer(self) -> None:
+        no_background = np.where(disc(8, 3) == 1, 1, 255).astype(np.uint8)
+        for mask, width in ((np.zeros((8, 8), np.uint8), 2), (no_background, 2), (disc(8, 3), 8)):
+            assert np.isnan(edge_contrast(np.ones((4, 4), np.float32), mask, width))
 
 
 class Shows(nn.Module):

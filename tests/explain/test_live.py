@@ -16,13 +16,13 @@ from scgcnet import zoo
 from scgcnet.data import Sample
 from scgcnet.explain import live
 from scgcnet.explain.attribution import integrated_gradients
-from scgcnet.explain.live import Explorer, explore
+from scgcnet.explain.live import Explorer
 from scgcnet.study.cases import predict_cases
 
 
 def explorer_of(network: torch.nn.Module, *samples: Sample, threshold: float = 0.6) -> Explorer:
     cases = predict_cases(network.eval(), Given(*samples), SIDE, threshold)
-    return explore(network, cases, SIDE, threshold)
+    return Explorer(network, cases, SIDE, threshold)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scgcnet import zoo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "side"), [(torch.bfloat16, 64), (torch.float16, 32)])  # float16 is slow here
 def test_two_hundred_steps_with_large_inputs(dtype: torch.dtype, side: int) -> None:
     torch.manual_seed(0)

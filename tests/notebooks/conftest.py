@@ -8,5 +8,4 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
         return
     # Tables are HTML and text with the same numbers; the text is compared, and what goes to stderr is not.
     collector.skip_compare += ("text/html", "stderr")
-    # A run turns stale when the code changes, before anything it says does. The mark moves the columns as well.
-    collector.sanitize_patterns |= {r" \(stale\)": "", r" +": " "}
+    collector.sanitize_patterns |= {r" +": " "}

@@ -23,7 +23,7 @@ class TestSTUNet(PeerTests):
     def test_counts_of_the_module_s_table(self) -> None:
         counted = cost.count_cost(on_meta("stunet", num_classes=6), (1, 3, 256, 256))
         assert counted.params / 1e6 == pytest.approx(162.49, abs=0.005)
-        assert counted.gmac == pytest.approx(49.32, rel=0.001)  # none is published: so that a change of the wiring shows
+        assert counted.gmac == pytest.approx(49.32, rel=0.001)  # none is published: a change of the wiring shows
 
     def test_encoders_count_as_resnet50_and_swin_t(self) -> None:
         model = on_meta("stunet")

@@ -188,18 +188,11 @@ def test_error_colours_differ_without_red_or_green_vision(deficiency: list[list[
     ("draw", "message"),
     [
         (lambda: plots.component_recall({f"n{i}": [("s", 1, 0, 2)] for i in range(7)}, [1]), "7 networks: at most 6"),
-        (lambda: plots.component_recall({"a": [("s", 1, 0, 2)]}, [1, 2]), "2 counts for 1 size bins"),
-        (lambda: plots.component_recall({"a": [("s", 1, 0, 2)], "b": [("t", 1, 0, 2)]}, [1]), "differ in their size"),
-        (lambda: plots.ablation_bars({"A1": (1, 1, 1)}, "B3"), "B3 is not among A1"),
-        (lambda: plots.score_differences({"a": (0, -1, 1, "equal")}, "b"), "verdict equal: expected better"),
-        (lambda: plots.increment_curves({"a": {2: {"iou": 1}}}, "a"), r"increments \[2\] are not among"),
-        (lambda: plots.critical_difference({"a": 1}, 1, [["b"]], "a"), "no mean rank for b"),
-        (lambda: plots.critical_difference({"a": 1, "b": 2.5}, 1, [], "a"), r"lie between 1 and 2: b 2\.5"),
         (lambda: plots.weight_triangle({(0.45, 0.35, 0.2): 80.0}, PAPER), "are not multiples of 1/10"),
         (lambda: plots.weight_triangle({(1, 0, 0): 80.0}, (1.2, -0.2, 0.0)), "are not multiples of 1/10"),
         (lambda: plots.network_panels([(SAMPLE, dict.fromkeys("abcdefg", PROBABILITY))]), "7 networks in a row"),
     ],
-)  # fmt: skip
+)
 def test_inconsistent_input_is_refused(draw: Callable[[], Figure], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import resource
 import shlex
 import signal
 import subprocess
@@ -22,7 +21,6 @@ from scgcnet.scene.many import find_scenes
 from scgcnet.scene.synthetic import CRS, write_synthetic_scene
 
 OUTPUTS = ["landslides.gpkg", "mask.tif", "probability.tif", "quicklook.png", "report.json"]
-COMMAND = [sys.executable, "-m", "scgcnet.cli", "map"]
 HOW = ["--model", "tiny-bijie", "--window", "64", "--threshold", "0.3"]
 
 
@@ -54,11 +52,6 @@ class TestOne:
         assert {"bijie", "landslide4sense", "cld"} <= set(report["model"]["trained_on"])
         assert report["made_of"]["options"]["window"] == 1024
 
-    def test_help_lists_the_options(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["map", "--help"]) == 0
-        told = capsys.readouterr().out
-        assert "--scale" in told and "LOW,HIGH" in told
-
     def test_the_bar_says_how_long(self, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["map", str(scene), "--out", str(tmp_path / "out"), *HOW, "--threshold", "auto"]) == 0
         captured = capsys.readouterr()
@@ -73,7 +66,6 @@ class TestOne:
             (["scene.tif", "--window", "3"], "--window 3: at least 64"),
             (["scene.tif", "--model", "scene.tif"], r"scene\.tif: cannot be read as safetensors"),
             (["scene.tif", "--model", "tiny-mars"], "the names are"),
-            (["scene.tif", "scene.tif"], "would both be written to a folder scene"),
         ],
     )
     @pytest.mark.usefixtures("scene")
@@ -89,61 +81,39 @@ class TestOne:
         assert not (tmp_path / "out").exists()
 
 
-class TestKilled:
-    @pytest.mark.slow
-    def test_resumes_and_gives_the_same(self, tmp_path: Path) -> None:
-        scene, _ = write_synthetic_scene(tmp_path / "scene.tif", (256, 384), pictures=2)
-        command = [*COMMAND, str(scene), *HOW, "--scale", "1", "--quiet", "--out"]
-        assert main([*command[3:], str(tmp_path / "whole")]) == 0
-        work = tmp_path / "broken" / ".work"
-        process = subprocess.Popen([*command, tmp_path / "broken"], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 120
-        while process.poll() is None and len(list(work.glob("window-*.npy"))) < 11:  # of 40: in the second row
-            assert time.monotonic() < until
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert names(tmp_path / "broken") == [".work"]
-        assert main([*command[3:], str(tmp_path / "broken")]) == 0
-        assert names(tmp_path / "broken") == OUTPUTS
-        for name in OUTPUTS:
-            assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-    @pytest.mark.slow
-    def test_no_room(self, tmp_path: Path) -> None:
-        """A limit on the size of a file acts as a full disk does; 30 kB are enough for windows, not for the rest."""
-        scene = write_raster(tmp_path / "scene.tif", scene_pixels(), **UTM)
-        command = [*COMMAND, str(scene), *HOW, "--quiet", "--out", str(tmp_path / "out")]
-
-        def small_files() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-
-        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_files)
-        assert done.returncode == 2
-        (line,) = done.stderr.splitlines()
-        assert re.match(r"scgcnet: .* cannot be written: .* make room", line)
-        assert names(tmp_path / "out") == [".work"]
-        assert main(command[3:]) == 0
-        assert names(tmp_path / "out") == OUTPUTS
+@pytest.mark.slow
+def test_a_killed_map_resumes_and_is_the_same(tmp_path: Path) -> None:
+    scene, _ = write_synthetic_scene(tmp_path / "scene.tif", (256, 384), pictures=2)
+    arguments = ["map", str(scene), *HOW, "--scale", "1", "--quiet", "--out"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert main([*arguments, str(whole)]) == 0
+    process = subprocess.Popen([sys.executable, "-m", "scgcnet.cli", *arguments, broken], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while process.poll() is None and len(list(broken.glob(".work/window-*.npy"))) < 11:  # of 40: in the second row
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert names(broken) == [".work"]
+    assert main([*arguments, str(broken)]) == 0
+    assert {path.name: path.read_bytes() for path in broken.iterdir()} == {
+        path.name: path.read_bytes() for path in whole.iterdir()
+    }
 
 
-class TestSeveral:
-    @pytest.mark.slow
-    def test_one_that_fails_stops_no_other(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        scenes = tmp_path / "my scenes"
-        scenes.mkdir()
-        for name in ("a", "b b"):
-            write_raster(scenes / f"{name}.tif", scene_pixels(), **UTM)
-        (scenes / "bad.tif").write_bytes(b"II*\0" + bytes(100))
-        (scenes / "notes.txt").write_text("no scene")
-        out = tmp_path / "maps"
-        assert main(["map", str(scenes), "--out", str(out), *HOW, "--jobs", "2"]) == 1
-        captured = capsys.readouterr()
-        assert captured.err == "3 scenes, 1 failed\n"
-        lines = captured.out.splitlines()
-        assert lines[0].startswith(f"{out / 'a'}: ") and lines[1].startswith(f"{out / 'b b'}: ")
-        assert re.match(rf"{re.escape(str(out / 'bad'))}: FAILED: .*bad\.tif cannot be read", lines[2])
-        assert names(out) == ["a", "b b"] and names(out / "b b") == OUTPUTS
+@pytest.mark.slow
+def test_a_scene_that_fails_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes, out = tmp_path / "my scenes", tmp_path / "maps"
+    scenes.mkdir()
+    for name in ("a", "b b"):
+        write_raster(scenes / f"{name}.tif", scene_pixels(), **UTM)
+    (scenes / "bad.tif").write_bytes(b"II*\0" + bytes(100))
+    (scenes / "notes.txt").write_text("no scene")
+    assert main(["map", str(scenes), "--out", str(out), *HOW, "--jobs", "2"]) == 1
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{out / 'a'}: ") and second.startswith(f"{out / 'b b'}: ")
+    assert re.match(rf"{re.escape(str(out / 'bad'))}: FAILED: .*bad\.tif cannot be read", third)
+    assert names(out) == ["a", "b b"] and names(out / "b b") == OUTPUTS
 
 
 def test_scenes_of_folders(tmp_path: Path) -> None:

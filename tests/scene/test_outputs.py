@@ -22,10 +22,10 @@ def test_a_polygon_over_many_strips(tmp_path, monkeypatch) -> None:
     write_raster(tmp_path / "plain-probability.tif", stored, nodata=255)
     found = find_polygons(tmp_path, threshold=0.7, least=0)
     inside = (stored > 140) & (stored < 255)
-    assert found.pixels.tolist() == [inside.sum()]
-    assert found.mean[0] == pytest.approx(stored[inside].mean() / 200)
-    assert found.higher.tolist() == [((stored > 150) & inside).sum()]
-    assert found.lower.tolist() == [inside.sum()]
+    assert found["pixels"].tolist() == [inside.sum()]
+    assert found["mean"][0] == pytest.approx(stored[inside].mean() / 200)
+    assert found["higher"].tolist() == [((stored > 150) & inside).sum()]
+    assert found["lower"].tolist() == [inside.sum()]
     assert {path.name for path in tmp_path.iterdir()} == {"plain-probability.tif"}
 
 
@@ -34,9 +34,9 @@ def test_pixels_that_touch_at_a_corner_are_two(tmp_path) -> None:
     stored[5:10, 5:10] = stored[10:15, 10:15] = 180
     write_raster(tmp_path / "plain-probability.tif", stored)
     found = find_polygons(tmp_path, threshold=0.5, least=0)
-    assert found.pixels.tolist() == [25, 25]
-    assert all(shapely.is_valid(found.outlines))
-    assert [len(points) for points in rings(found.outlines)] == [5, 5]
+    assert found["pixels"].tolist() == [25, 25]
+    assert all(shapely.is_valid(found["outline"]))
+    assert [len(points) for points in rings(found["outline"])] == [5, 5]
 
 
 def test_a_local_grid_in_feet() -> None:

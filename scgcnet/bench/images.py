@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +17,19 @@ import numpy as np
 import torch
 
 from scgcnet import zoo
-from scgcnet.bench import FIG10, BenchError, Network, Row, describe, median_ms, training_step, write_json
+from scgcnet.bench.timings import FIG10, BenchError, Row, describe, median_ms, training_step, write_json
 
 PROFILE = "cpu"
 PLACES = ("bijie", "amunet")  # trained on the first; the validation parts of split 0 trained none
 
 
-def bench_data(
-    name: str, root: Path | None = None, network: Network = ("scgcnet", "tiny"), image_size: int = 128
-) -> dict[str, float]:
-    """Times reading and augmenting the first training images of a data set, and a training on them.
+def bench_data(name: str, root: Path | None = None, image_size: int = 128) -> dict[str, float]:
+    """Times reading and augmenting the first training images of a data set, and the tiny network's training on them.
 
-    Args:
-        name: Data set.
-        root: Folder that holds the data set's own folder; None for the usual place.
-        network: Name and size.
-        image_size: Side of the network's input, pixels.
+    `root` holds the data set's own folder; None for the usual place. `image_size` is the side of the network's input.
 
     Returns:
         Images per second: `decode` when reading files, `augment` from memory, `train` on ready batches.
-
-    Raises:
-        DatasetError: The data set is missing or damaged.
     """
     from scgcnet.data import TrainingView, TrainTransform, open_dataset
     from scgcnet.train.config import TrainConfig
@@ -52,7 +42,7 @@ def bench_data(
     pairs = [view[0, index] for index in range(count)]  # from here on the images are in memory
     ready = (pairs * batch)[:batch]
     images, masks = (torch.stack(tensors) for tensors in zip(*ready, strict=True))
-    step = training_step(network, images, masks)
+    step = training_step(("scgcnet", "tiny"), images, masks)
     for _ in range(2):
         step()  # compiles kernels
 
@@ -73,12 +63,7 @@ def bench_data(
 
 
 def bench_scene(side: int, model: str, window: int = 1024, json_path: Path | None = None) -> Row:
-    """Maps a square synthetic scene of this side, pixels, in a process of its own: its speed and peak memory.
-
-    Raises:
-        WriteError: There is no room for the scene or its map in the folder for temporary files.
-        BenchError: The mapping failed.
-    """
+    """Maps a square synthetic scene of this side, pixels, in a process of its own: its speed and peak memory."""
     from scgcnet.scene.mapping import REPORT
     from scgcnet.scene.synthetic import write_synthetic_scene
 
@@ -114,11 +99,7 @@ def bench_scene(side: int, model: str, window: int = 1024, json_path: Path | Non
 def bench_seams(
     model: str, windows: Sequence[int], scales: Sequence[float], json_path: Path | None = None
 ) -> list[Row]:
-    """Maps the real mosaics as tiles, as blended windows and as a whole: the effect of cutting, see `seams.Seams`.
-
-    Raises:
-        BenchError: The mosaics are missing.
-    """
+    """Maps the real mosaics as tiles, as blended windows and as a whole: the effect of cutting, see `seams.measure`."""
     from scgcnet.scene.seams import measure, read_mosaics
 
     mosaics = read_mosaics()
@@ -130,10 +111,10 @@ def bench_seams(
     rows = []
     for scale, (window, overlap), mosaic in itertools.product(scales, ways, mosaics):
         one = measure(network, mosaic, threshold, window, overlap, scale)
-        rows.append(asdict(one))
+        rows.append(one)
         print(
-            f"{one.scene} scale {scale:g} window {window or 'whole':>5} overlap {overlap:<4g} IoU {one.iou:.4f} "
-            f"{one.polygons} polygons, {one.seconds:.2f} s/megapixel",
+            f"{mosaic.name} scale {scale:g} window {window or 'whole':>5} overlap {overlap:<4g} IoU {one['iou']:.4f} "
+            f"{one['polygons']} polygons, {one['seconds']:.2f} s/megapixel",
             flush=True,
         )
     write_json(json_path, {"machine": describe("cpu"), "model": weights.name, "threshold": threshold, "ways": rows})
@@ -149,26 +130,23 @@ def bench_sides(sides: Sequence[int], json_path: Path | None = None) -> dict[str
     Returns:
         {trained_at: pixels, networks: {name: {file, seed, finished_utc}},
         places: {data set: {images, iou: {name: {side: percent}}}}}
-
-    Raises:
-        BenchError: The images or all weights are missing.
-        DatasetError: The images are damaged.
     """
     from scgcnet.data import dataset_available, open_dataset
+    from scgcnet.train.predict import score_images, total_scores
 
     if missing := [place for place in PLACES if not dataset_available(place)]:
         raise BenchError(f"the images of {missing[0]} are missing: see scgcnet data check {missing[0]}")
     trained_at, weights, runs = trained_networks()
     if absent := [name for name in FIG10 if name not in weights]:
-        print(f"no weights of {', '.join(absent)}: scgcnet study run ID --force makes those of one run")
+        print(f"no weights of {', '.join(absent)}: scgcnet run ID --force makes those of one run")
     if not weights:
-        raise BenchError("no weights to try: make study PROFILE=cpu, or scgcnet study run ID --force, makes them")
+        raise BenchError("no weights to try: make study PROFILE=cpu, or scgcnet run ID --force, makes them")
     measured: dict[str, Any] = {"trained_at": trained_at, "networks": runs, "places": {}}
     for place in PLACES:
         images = open_dataset(place, 0, "val")
         iou: dict[str, dict[str, float]] = {name: {} for name in weights}
         for (name, file), side in itertools.product(weights.items(), sorted({*sides, trained_at})):
-            percent = iou_at(zoo.load_model(file), images, side)
+            percent = 100 * total_scores(score_images(zoo.load_model(file), images, side))["pooled"]["iou"]
             iou[name][str(side)] = round(percent, 4)
             print(f"{place}, {len(images)} validation images: {name} at {side} px IoU {percent:.2f} %", flush=True)
         measured["places"][place] = {"images": len(images), "iou": iou}
@@ -190,14 +168,3 @@ def trained_networks() -> tuple[int, dict[str, Path], dict[str, dict[str, Any]]]
                 weights[network.name] = file
                 runs[network.name] = {key: getattr(row, key) for key in ("file", "seed", "finished_utc")}
     return int(plan.profile(PROFILE).settings["image_size"]), weights, runs
-
-
-def iou_at(network: torch.nn.Module, images: Any, side: int) -> float:
-    """Pooled IoU in percent at native size of a network with an input of this side, over a part of a data set."""
-    from scgcnet.metrics import Confusion
-    from scgcnet.train.predict import predict
-
-    total = Confusion()
-    for probability, sample in zip(predict(network, images, range(len(images)), side), images, strict=True):
-        total += Confusion.of(probability > 0.5, sample.mask)
-    return 100 * total.scores()["iou"]

@@ -1,6 +1,6 @@
 """Times and memory of the selective scan and the networks on this machine: `scgcnet bench all | scan | network`.
 
-Ratios within one run are what counts; each time is a median. `bench_images` has the other measurements.
+Each time is a median; only ratios within one run count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from scgcnet import files, zoo
 from scgcnet.cost import count_cost
-from scgcnet.files import find_checkout
 from scgcnet.scan import BackendError, available_backends, resolve_backend, selective_scan_2d
 from scgcnet.scan.reference import K, positions
 
@@ -39,7 +38,6 @@ Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # of a scan: x, 
 Network = tuple[str, str]  # name and size, as `create_model` takes them
 
 PARTS = ("scan", "network")
-SIDES = "results/bench/sides.json"
 SCANS: tuple[Size, ...] = (
     (1, 1024, 192, 1),  # its maps stay in a core's own cache
     (1, 4096, 192, 1),
@@ -79,7 +77,7 @@ class BenchError(ValueError):
 def median_ms(
     functions: Mapping[str, Callable[[], object]], repeats: int, budget: float, device: str = "cpu"
 ) -> dict[str, float]:
-    """Median time of functions that are called in turns, so that a slow spell of the machine affects all.
+    """Median times of functions that are called in turns, so that a slow spell of the machine affects all.
 
     After a first turn that warms up come up to `repeats`, at least one, within about `budget` seconds.
     """
@@ -105,7 +103,7 @@ def median_ms(
 def peak_extra_mb(function: Callable[[], object]) -> float | None:
     """Peak resident memory of a call above that held before, 10^6 bytes; None if the system does not report it.
 
-    Linux resets the kernel's own peak on request. Call it in a fresh process, whose allocator holds no free memory.
+    Call it in a fresh process, whose allocator holds no free memory.
     """
 
     def resident(field: str) -> int:
@@ -114,7 +112,7 @@ def peak_extra_mb(function: Callable[[], object]) -> float | None:
 
     try:
         ctypes.CDLL(None).malloc_trim(0)  # freed but held memory would hide what is needed
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's own peak
         before = resident("VmRSS")
     except (OSError, AttributeError):
         return None
@@ -146,28 +144,20 @@ def describe(device: str) -> dict[str, object]:
 
 
 def measure_limits(device: str, quick: bool) -> dict[str, float]:
-    """Rates of this device, per second, that bound a network: `quick` takes tensors too small to be right.
-
-    Returns:
-        `exponentials` of float32 numbers; `copied_bytes`, read and written; `multiply_accumulates` of large float32
-        matrices (sgemm).
-    """
+    """Rates of this device in float32, per second; `quick` takes tensors too small to be right."""
     elements, side = (1 << 20, 256) if quick else (1 << 26, 2048)
     x, a = torch.linspace(-8, 0, elements, device=device), torch.randn(side, side, device=device)
     out, product = torch.empty_like(x), torch.empty_like(a)
     work: dict[str, tuple[int, Callable[[], object]]] = {
         "exponentials": (elements, lambda: torch.exp(x, out=out)),
-        "copied_bytes": (8 * elements, lambda: out.copy_(x)),
+        "copied_bytes": (8 * elements, lambda: out.copy_(x)),  # read and written
         "multiply_accumulates": (side**3, lambda: torch.mm(a, a, out=product)),
     }
     return {what: 1e3 * n / median_ms({"": run}, 15, 4, device)[""] for what, (n, run) in work.items()}
 
 
 def make_inputs(size: Size, device: str = "cpu") -> Inputs:
-    """Random x, delta, A, B, C, skip of a square map, with gradients, of the magnitudes of a trained layer.
-
-    As in the network, the step sizes of one direction lie together in memory.
-    """
+    """Random x, delta, A, B, C, skip of a square map, with gradients, of the magnitudes of a trained layer."""
     batch, length, channels, states = size
     side = round(length**0.5)
     generator = torch.Generator().manual_seed(0)
@@ -176,6 +166,7 @@ def make_inputs(size: Size, device: str = "cpu") -> Inputs:
         return torch.randn(shape, generator=generator).to(device)
 
     x = normal(batch, side, side, channels)
+    # As in the network, the step sizes of one direction lie together in memory.
     delta = F.softplus(normal(K, batch, side, side, channels) - 3).permute(1, 2, 3, 0, 4)
     A = -torch.exp(normal(K, channels, states))
     B, C = normal(batch, side, side, K, states), normal(batch, side, side, K, states)
@@ -186,7 +177,7 @@ def make_inputs(size: Size, device: str = "cpu") -> Inputs:
 
 
 def stepwise(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
-    """The scan as a loop over steps with automatic gradients, as mamba-ssm's reference; see `selective_scan_2d`."""
+    """The scan as a loop over steps with automatic gradients, as in mamba-ssm's reference."""
     where = positions(x.shape[1], x.shape[2], x.device)  # (K, L)
     k = torch.arange(K, device=x.device).unsqueeze(1)
     x_, delta_ = x.flatten(1, 2)[:, where], delta.flatten(1, 2)[:, where, k]  # (B, K, L, D)
@@ -228,10 +219,7 @@ def _scan_extra_mb(size: Size, backend: str) -> float | None:
 
 
 def measure_scan(size: Size, limits: Mapping[str, float], device: str, repeats: int, budget: float) -> list[Row]:
-    """Times every way to scan at one size; see `median_ms` for `repeats` and `budget`.
-
-    Shares are of the device's rate of exponentials, of which a scan needs one per state and step.
-    """
+    """Times every way to scan at one size; shares are of the device's rate of exponentials, one per state and step."""
     inputs = make_inputs(size, device)
     dy, names = torch.ones_like(inputs[0]), backends(size, device)
 
@@ -270,10 +258,7 @@ def measure_scan(size: Size, limits: Mapping[str, float], device: str, repeats: 
 def training_step(network: Network, images: Tensor, masks: Tensor) -> Callable[[], None]:
     """A function that trains fresh weights by one step of the study: the composite loss on every head, AdamW.
 
-    Args:
-        network: Name and size.
-        images: float32 (B, C, H, W).
-        masks: int64 (B, H, W).
+    Images are float32 (B, C, H, W), masks int64 (B, H, W).
     """
     from scgcnet.train.losses import composite_loss
 
@@ -376,22 +361,19 @@ def bench(
     json_path: Path | None = None,
     against: Path | None = None,
 ) -> dict[str, Any]:
-    """Times the scan and the networks, and prints the tables.
+    """Times the scan and the networks, and prints the tables `scan`, `training`, `forward` and `profile`.
 
     Args:
-        parts: Of `PARTS`.
+        parts: of `PARTS`.
         device: "cpu" or "cuda".
-        quick: Small sizes, a few repeats: shows that it runs, not how fast.
-        json_path: File to write the result to.
-        against: File of an earlier run to compare with.
-
-    Returns:
-        The machine, its limits, and the rows of the tables `scan`, `training`, `forward` and `profile`.
+        quick: small sizes and few repeats: shows that it runs, not how fast.
+        json_path: file to write the result to.
+        against: file of an earlier run to compare with.
 
     Raises:
         BenchError: `against` cannot be read, or the device is missing; nothing was timed.
     """
-    before = None if against is None else read_timings(against)
+    before = None if against is None else _read(against)
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchError("torch finds no CUDA device here: leave --device out, or install a CUDA build of torch")
     machine, limits = describe(device), measure_limits(device, quick)
@@ -427,6 +409,14 @@ def bench(
     return found
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return {**found, "machine": dict(found["machine"])}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BenchError(f"{path}: no timings: {error}; write some with scgcnet bench all --json FILE") from None
+
+
 def _show(rows: list[Row]) -> list[Row]:
     """Prints rows as a table, and gives them back."""
     print(pd.DataFrame(rows).to_string(index=False, na_rep="-", float_format="{:.2f}".format), flush=True)
@@ -440,47 +430,15 @@ def write_json(path: Path | None, found: Mapping[str, Any]) -> None:
         print(f"written to {path}")
 
 
-def read_timings(path: Path) -> dict[str, Any]:
-    """A file that `bench` wrote.
-
-    Raises:
-        BenchError: It is missing or no such file.
-    """
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if not isinstance(found["machine"], dict) or not isinstance(found["quick"], bool):
-            raise TypeError("wrong types")
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise BenchError(f"{path}: no timings: {error}; write some with scgcnet bench all --json FILE") from None
-    return found
-
-
-def read_sides(path: str = SIDES) -> dict[str, Any] | None:
-    """The numbers that `bench_images.bench_sides` stored, relative to the project; None if there is no such file."""
-    file = (find_checkout() or Path.cwd()) / path
-    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else None
-
-
-def curves(measured: Mapping[str, Any] | None, place: str) -> dict[str, dict[int, float]]:
-    """IoU in percent by network and side on one data set; empty if nothing is stored."""
-    by_network = measured["places"][place]["iou"] if measured else {}
-    return {name: {int(side): percent for side, percent in iou.items()} for name, iou in by_network.items()}
-
-
 def _times(found: Mapping[str, Any]) -> pd.Series:
     """Every time of a run in ms, by what was timed."""
     columns = {"scan": ("forward_ms", "backward_ms"), "training": ("ms_per_image",), "forward": ("ms",)}
-    return pd.Series(
-        {
-            f"{part} {row.get('size') or ' '.join(row['network'])} {row.get('backend') or row['side']} {column}": row[
-                column
-            ]
-            for part, names in columns.items()
-            for row in found.get(part, [])
-            for column in names
-        },
-        dtype=float,
-    )
+    times: dict[str, float | None] = {}
+    for part, names in columns.items():
+        for row in found.get(part, []):
+            what = f"{part} {row.get('size') or ' '.join(row['network'])} {row.get('backend') or row['side']}"
+            times |= {f"{what} {name}": row[name] for name in names}
+    return pd.Series(times, dtype=float)
 
 
 def compared(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
