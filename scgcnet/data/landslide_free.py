@@ -1,7 +1,7 @@
 """Imagery without outlines: ground without landslides (NWPU-RESISC45, AID), and tiles of CLD that came without masks.
 
 `landslide-free/{nwpu,aid}/CLASS/*.jpg`: RGB scenes by class; no landslide was seen in them, and their masks are 0
-throughout. `CAS-unlabelled/*`: RGB tiles of 512 px, whose masks are unknown (255): for pseudo-labels, never for a score.
+throughout. `CAS-unlabelled/*`: RGB tiles of 512 px whose masks are unknown (255): never for a score.
 """
 
 from __future__ import annotations

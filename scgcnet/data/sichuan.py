@@ -1,7 +1,7 @@
 """Orthophotos of Sichuan with expert outlines (Zeng et al., China Scientific Data 7, 2022), 25 of its 107 scenes.
 
-`Sichuan-landslide/{image,mask}`: RGB of 1024 px (0.23 to 1.04 m) and masks of 0 and 255; `groups.csv` (name, site) names
-scenes of one site, which belong into one part. Neighbouring scars are not always outlined.
+`Sichuan-landslide/{image,mask}`: RGB of 1024 px (0.23 to 1.04 m) and masks of 0 and 255; `groups.csv` (name, site)
+names scenes of one site, which belong into one part. Neighbouring scars are not always outlined.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ A training view that is a whole picture (`transforms.TrainTransform`) has its la
 network learns the frame. Here landslides lie anywhere, at any size, several or none in a window, often cut:
 
 1. A source is drawn by its weight, then one of its pictures and a zoom, log-uniform in the source's range.
-2. A picture larger than the window at that zoom is cut at random; a smaller one is placed whole, undistorted, in a corner,
-   and the rest is filled with further pieces of the source, or (a third of the time, for Bijie) of landslide-free ground.
+2. A picture larger than the window at that zoom is cut at random; a smaller one is placed whole, undistorted, in a
+   corner, and the rest is filled with further pieces of the source, or (a third of the time, for Bijie) of
+   landslide-free ground.
 3. Flips and quarter turns, then light, colour, blur and noise.
 
 Every window is a function of seed, epoch and index alone.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -68,7 +70,7 @@ class Windows:
         self.dataset, self.size, self.seed, self.augment = dataset, size, seed, augment
         starts = np.cumsum([0, *(length for _, length in dataset.sources)])
         self.names = [name for name, _ in dataset.sources]
-        self.places = [range(start, end) for start, end in zip(starts[:-1], starts[1:], strict=True)]
+        self.places = [range(start, end) for start, end in pairwise(starts)]
         weights = np.array([DRAWN.get(name, Drawn()).weight for name in self.names])
         self.shares = weights / weights.sum()
 

@@ -60,9 +60,7 @@ class SCGCNetConfig:
     psccs: bool = True  # P; off: feature pyramid
 
     # Encoder.
-    trunk: Literal["resnet", "lite0"] = (
-        "resnet"  # P is ResNet-50's (eqs. 3-6); X; or EfficientNet-Lite0's, see trunk.py
-    )
+    trunk: Literal["resnet", "lite0"] = "resnet"  # P; X: EfficientNet-Lite0's, see trunk.py
     stem: Literal["deep", "light"] = "deep"  # X; three 3x3 and a max-pool, or two strided 3x3
     stem_width: int = 64  # X; channels after the stem; the inner layers have half
     widths: tuple[int, int, int, int] = (256, 512, 1024, 2048)  # X; channels of the four levels

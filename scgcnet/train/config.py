@@ -40,8 +40,8 @@ class TrainConfig(BaseModel):
         loss: weights of eq. 26.
         focal_exponent: gamma of eq. 28.
         augment: random changes of the training images.
-        views: of the training images: `picture`, each whole and resized (`data/transforms.py`), or `windows`, composed as a
-            map shows them (`data/windows.py`), for validation too.
+        views: `picture`, each training image whole and resized (`data/transforms.py`), or `windows`, composed as a map
+            shows them (`data/windows.py`), for validation too.
         pretrained: weights to start from: "" for none, or `lite0` for ImageNet's in the trunk (`model/trunk.py`).
         sampling: what an epoch draws from several data sets: `proportional`, every image once, or `equal`, as many
             images of each.

@@ -87,7 +87,7 @@ def test_pieces_keep_their_shape() -> None:
     found = []
     windows = Windows(Discs("cld", 120), 96, seed=0, augment=False)
     for index in range(80):
-        labels, number = ndimage.label(windows.compose((0, index))[1] == 1)
+        labels, _ = ndimage.label(windows.compose((0, index))[1] == 1)
         for rows, columns in ndimage.find_objects(labels):
             inside = rows.start > 1 and columns.start > 1 and rows.stop < 95 and columns.stop < 95
             high, wide = rows.stop - rows.start, columns.stop - columns.start
