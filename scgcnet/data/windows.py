@@ -160,8 +160,9 @@ def _turn(image: Pixels, mask: Mask, rng: np.random.Generator) -> tuple[Pixels, 
 
 
 def recolour(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Other light, sensor and season: gamma, gains, contrast, saturation from grey to strong, now and then channels
-    in another order or false colour (near infrared, red, green, simulated), blur and noise.
+    """Other light, sensor and season: gamma, gains, contrast, saturation from grey to strong.
+
+    Now and then channels in another order, or false colour (`false_colour`); blur and noise in a quarter each.
     """
     pixels = image.astype(np.float32)
     if rng.random() < 0.1:

@@ -277,10 +277,11 @@ def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Modul
         raise PlanError(f"run {spec.run_id}: {error}") from None
     config = TrainConfig.from_settings(spec.settings, workers)
     if config.pretrained:
-        if getattr(getattr(model, "config", None), "trunk", "") != config.pretrained:
+        trunk: Any = getattr(getattr(model, "encoder", None), "trunk", None)
+        if trunk is None:
             raise PlanError(f"run {spec.run_id}: pretrained {config.pretrained!r} needs a network with that trunk")
         try:
-            model.encoder.trunk.load_imagenet()
+            trunk.load_imagenet()
         except (ImportError, ValueError) as error:
             raise PlanError(f"run {spec.run_id}: {error}") from None
     if spec.start is not None:
