@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from scgcnet.data.sample import LandslideDataset, Sample
-from scgcnet.data.transforms import LUMA, normalise
-from scgcnet.metrics import IGNORE_INDEX
+from scgcnet.data.transforms import IGNORE_INDEX, LUMA, normalise
 
 if TYPE_CHECKING:
     from torch import Tensor
