@@ -41,13 +41,13 @@ def fake_small(number: int, model: int, side: int = 32) -> np.ndarray:
 
 def fake_atlas(models: int = 2) -> Atlas:
     """Five test images and a landslide-free one."""
-    test = Given(*(fake_sample(n) for n in range(5)), dataset="made up")
+    test = Given(*(fake_sample(n) for n in range(5)), dataset="drawn")
     free = Given(fake_sample(5, landslide=False), dataset="no slides")
     smalls = [[fake_small(n, model) for n in range(6)] for model in range(models)]
     made = []
     for number, own in enumerate(smalls):
         pairs = [(s.mask, enlarge(small, s.mask.shape)) for s, small in zip(test, own, strict=False)]
-        run = RunFacts(f"fake-{number}", f"net {number}", "x.json", "made up", 0.5)
+        run = RunFacts(f"fake-{number}", f"net {number}", "x.json", "drawn", 0.5)
         bins = reliability(pairs)
         made.append(Model(run, THRESHOLDS[number], LIMITS, {"validation": bins, "test": bins}, iou_curve(pairs)))
 
@@ -55,4 +55,4 @@ def fake_atlas(models: int = 2) -> Atlas:
         facts = [describe(sample, part.dataset) for sample in part]
         return make_entries(part, facts, made, [own[first : first + len(part)] for own in smalls])
 
-    return Atlas(tuple(made), "made up", "0", "synthetic", entries(test, 0), entries(free, 5))
+    return Atlas(tuple(made), "drawn", "0", "synthetic", entries(test, 0), entries(free, 5))

@@ -187,5 +187,5 @@ def large_table(measured: Bench) -> pd.DataFrame:
     }
     if "killed_at" in one:
         row["Killed at window"] = f"{', '.join(map(str, one['killed_at']))} of {one['windows']}"
-        row["Gone on with"] = "the same files" if one["the_same"] else "DIFFERENT files"
+        row["Resumed with"] = "the same files" if one["the_same"] else "DIFFERENT files"
     return pd.DataFrame([row])

@@ -77,7 +77,7 @@ def test_paper_note(atlas: Atlas) -> None:
         "3 of 6 (50 %) fail, of the others 5 of 10 (50 %) (Fisher's exact test: p = 1.00)" in paper_note(by_chance).text
     )
     assert "synthetic images" in paper_note(made).title
-    assert "made up, split 0" in paper_note(replace(made, kind="real")).title
+    assert "drawn, split 0" in paper_note(replace(made, kind="real")).title
 
 
 def test_every_rule_has_a_row() -> None:
@@ -86,7 +86,7 @@ def test_every_rule_has_a_row() -> None:
 
 def test_limits(atlas: Atlas) -> None:
     row = limit_table(atlas).frame.iloc[0].to_list()
-    assert row == ["net 0", "made up", "60.0 %", "20.0 %", "150 px", "5.0 %", "0.50", "0.100"]
+    assert row == ["net 0", "drawn", "60.0 %", "20.0 %", "150 px", "5.0 %", "0.50", "0.100"]
 
 
 def test_thresholds(atlas: Atlas) -> None:
@@ -120,7 +120,7 @@ def test_alarms_where_there_is_nothing(atlas: Atlas) -> None:
 def test_note(atlas: Atlas) -> None:
     made_up, real = atlas_note(atlas), atlas_note(replace(atlas, kind="real"))
     assert made_up.kind == "warning" and "shown synthetic images" in made_up.text
-    assert real.kind == "note" and "5 test images of made up, split 0; runs: fake-0 and fake-1" in real.text
+    assert real.kind == "note" and "5 test images of drawn, split 0; runs: fake-0 and fake-1" in real.text
 
 
 def test_link() -> None:
@@ -137,7 +137,7 @@ def test_cases_of_the_page(atlas: Atlas, tmp_path: Path, n: int, shown: int) -> 
     text = (write_page(atlas, n, tmp_path).file.parent / "data" / "index.js").read_text()
     cases = json.loads(text.removeprefix("window.ATLAS = ").rstrip(";\n"))["cases"]
     assert len(cases) == shown
-    assert sum(case["dataset"] == "made up" for case in cases) == min(n, 5)
+    assert sum(case["dataset"] == "drawn" for case in cases) == min(n, 5)
     worst = min(atlas.entries, key=lambda entry: entry.predictions[0].iou)
     assert worst.facts.name in {case["name"] for case in cases}
 

@@ -121,4 +121,4 @@ def test_large_table() -> None:
     assert list(row.values()) == ["20000 x 20000 px", "1024 px", "1021", "10", "7", "0.67"]
     killed = {**scene, "killed_at": [3, 9], "the_same": True}
     (row,) = mapping.large_table({"scene": killed}).to_dict("records")
-    assert (row["Killed at window"], row["Gone on with"]) == ("3, 9 of 16", "the same files")
+    assert (row["Killed at window"], row["Resumed with"]) == ("3, 9 of 16", "the same files")

@@ -75,7 +75,7 @@ class TestCase:
         entry = atlas.entries[2]
         item, _ = case_data(entry, "000")
         facts = entry.facts
-        assert (item["dataset"], item["name"], item["resolution"]) == ("made up", NAMES[2], 0.8)
+        assert (item["dataset"], item["name"], item["resolution"]) == ("drawn", NAMES[2], 0.8)
         assert (item["truth"], item["largest"], item["touches"]) == (facts.truth, facts.largest, facts.touches)
         assert item["edges"] == pytest.approx(facts.edge_density, rel=1e-4)
         counted = curves(entry.sample.mask, entry.values(1))
@@ -106,7 +106,7 @@ class TestPage:
         assert page == root / "build" / "explorer" / "fake-0_fake-1" / "index.html"
         index = index_of(page)
         assert [item["name"] for item in index["cases"]] == NAMES
-        assert {item["dataset"] for item in index["cases"]} == {"made up", "no slides"}
+        assert {item["dataset"] for item in index["cases"]} == {"drawn", "no slides"}
         assert [model["threshold"] for model in index["models"]] == [55, 40]
         assert [model["best"] for model in index["models"]] == [
             round(100 * model.best_on_test) for model in atlas.models
