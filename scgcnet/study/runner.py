@@ -19,7 +19,7 @@ from scgcnet import files
 from scgcnet.study import results
 from scgcnet.study.plan import PlanError, Run, project_root
 from scgcnet.study.results import Details, FreeCounts, ImageCounts, Metrics, Record, ResultError
-from scgcnet.train.config import PROTOCOL, TrainConfig
+from scgcnet.train.config import PROTOCOL, TrainConfig, distributed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -175,8 +175,6 @@ def _obtain(spec: Run, folder: Literal["runs", "trials"], force: bool, progress:
     stored = results.find(spec.run_id, "real", folder)
     if stored and not force:
         return stored
-    from scgcnet.train.fit import distributed
-
     material, (rank, world) = open_material(spec), distributed()
 
     def current() -> Record | None:
@@ -203,7 +201,7 @@ def _compute(spec: Run, material: Material, folder: Literal["runs", "trials"], *
 
     from scgcnet import zoo
     from scgcnet.cost import count_cost
-    from scgcnet.train.fit import distributed, fit
+    from scgcnet.train.fit import fit
 
     limit_threads()
     made_by, started, (rank, world) = results.provenance(), time.monotonic(), distributed()
@@ -405,8 +403,6 @@ def _now() -> str:
 
 def _device() -> str:
     import torch
-
-    from scgcnet.train.fit import distributed
 
     threads, world = torch.get_num_threads(), distributed()[1]
     processor = f"{results.processor()}, {threads} thread{'s' * (threads != 1)} used"

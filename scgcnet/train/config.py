@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -80,3 +81,8 @@ class TrainConfig(BaseModel):
         """
         loss = settings["loss"]
         return cls(**{**settings, "loss": LossWeights(**loss) if isinstance(loss, Mapping) else loss}, workers=workers)
+
+
+def distributed() -> tuple[int, int]:
+    """Rank of this process and number of processes, as torchrun sets them; 0 and 1 without."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from scgcnet import files, zoo
 from scgcnet.data import EvalTransform, LandslideDataset, TrainingView, TrainTransform
 from scgcnet.data.windows import Windows, validation_windows
-from scgcnet.train.config import TrainConfig
+from scgcnet.train.config import TrainConfig, distributed
 from scgcnet.train.task import SegmentationTask, TrainingError
 
 VALIDATION_WINDOWS = 96  # of each source, where a network is validated on windows
@@ -170,11 +170,6 @@ class _Progress(Callback):
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def distributed() -> tuple[int, int]:
-    """Rank of this process and number of processes, as torchrun sets them; 0 and 1 without."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> int:

@@ -236,7 +236,8 @@ def test_two_processes_share_the_work_and_agree(tmp_path: Path) -> None:
     script.write_text(
         "import json, sys; from pathlib import Path\n"
         "from test_fit import Blobs, CONFIG, tiny\n"
-        "from scgcnet.train.fit import distributed, fit\n"
+        "from scgcnet.train.config import distributed\n"
+        "from scgcnet.train.fit import fit\n"
         "from scgcnet.train.predict import score_images, total_scores\n"
         "folder, config = Path(sys.argv[1]), CONFIG.model_copy(update={'batch_size': 4})\n"
         "result = fit(tiny(), Blobs(8), Blobs(3), config, 3, folder / 'training', False)\n"
