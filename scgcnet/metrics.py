@@ -79,13 +79,18 @@ def mean_scores(confusions: Iterable[Confusion]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in rows])) for name in SCORES}
 
 
-def mean_over_sources(counts: Sequence[Confusion]) -> dict[str, float]:
+def mean_over_sources(counts: Sequence[Confusion], quiet_counts: bool = False) -> dict[str, float]:
     """Scores of several data sets averaged, so that a large one does not decide alone.
 
     A data set without landslides is left out, unless none has any: its IoU is 1 if nothing is called landslide, else
-    0, and the network that calls nothing so would be chosen.
+    0, and the network that calls nothing so would be chosen. With `quiet_counts` its pixels are shared out among the
+    others, whose scores then fall with every false alarm on quiet ground.
     """
     with_landslides = [counted for counted in counts if counted.tp + counted.fn]
+    quiet = sum((counted for counted in counts if not counted.tp + counted.fn), Confusion())
+    if quiet_counts and with_landslides:
+        extra = Confusion(fp=quiet.fp // len(with_landslides), tn=quiet.tn // len(with_landslides))
+        with_landslides = [counted + extra for counted in with_landslides]
     return mean_scores(with_landslides or counts)
 
 

@@ -55,10 +55,10 @@ def _own() -> Network:
     return Network(PRESETS, lambda values: SCGCNet(SCGCNetConfig.from_dict(values)))
 
 
-def _peer(name: str) -> Network:
-    """A module of `peers`, imported when it is asked for: some take seconds, and packages that not everyone has."""
-    module = import_module(f"scgcnet.peers.{name}")
-    peer = getattr(module, peers.NETWORKS[name])
+def _peer(file: str, kind: str) -> Network:
+    """A class of a module of `peers`, imported when asked for: some take seconds, or packages that few have."""
+    module = import_module(f"scgcnet.peers.{file}")
+    peer = getattr(module, kind)
 
     def build(values: dict[str, Any]) -> nn.Module:
         model: nn.Module = peer.from_dict(values)
@@ -70,12 +70,13 @@ def _peer(name: str) -> Network:
 #: A new network is one line here; what it builds has a `config` (see `Config`).
 NETWORKS: dict[str, Callable[[], Network]] = {
     "scgcnet": _own,
-    **{name: partial(_peer, name) for name in peers.NETWORKS},
+    **{name: partial(_peer, name, kind) for name, kind in peers.NETWORKS.items()},
 }
+RIVALS: dict[str, Callable[[], Network]] = {name: partial(_peer, "lite0", kind) for name, kind in peers.RIVALS.items()}
 
 
 def model_names() -> list[str]:
-    """The names that `create_model` knows: ours, then the comparison methods in the paper's order."""
+    """The networks of the study: ours, then the comparison methods in the paper's order; `RIVALS` come on top."""
     return list(NETWORKS)
 
 
@@ -95,7 +96,7 @@ def create_model(
     """Builds a network with fresh weights from torch's random state.
 
     Args:
-        name: One of `model_names()`.
+        name: One of `model_names()`, or of `RIVALS`.
         size: A preset of that network, see `model_sizes`: for scgcnet tiny, small, lean or base; for every comparison
             method tiny and paper, for some also sizes that their authors published.
         in_channels: Bands of the input image.
@@ -118,10 +119,11 @@ def create_model(
 
 
 def _network(name: str) -> Network:
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}: there are {', '.join(model_names())}")
+    known = {**NETWORKS, **RIVALS}
+    if name not in known:
+        raise ValueError(f"unknown network {name!r}: there are {', '.join(known)}")
     try:
-        return NETWORKS[name]()
+        return known[name]()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("scgcnet"):
             raise

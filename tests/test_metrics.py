@@ -164,5 +164,8 @@ def test_a_source_without_landslides_has_no_say():
     for without in (nothing, Confusion(0, 3, 0, 1)):  # no false alarm would be an IoU of 1, one of them 0
         assert mean_over_sources([half, most, without]) == mean_over_sources([half, most])
     assert mean_over_sources([nothing])["iou"] == 1.0
+    alarmed = Confusion(fp=60, tn=40)
+    with_alarms = mean_over_sources([half, most, alarmed], quiet_counts=True)["iou"]
+    assert with_alarms == pytest.approx(mean_over_sources([half + Confusion(fp=30), most + Confusion(fp=30)])["iou"])
     with pytest.raises(ValueError, match="no counts"):
         mean_over_sources([])

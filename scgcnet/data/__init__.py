@@ -48,6 +48,7 @@ __all__ = [
     "IGNORE_INDEX",
     "PARTS",
     "SOURCES",
+    "Amunet",
     "AugmentConfig",
     "DatasetError",
     "DatasetNotFoundError",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scgcnet.data.pairs import FileDataset, Found, Pair, list_files
+from scgcnet.data.rasters import SUFFIXES, Raster, read_any_image
 from scgcnet.data.synthetic import render, write_pair
 
 
@@ -28,13 +29,17 @@ class LandslideFree(FileDataset):
     def find(cls, folder: Path) -> Found:
         pairs, faults = [], []
         for place in sorted(path for path in folder.glob("*/*") if path.is_dir()):
-            files, more = list_files(place)
+            files, more = list_files(place, (*SUFFIXES, ".jpg"))
             site = f"{place.parent.name}/{place.name}"
             pairs += [Pair(f"{site}/{stem}", file, None, site) for stem, file in files.items()]
             faults += more
         if not pairs and not faults:
             faults.append(f"{folder} holds no folder COLLECTION/CLASS of images; unpack the download again.")
         return sorted(pairs, key=lambda pair: pair.name), faults
+
+    @classmethod
+    def read_image(cls, pair: Pair) -> Raster:
+        return read_any_image(pair.image)  # JPEG, as it is published
 
     @classmethod
     def fill(cls, folder: Path, n: int, seed: int) -> None:

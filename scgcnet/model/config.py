@@ -38,8 +38,10 @@ ABLATIONS: dict[str, dict[str, bool]] = {
     "A8": {"hmie": True, "cam": True, "psccs": True},
 }
 
-#: Channels of EfficientNet-Lite0 at strides 4 and 8.
-LITE0_WIDTHS = (24, 40)
+#: Channels of EfficientNet-Lite0 at strides 4, 8, 16 and 32.
+LITE0_WIDTHS = (24, 40, 112, 320)
+#: How many of these levels a trunk gives.
+TRUNK_LEVELS = {"resnet": 0, "lite0": 2, "lite0_deep": 4}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class SCGCNetConfig:
     psccs: bool = True  # P; off: feature pyramid
 
     # Encoder.
-    trunk: Literal["resnet", "lite0"] = "resnet"  # P; X: EfficientNet-Lite0's, see trunk.py
+    trunk: Literal["resnet", "lite0", "lite0_deep"] = "resnet"  # P; X: EfficientNet-Lite0's, see trunk.py
     stem: Literal["deep", "light"] = "deep"  # X; three 3x3 and a max-pool, or two strided 3x3
     stem_width: int = 64  # X; channels after the stem; the inner layers have half
     widths: tuple[int, int, int, int] = (256, 512, 1024, 2048)  # X; channels of the four levels
@@ -111,8 +113,9 @@ class SCGCNetConfig:
         for width in self.widths:
             if width < 8 or width % 4:
                 raise ValueError(f"widths={self.widths!r}: each must be a multiple of 4 and at least 8")
-        if self.trunk == "lite0" and self.widths[:2] != LITE0_WIDTHS:
-            raise ValueError(f"widths={self.widths!r}: with trunk='lite0' they start with {LITE0_WIDTHS}")
+        fixed = LITE0_WIDTHS[: TRUNK_LEVELS[self.trunk]]
+        if self.widths[: len(fixed)] != fixed:
+            raise ValueError(f"widths={self.widths!r}: with trunk={self.trunk!r} they start with {fixed}")
         for stage in self.dilations:
             for rates in stage:
                 if len(rates) != 3 or min(rates) < 1:
@@ -163,6 +166,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "neck_width": 32,
         "cu_width": 16,
     },
+    "lite0": {
+        "trunk": "lite0_deep",
+        "widths": LITE0_WIDTHS,
+        "msle": "bottleneck",
+        "msle_mid": 0.25,
+        "context": "collapsed",
+        "state_size": 1,
+        "neck_width": 48,
+        "cu_width": 24,
+    },
     "small": {
         "stem_width": 48,
         "widths": (96, 192, 384, 768),
@@ -208,7 +221,7 @@ CHOICES: tuple[Choice, ...] = (
     Choice(
         "trunk",
         "stem and bottlenecks of ResNet-50; pre-training is not mentioned",
-        "as printed, from random weights; or EfficientNet-Lite0's to stride 8, from ImageNet weights",
+        "as printed, from random weights; or EfficientNet-Lite0's to stride 8 or 32, from ImageNet weights",
         ("trunk",),
     ),
     Choice(

@@ -227,6 +227,15 @@ class SCFE(nn.Module):
         return out
 
 
+def _identity_at_start(scfe: SCFE) -> SCFE:
+    """Zeroes the last layer of both branches, so that a pre-trained trunk reaches the next stage unchanged."""
+    norms = [layer for layer in scfe.spatial.compress if isinstance(layer, nn.BatchNorm2d)]
+    linears = [layer for layer in scfe.context.path2.modules() if isinstance(layer, nn.Linear)]
+    for last in (norms[-1], linears[-1]):
+        nn.init.zeros_(last.weight)
+    return scfe
+
+
 class Encoder(nn.Module):
     """The four-level encoder: image (B, in_channels, H, W) to maps at H/4, H/8, H/16, H/32 of `config.widths`.
 
@@ -236,13 +245,19 @@ class Encoder(nn.Module):
     def __init__(self, config: SCGCNetConfig) -> None:
         super().__init__()
         w1, w2, w3, w4 = config.widths
-        if config.trunk == "lite0":
-            self.trunk = Lite0Trunk(config.in_channels)
+        self.deep = deep = config.trunk == "lite0_deep"
+        if config.trunk != "resnet":
+            self.trunk = Lite0Trunk(config.in_channels, deep)
         else:
             self.stem = Stem(config)
             self.stage1 = bottlenecks(config.stem_width, w1, config.depths[0], stride=1)
             self.stage2 = bottlenecks(w1, w2, config.depths[1], stride=2)
-        if config.hmie:
+        if deep:
+            self.stage3, self.stage4 = (
+                nn.Sequential(*(_identity_at_start(SCFE(width, rates, config)) for rates in stage if config.hmie))
+                for width, stage in zip((w3, w4), config.dilations, strict=True)
+            )
+        elif config.hmie:
             self.stage3 = self._scfe_stage(w2, w3, config.dilations[0], config)
             self.stage4 = self._scfe_stage(w3, w4, config.dilations[1], config)
         else:
@@ -262,6 +277,9 @@ class Encoder(nn.Module):
         else:
             maps = [self.stage1(self.stem(images))]
             maps.append(self.stage2(maps[-1]))
-        for stage in (self.stage3, self.stage4):
-            maps.append(stage(maps[-1]))
+        for stage, name in ((self.stage3, "stride16"), (self.stage4, "stride32")):
+            finer = maps[-1]
+            if self.deep:
+                finer = getattr(self.trunk, name)(finer)
+            maps.append(stage(finer))
         return maps

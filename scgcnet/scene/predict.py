@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from copy import deepcopy
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ from scgcnet.scene.windows import Grid
 JOINED = "joined.f16"
 ROWS = "rows"  # number of rows that are done
 
+Prob = NDArray[np.float32]
+Windows = dict[tuple[int, int], Prob]  # probabilities (h, w) by row and column in the grid
 Read = Callable[[tuple[int, int], tuple[int, int]], tuple[NDArray[np.uint8], bool]]
 
 
@@ -59,6 +61,48 @@ def landslide_probability(network: nn.Module, image: NDArray[np.uint8]) -> NDArr
     with torch.inference_mode():
         logits = network(torch.from_numpy(pixels)[None])
         found: NDArray[np.float32] = logits.float().softmax(dim=1)[0, 1].numpy()
+    return found
+
+
+def predict_windows(network: nn.Module, image: NDArray[np.uint8], grid: Grid) -> Windows:
+    """The windows of a grid, each by itself."""
+    found = {}
+    for row, column in product(range(len(grid.rows.starts)), range(len(grid.columns.starts))):
+        part = image[slice(*grid.rows.span(row)), slice(*grid.columns.span(column))]
+        found[row, column] = grid.unpadded(landslide_probability(network, grid.padded(part))).copy()
+    return found
+
+
+def blend(found: Windows, grid: Grid) -> Prob:
+    """The windows joined by their weights, (H, W)."""
+    joined = np.zeros((grid.rows.length, grid.columns.length), np.float32)
+    for (row, column), part in found.items():
+        weights = grid.rows.weights(row)[:, None] * grid.columns.weights(column)
+        joined[slice(*grid.rows.span(row)), slice(*grid.columns.span(column))] += part * weights
+    return joined
+
+
+def predict_image(
+    network: nn.Module, image: NDArray[np.uint8], window: int, overlap: float, scale: float = 1.0
+) -> Prob:
+    """Probability of landslide of an image in memory as a map of it has it, float32 (H, W).
+
+    Args:
+        network: gives logits (1, 2, h, w), in evaluation mode.
+        image: uint8 (H, W, C).
+        window: side, pixels of the working grid.
+        overlap: share of the side that neighbours have in common.
+        scale: pixels of the working grid per pixel of the image.
+    """
+    height, width = image.shape[:2]
+    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    if shape != (height, width):
+        bands = [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(image, 2, 0)]
+        image = np.stack([np.asarray(band.resize(shape[::-1], Image.Resampling.BILINEAR)) for band in bands], axis=2)
+    grid = Grid.of(shape, window, overlap)
+    found = blend(predict_windows(network, image, grid), grid)
+    if shape != (height, width):
+        found = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))
     return found
 
 

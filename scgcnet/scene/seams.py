@@ -23,15 +23,13 @@ from torch import nn
 from scgcnet.data.amunet import SCENES, Amunet
 from scgcnet.data.rasters import read_image, read_mask
 from scgcnet.data.sample import data_root
-from scgcnet.scene.predict import landslide_probability
+from scgcnet.scene.predict import Prob, Windows, blend, predict_windows
 from scgcnet.scene.source import FILL
 from scgcnet.scene.windows import Grid
 
 LEAST_PIXELS = 100  # of a polygon that counts
 RUN = 8  # pixels of its outline on a seam from which on a polygon counts as cut by it
 
-Prob = NDArray[np.float32]
-Windows = dict[tuple[int, int], Prob]  # probabilities (h, w) by row and column in the grid
 Lines = tuple[list[int], list[int]]  # rows and columns; a line runs before each
 
 
@@ -54,24 +52,6 @@ def read_mosaics(root: Path | None = None) -> list[Mosaic]:
         known = valid == 1
         found.append(Mosaic(name, np.where(known[..., None], image, FILL), np.where(known, mask, 255).astype(np.uint8)))
     return found
-
-
-def predict_windows(network: nn.Module, image: NDArray[np.uint8], grid: Grid) -> Windows:
-    """The windows of a grid, each by itself."""
-    found = {}
-    for row, column in itertools.product(range(len(grid.rows.starts)), range(len(grid.columns.starts))):
-        part = image[slice(*grid.rows.span(row)), slice(*grid.columns.span(column))]
-        found[row, column] = grid.unpadded(landslide_probability(network, grid.padded(part))).copy()
-    return found
-
-
-def blend(found: Windows, grid: Grid) -> Prob:
-    """The windows joined by their weights, (H, W)."""
-    joined = np.zeros((grid.rows.length, grid.columns.length), np.float32)
-    for (row, column), part in found.items():
-        weights = grid.rows.weights(row)[:, None] * grid.columns.weights(column)
-        joined[slice(*grid.rows.span(row)), slice(*grid.columns.span(column))] += part * weights
-    return joined
 
 
 def edges(grid: Grid) -> Lines:

@@ -101,6 +101,7 @@ class Run:
         priority: 1 is run first.
         increment: of a run on a new domain, how its data are drawn.
         start: the run whose weights this one starts from.
+        teacher: the run whose probabilities this one learns from beside the masks, on the same windows.
         prediction: over how many views, and the thresholds of which the best on validation is taken.
     """
 
@@ -117,6 +118,7 @@ class Run:
     train: tuple[str, ...] = ()
     increment: Increment | None = None
     start: Run | None = None
+    teacher: Run | None = None
     prediction: Mapping[str, Any] | None = None
 
     @property
@@ -127,6 +129,8 @@ class Run:
             protocol["increment"] = asdict(self.increment)
         if self.start is not None:
             protocol["start"] = self.start.run_id
+        if self.teacher is not None:
+            protocol["teacher"] = self.teacher.run_id
         if self.prediction is not None:
             protocol["prediction"] = plain(self.prediction)
         return {
@@ -333,6 +337,15 @@ class _Prediction(_Block):
     thresholds: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
 
 
+class _Teacher(_Block):
+    """A network that is trained on the same parts first, and then teaches."""
+
+    model: Name
+    size: Name
+    settings: Settings = {}
+    overrides: Settings = {}
+
+
 class _Runs(_Block):
     """One entry under `runs`: every combination of its data sets, networks, overrides, splits and seeds."""
 
@@ -348,6 +361,7 @@ class _Runs(_Block):
     claims: list[Name] = []
     settings: Settings = {}
     prediction: _Prediction | None = None
+    teacher: _Teacher | None = None
     overrides: Settings | list[Settings] = {}
 
     def expand(self, profile: Profile) -> Iterable[Run]:
@@ -360,6 +374,12 @@ class _Runs(_Block):
                 tuple(self.claims), self.priority, tuple(self.train),
                 prediction=self.prediction.model_dump() if self.prediction else None,
             )  # fmt: skip
+            if (taught := self.teacher) is not None:
+                settings = profile.changed(taught.settings)
+                teacher = replace(
+                    run, model=taught.model, size=taught.size, settings=settings, overrides=taught.overrides
+                )
+                run = replace(run, teacher=teacher)
             yield from self._increments(run, profile) if self.increments else [run]
 
     def _increments(self, base: Run, profile: Profile) -> Iterable[Run]:

@@ -90,6 +90,8 @@ class Record(_Model):
         git_sha, dirty, lock_sha256, device, versions: where it was made; null where unknown.
         wall_s: seconds of training and scoring since the last start.
         domains: pixel counts at the input size by data set and part, of a run trained on other data sets or on several.
+        maps: of a run trained on windows, how it maps: by data set, part ("all" of one left out) and scale, the fields
+            of a `scgcnet.scene.score.MapCounts`.
         prediction: views, threshold and validation IoU of a run that predicts over several views.
         test_looks: how often this configuration has been scored on the test part.
     """
@@ -123,6 +125,7 @@ class Record(_Model):
     metrics: Metrics | None = None
     test_looks: int = 0
     domains: dict[str, dict[str, PartCounts]] = {}
+    maps: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
     prediction: dict[str, float] = {}
 
     @model_validator(mode="after")

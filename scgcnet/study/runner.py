@@ -22,12 +22,13 @@ from scgcnet.study.results import Details, FreeCounts, ImageCounts, Metrics, Rec
 from scgcnet.train.config import PROTOCOL, TrainConfig, distributed
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from scgcnet.data import LandslideDataset, Part, Split, Subset
 
 TRAINING = "build/training"  # checkpoints of unfinished runs
 FREE = {"bijie": "bijie_negatives"}  # landslide-free images of the same place and sensor, on which every alarm is false
+MAPPED = {"val": 40, "test": 100, "all": 150}  # at most so many images of a part are mapped at several scales
 Kind = results.Kind
 
 
@@ -211,7 +212,12 @@ def _compute(spec: Run, material: Material, folder: Literal["runs", "trials"], *
     # Keyed on protocol, data and split as well: an unfinished training on others must not be resumed.
     checkpoints = project_root() / TRAINING / spec.run_id
     key = f"{PROTOCOL}-{material.data_sha256[:10]}-{material.split_sha256[:10]}"
-    fitted = fit(model, material.train, material.val, config, spec.seed, checkpoints / key, progress=progress)
+    teacher = None
+    if spec.teacher is not None:
+        teacher = zoo.load_model(_weights_of(spec.teacher, progress=progress))
+    fitted = fit(
+        model, material.train, material.val, config, spec.seed, checkpoints / key, progress=progress, teacher=teacher
+    )
     if rank > 0:  # the first process scores and stores; the others read what it stored
         torch.distributed.barrier()
         stored = results.find(spec.run_id, material.kind, folder)
@@ -263,6 +269,7 @@ def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Modul
     """A run's network before its training, and the recipe."""
     import torch
 
+    from scgcnet import zoo
     from scgcnet.train.fit import new_network
     from scgcnet.zoo import MissingPackageError
 
@@ -275,26 +282,24 @@ def _network(spec: Run, material: Material, *, progress: bool) -> tuple[nn.Modul
         raise PlanError(f"run {spec.run_id}: {error}") from None
     config = TrainConfig.from_settings(spec.settings, workers)
     if config.pretrained:
-        trunk: Any = getattr(getattr(model, "encoder", None), "trunk", None)
-        if trunk is None:
-            raise PlanError(f"run {spec.run_id}: pretrained {config.pretrained!r} needs a network with that trunk")
+        load_imagenet: Any = getattr(model, "load_imagenet", None)
+        if load_imagenet is None:
+            raise PlanError(f"run {spec.run_id}: there are no ImageNet weights of {spec.model}: leave out `pretrained`")
         try:
-            trunk.load_imagenet()
+            load_imagenet()
         except (ImportError, ValueError) as error:
             raise PlanError(f"run {spec.run_id}: {error}") from None
     if spec.start is not None:
-        model.load_state_dict(_start_weights(spec.start, progress=progress))
+        model.load_state_dict(zoo.load_model(_weights_of(spec.start, progress=progress)).state_dict())
     return model, config
 
 
-def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:
-    """The weights of the run that another starts from, which is trained first if it is not stored.
+def _weights_of(spec: Run, *, progress: bool) -> Path:
+    """The weights of a run that another starts or learns from, which is trained first if it is not stored.
 
     Raises:
         ResultError: it is stored on real data and its weights are missing: making them again is for the user to ask.
     """
-    from scgcnet.zoo import load_model
-
     record = run(spec, progress=progress)
     path = results.weights_of(record.run_id, record.finished_utc)
     if path is None and record.data_kind == "synthetic":
@@ -302,10 +307,10 @@ def _start_weights(spec: Run, *, progress: bool) -> dict[str, Tensor]:
         path = results.weights_of(record.run_id, record.finished_utc)
     if path is None:
         raise ResultError(
-            f"the weights of {spec.run_id}, from which this run starts, are missing: `scgcnet run {spec.run_id} "
-            "--force` makes them again"
+            f"the weights of {spec.run_id}, which this run needs, are missing: `scgcnet run {spec.run_id} --force` "
+            "makes them again"
         )
-    return load_model(path).state_dict()
+    return path
 
 
 def _score(spec: Run, network: nn.Module, material: Material) -> tuple[dict[str, Any], list[Any], list[Any]]:
@@ -320,7 +325,8 @@ def _score(spec: Run, network: nn.Module, material: Material) -> tuple[dict[str,
     network, prediction = _predictor(spec, network, material)
     images = score_images(network, open_test(spec), size)
     domains: dict[str, dict[str, dict[str, int]]] = {}
-    for name, part, dataset in _open_domains(spec):
+    windows = spec.settings.get("views") == "windows"
+    for name, part, dataset in () if windows else _open_domains(spec):
         (counted,) = count(network, dataset, size)
         domains.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
     free = free_images(spec)
@@ -329,9 +335,32 @@ def _score(spec: Run, network: nn.Module, material: Material) -> tuple[dict[str,
         "metrics": Metrics.model_validate(total_scores(images)),
         "test_looks": looks[spec.dataset],
         "domains": domains,
+        "maps": _score_maps(spec, network) if len(datasets_of(spec)) > 1 and spec.increment is None else {},
         "prediction": prediction,
     }
     return scored, _with_ground(spec, images), score_images(network, free, size) if free is not None else []
+
+
+def _score_maps(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[str, Any]]]:
+    """How a network maps the validation and test parts of what it was trained on, or all of a data set left out."""
+    from scgcnet.data import Amunet, open_dataset, open_whole
+    from scgcnet.scene.predict import folded
+    from scgcnet.scene.score import count_maps, spread
+
+    network, trained = folded(network.cpu().eval()), spec.config["train_datasets"]
+    parts: tuple[Part, ...] = ("val", "test") if spec.dataset in trained else ("val",)
+    samples: dict[tuple[str, str], Any] = {
+        (name, part): spread(open_dataset(name, spec.split, part), MAPPED[part]) for name in trained for part in parts
+    }
+    if spec.dataset not in trained:
+        whole = open_whole(spec.dataset)
+        scenes = list(whole.scenes.values()) if isinstance(whole, Amunet) else spread(whole, MAPPED["all"])
+        samples[spec.dataset, "all"] = scenes
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for (name, part), images in samples.items():
+        counts = count_maps(network, images, spec.settings["image_size"])
+        found.setdefault(name, {})[part] = {way: one.to_dict() for way, one in counts.items()}
+    return found
 
 
 def _predictor(spec: Run, model: nn.Module, material: Material) -> tuple[nn.Module, dict[str, float]]:

@@ -34,7 +34,7 @@ from scgcnet.data.windows import Windows, validation_windows
 from scgcnet.train.config import TrainConfig, distributed
 from scgcnet.train.task import SegmentationTask, TrainingError
 
-VALIDATION_WINDOWS = 96  # of each source, where a network is validated on windows
+VALIDATION_WINDOWS = 40  # of each source, where a network is validated on windows
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ def fit(
     seed: int,
     folder: Path,
     progress: bool = True,
+    teacher: nn.Module | None = None,
 ) -> FitResult:
     """Trains `model` and returns it with the weights best on validation. The test part is never asked for.
 
@@ -217,6 +218,8 @@ def fit(
         seed: Seed of order and augmentation; the weights are `new_network`'s.
         folder: Where checkpoints go; one folder per run.
         progress: Show a progress bar on standard error.
+        teacher: A trained network of two classes whose probabilities are learned beside the masks, also where those are
+            unknown.
 
     One device trains. Under `torchrun` every process takes its share of each batch, and all return the same result.
 
@@ -269,7 +272,7 @@ def fit(
     share = list(range(rank, len(val_view), world))
     val_loader: Any = DataLoader(val_view, batch, sampler=share, **workers)
     sources = [name for name, _ in val.sources]
-    task = SegmentationTask(model, config, seed, len(loader), sources)
+    task = SegmentationTask(model, config, seed, len(loader), sources, teacher)
     last = folder / "last.ckpt"
     try:
         trainer.fit(task, loader, val_loader, ckpt_path=str(last) if last.is_file() else None)

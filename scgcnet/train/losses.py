@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from scgcnet.metrics import IGNORE_INDEX
 from scgcnet.train.config import LossWeights
@@ -111,3 +111,13 @@ def composite_loss(
         + weights.focal * focal_loss(logits, mask, focal_exponent)
         + weights.lovasz * lovasz_softmax_loss(logits, mask)
     )
+
+
+def distillation_loss(logits: Tensor, teacher: nn.Module, images: Tensor) -> Tensor:
+    """Cross-entropy of a student's logits (B, 2, H, W) with a teacher's probabilities of the same images.
+
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, at a temperature of 1; over all pixels.
+    """
+    with torch.no_grad():
+        wanted = teacher(images).float().softmax(dim=1)[:, 1]
+    return F.binary_cross_entropy_with_logits(logits[:, 1] - logits[:, 0], wanted)

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scgcnet.metrics import IGNORE_INDEX, Confusion, mean_over_sources
 from scgcnet.train.config import TrainConfig
-from scgcnet.train.losses import boundary_mask, composite_loss
+from scgcnet.train.losses import boundary_mask, composite_loss, distillation_loss
 
 
 class TrainingError(RuntimeError):
@@ -30,9 +30,16 @@ class SegmentationTask(L.LightningModule):
     """
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, seed: int, steps_per_epoch: int, sources: Sequence[str] = ("",)
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        seed: int,
+        steps_per_epoch: int,
+        sources: Sequence[str] = ("",),
+        teacher: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self._teacher = [] if teacher is None else [teacher.eval()]  # in a list, so that no checkpoint holds it
         self.sources = tuple(sources)
         self.model, self.config, self.seed, self.steps_per_epoch = model, config, seed, steps_per_epoch
         self.average: AveragedModel | None = None
@@ -55,10 +62,10 @@ class SegmentationTask(L.LightningModule):
     def _training_loss(self, images: Tensor, mask: Tensor) -> Tensor:
         """The loss of the main head plus, weighted, the same loss of each auxiliary head."""
         outputs = self.model(images)
-        if isinstance(outputs, Tensor):
-            return self._loss(outputs, mask)
-        logits, auxiliary = outputs
+        logits, auxiliary = (outputs, []) if isinstance(outputs, Tensor) else outputs
         loss = self._loss(logits, mask)
+        for teacher in self._teacher:
+            loss = loss + distillation_loss(logits, teacher.to(images.device), images)
         for head in auxiliary:
             target = boundary_mask(mask) if head.target == "boundary" else mask
             loss = loss + head.weight * self._loss(head.logits, target)
@@ -117,7 +124,7 @@ class SegmentationTask(L.LightningModule):
         strategy = self.trainer.strategy
         counts = strategy.reduce(self._counts, reduce_op="sum")
         each = [Confusion(*counted) for counted in counts.tolist()]
-        scores = mean_over_sources(each)
+        scores = mean_over_sources(each, quiet_counts=self.config.views == "windows")
         row = {
             "epoch": self.current_epoch,
             "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),

@@ -3,7 +3,8 @@ import pytest
 import torch
 from map_scenes import Bright
 
-from scgcnet.scene.seams import Mosaic, between, blend, edges, measure, patches, predict_windows, read_mosaics
+from scgcnet.scene.predict import blend, predict_windows
+from scgcnet.scene.seams import Mosaic, between, edges, measure, patches, read_mosaics
 from scgcnet.scene.windows import Grid
 
 

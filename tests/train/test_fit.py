@@ -113,6 +113,15 @@ def test_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     assert again["resized"]["iou"] == pytest.approx(result.history[result.best_epoch]["val_iou"], abs=1e-6)
 
 
+def test_a_teacher_is_learned_from_and_not_kept(tmp_path: Path) -> None:
+    alone = fit(tiny(), Blobs(6), Blobs(3), CONFIG, 3, tmp_path / "a", progress=False)
+    taught = fit(tiny(), Blobs(6), Blobs(3), CONFIG, 3, tmp_path / "b", progress=False, teacher=tiny(1))
+    assert taught.history[0]["loss"] > alone.history[0]["loss"] + 0.1  # two losses are added
+    assert taught.history[0]["val_loss"] < taught.history[0]["loss"]  # validation knows masks alone
+    sizes = [(tmp_path / folder / "last.ckpt").stat().st_size for folder in "ab"]
+    assert abs(sizes[0] - sizes[1]) < 2000
+
+
 def test_learning_rate_warms_up_and_falls_to_zero(tmp_path: Path) -> None:
     rates = [row["lr"] for row in fit(tiny(), Blobs(4), Blobs(1), CONFIG, 0, tmp_path, False).history]
     # After each of three epochs of two steps: the end of the warm-up, half of the cosine, zero.

@@ -14,6 +14,7 @@ from scgcnet.train.losses import (
     LossWeights,
     boundary_mask,
     composite_loss,
+    distillation_loss,
     dwce_loss,
     dynamic_weights,
     focal_loss,
@@ -159,3 +160,22 @@ def test_finite_for_any_confidence(scale: float, seed: int) -> None:
 def test_other_numbers_of_classes_are_refused() -> None:
     with pytest.raises(ValueError, match="3 classes"):
         composite_loss(torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64))
+
+
+def test_distillation_is_least_where_the_student_agrees() -> None:
+    """Cross-entropy of two Bernoulli distributions, written out; its least value is the teacher's own entropy."""
+    images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+
+    class Teacher(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([x[:, 0], 2 * x[:, 1]], dim=1)
+
+    teacher = Teacher()
+    p = torch.softmax(teacher(images), dim=1)[:, 1]
+    student = torch.randn(2, 2, 4, 5, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    q = torch.softmax(student, dim=1)[:, 1]
+    expected = -(p * q.log() + (1 - p) * (1 - q).log()).mean()
+    assert distillation_loss(student, teacher, images).item() == pytest.approx(expected.item(), rel=1e-5)
+    agreeing = teacher(images).requires_grad_()
+    distillation_loss(agreeing, teacher, images).backward()
+    assert agreeing.grad is not None and agreeing.grad.abs().max() < 1e-6
