@@ -26,7 +26,9 @@ class SameConv(nn.Conv2d):
 
 
 def _conv(cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
-    layers = [SameConv(cin, cout, kernel, stride, groups=groups, bias=False), nn.BatchNorm2d(cout, eps=1e-3)]
+    # At stride 1 the padding is the same on all sides, which needs no copy.
+    kind, padding = (SameConv, 0) if stride > 1 else (nn.Conv2d, kernel // 2)
+    layers = [kind(cin, cout, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(cout, eps=1e-3)]
     return nn.Sequential(*layers, *([nn.ReLU6(inplace=True)] if act else []))
 
 
