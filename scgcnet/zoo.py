@@ -97,7 +97,7 @@ def create_model(
 
     Args:
         name: One of `model_names()`, or of `RIVALS`.
-        size: A preset of that network, see `model_sizes`: for scgcnet tiny, small, lean or base; for every comparison
+        size: A preset of that network, see `model_sizes`: for scgcnet tiny, small, lean, base or lite0; for every comparison
             method tiny and paper, for some also sizes that their authors published.
         in_channels: Bands of the input image.
         num_classes: Channels of the logits.
@@ -132,21 +132,27 @@ def _network(name: str) -> Network:
         ) from error
 
 
-def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = None) -> None:
+def save_model(model: nn.Module, path: Path, extra: Mapping[str, str] | None = None, *, half: bool = False) -> None:
     """Writes weights and configuration as one safetensors file, atomically.
 
     Args:
         model: A network of `create_model`.
         path: The file to write; its folder is created.
         extra: More text for the file's metadata, such as the run that trained it.
+        half: Store numbers in half precision, in half of the space; they are loaded as float32.
 
     Raises:
+        ValueError: A weight is too large for half precision.
         WriteError: The file cannot be written; an older one is left as it was.
     """
     config: Config = model.config  # type: ignore[assignment]
     metadata = {**(extra or {}), "format": FORMAT, "model": config.name}
     metadata["config"] = json.dumps(config.to_dict(), sort_keys=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if half:
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        if bad := [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]:
+            raise ValueError(f"{bad[0]} does not fit into half precision: store the weights as they are")
     with files.atomic(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)

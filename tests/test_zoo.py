@@ -38,6 +38,21 @@ def test_seed_decides_the_weights() -> None:
     assert not torch.equal(states[0], states[2])
 
 
+def test_half_precision_takes_half_the_space_and_loads_as_float(weights: Path, tmp_path: Path) -> None:
+    model = zoo.load_model(weights)
+    zoo.save_model(model, tmp_path / "h.safetensors", half=True)
+    assert (tmp_path / "h.safetensors").stat().st_size < 0.55 * weights.stat().st_size
+    again = zoo.load_model(tmp_path / "h.safetensors")
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(again(images), model(images), atol=0.02, rtol=0.02)
+    with torch.no_grad():
+        next(model.parameters()).fill_(1e6)
+    with pytest.raises(ValueError, match="half precision"):
+        zoo.save_model(model, tmp_path / "i.safetensors", half=True)
+    assert not (tmp_path / "i.safetensors").exists()
+
+
 def test_truncated_file(weights: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(zoo.WeightsError, match=r"w\.safetensors"):

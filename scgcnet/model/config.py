@@ -166,16 +166,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "neck_width": 32,
         "cu_width": 16,
     },
-    "lite0": {
-        "trunk": "lite0_deep",
-        "widths": LITE0_WIDTHS,
-        "msle": "bottleneck",
-        "msle_mid": 0.25,
-        "context": "collapsed",
-        "state_size": 1,
-        "neck_width": 48,
-        "cu_width": 24,
-    },
     "small": {
         "stem_width": 48,
         "widths": (96, 192, 384, 768),
@@ -196,6 +186,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "cu_width": 128,
     },
     "base": {},
+    # Beyond the paper: starts from ImageNet weights.
+    "lite0": {
+        "trunk": "lite0_deep",
+        "widths": LITE0_WIDTHS,
+        "msle": "bottleneck",
+        "msle_mid": 0.25,
+        "context": "collapsed",
+        "state_size": 1,
+        "neck_width": 48,
+        "cu_width": 24,
+    },
 }
 
 

@@ -347,7 +347,10 @@ class _Teacher(_Block):
 
 
 class _Runs(_Block):
-    """One entry under `runs`: every combination of its data sets, networks, overrides, splits and seeds."""
+    """One entry under `runs`: every combination of its data sets, networks, overrides, splits and seeds.
+
+    All of them start from the weights of the (first) run of `start`, another entry of the same profile.
+    """
 
     dataset: Name | Names
     model: Name | Names
@@ -362,6 +365,7 @@ class _Runs(_Block):
     settings: Settings = {}
     prediction: _Prediction | None = None
     teacher: _Teacher | None = None
+    start: _Runs | None = None
     overrides: Settings | list[Settings] = {}
 
     def expand(self, profile: Profile) -> Iterable[Run]:
@@ -380,6 +384,8 @@ class _Runs(_Block):
                     run, model=taught.model, size=taught.size, settings=settings, overrides=taught.overrides
                 )
                 run = replace(run, teacher=teacher)
+            if self.start is not None:
+                run = replace(run, start=next(iter(self.start.expand(profile))))
             yield from self._increments(run, profile) if self.increments else [run]
 
     def _increments(self, base: Run, profile: Profile) -> Iterable[Run]:

@@ -238,7 +238,7 @@ def write(record: Record, details: Details | None = None) -> None:
         WriteError: the folder cannot be written or the disk is full; older files are left as they were.
     """
     root = project_root()
-    empty = {key for key in ("domains", "prediction") if not getattr(record, key)}
+    empty = {key for key in ("domains", "maps", "prediction") if not getattr(record, key)}
     if record.metrics is None:
         empty |= {"metrics", "claims", "test_looks"}
     files.write_text(root / record.file, record.model_dump_json(indent=1, exclude=empty) + "\n")

@@ -1,0 +1,112 @@
+"""How the published weights were chosen: each step of the recipe, mapped on every source while it was left out.
+
+A map is scored at the threshold that is best on the *other* sources (`scgcnet.scene.score.best_threshold`). `stored` is
+a frame from `results.runs`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from scgcnet.scene.score import THRESHOLDS, MapCounts, best_threshold
+from scgcnet.study.networks import cell, refuse_synthetic
+from scgcnet.study.plan import Plan, Run
+from scgcnet.study.show import NONE, Table
+
+WAY = "1"  # the scale of a scene whose ground resolution is unknown
+Maps = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
+
+
+def steps(plan: Plan, stored: pd.DataFrame) -> pd.DataFrame:
+    """One row per planned run that leaves one of several sources out and is scored as a map.
+
+    Columns: step, target, seed, run_id, file, threshold (chosen on the other sources), iou (percent, at it and at the
+    scale `WAY`), best (percent, at the best scale and threshold, which nobody may choose so), alarms (percent of the
+    landslide-free images of the validation parts with an alarm); NaN where not run.
+    """
+    refuse_synthetic(stored)
+    rows = []
+    for run in plan.runs:
+        if len(run.train) < 2 or run.dataset in run.train or "sichuan" not in {run.dataset, *run.train}:
+            continue
+        row: dict[str, Any] = {"step": step_of(run), "target": run.dataset, "seed": run.seed, "run_id": run.run_id}
+        if run.run_id in stored.index and (maps := stored.loc[run.run_id, "maps"]):
+            row |= {"file": stored.loc[run.run_id, "file"], **scores(maps, run.dataset)}
+        rows.append(row)
+    return pd.DataFrame(
+        rows, columns=["step", "target", "seed", "run_id", "file", "threshold", "iou", "best", "alarms"]
+    )
+
+
+def step_of(run: Run) -> str:
+    """What a run does, in a few words."""
+    if run.settings.get("views", "picture") == "picture":
+        return "pictures, whole"
+    words = {"fpn_lite0": "rival: feature pyramid on Lite0", "unet_lite0": "rival: U-Net on Lite0"}.get(run.model)
+    if words is None:
+        words = {"lite0": "Lite0 as trunk, to stride 32"}.get(run.size, run.size)
+        words = "Lite0 as trunk, to stride 8" if run.overrides.get("trunk") == "lite0" else words
+        words = "windows" if words == "tiny" else words
+    if run.teacher is not None:
+        words += f", taught by {run.teacher.model}"
+    return words + ", no quiet ground" * ("landslide_free" not in run.train)
+
+
+def scores(maps: Maps, target: str) -> dict[str, float]:
+    """Scores of one run on the source that it never saw, in percent; see `steps`."""
+    seen = {name: of_way(parts["val"], WAY) for name, parts in maps.items() if name != target}
+    hills = [one for one in seen.values() if one.landslide.any()]
+    quiet = [one for one in seen.values() if not one.landslide.any()]
+    threshold = best_threshold(hills, quiet)
+    unseen = {way: MapCounts.from_dict(dict(counts)) for way, counts in maps[target]["all"].items()}
+    best = max(one.confusion(t).scores()["iou"] for one in unseen.values() for t in THRESHOLDS)
+    images = sum(one.quiet for one in quiet)
+    alarmed = sum(one.alarms(threshold) * one.quiet for one in quiet) / images if images else math.nan
+    iou = of_way(maps[target]["all"], WAY).confusion(threshold).scores()["iou"]
+    return {"threshold": threshold, "iou": 100 * iou, "best": 100 * best, "alarms": 100 * alarmed}
+
+
+def of_way(part: Mapping[str, Mapping[str, Any]], way: str) -> MapCounts:
+    """The counts of a part at one scale."""
+    return MapCounts.from_dict(dict(part[way]))
+
+
+def steps_table(found: pd.DataFrame) -> Table:
+    """IoU of each step on every source while it was left out, one column each; seeds are averaged."""
+    targets, rows = found.target.unique(), []
+    for step, runs in found.groupby("step", sort=False):
+        means = runs.groupby("target")[["iou", "best", "alarms"]].mean().reindex(targets)
+        files = runs.groupby("target").file.first().reindex(targets)
+        row = {f"{target} left out": cell(means.iou[target], 1, _file(files[target])) for target in targets}
+        whole = means.mean(skipna=False)
+        rows.append(
+            {
+                "Step": step,
+                **row,
+                "Mean": cell(whole.iou, 1, missing=NONE),
+                "Mean at the best scale and threshold": cell(whole.best, 1, missing=NONE),
+                "Quiet images with an alarm": cell(means.alarms.mean(), 0, missing=NONE),
+            }
+        )
+    return Table(pd.DataFrame(rows), "IoU of maps of a source never seen, and false alarms on quiet ground (%)")
+
+
+def _file(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def ways(stored: pd.DataFrame, run_ids: Iterable[str]) -> pd.DataFrame:
+    """IoU in percent on the source left out, by scale and rule, one row per run: what the choice of scale gains."""
+    rows = {}
+    for run_id in run_ids:
+        maps, target = stored.loc[run_id, "maps"], stored.loc[run_id, "dataset"]
+        threshold = scores(maps, target)["threshold"]
+        found = {
+            way: of_way(maps[target]["all"], way).confusion(threshold).scores()["iou"] for way in maps[target]["all"]
+        }
+        rows[target] = {way: 100 * iou for way, iou in found.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
