@@ -97,8 +97,8 @@ def create_model(
 
     Args:
         name: One of `model_names()`, or of `RIVALS`.
-        size: A preset of that network, see `model_sizes`: for scgcnet tiny, small, lean, base or lite0; for every comparison
-            method tiny and paper, for some also sizes that their authors published.
+        size: A preset of that network, see `model_sizes`: for scgcnet tiny, small, lean, base or lite0; for every
+            comparison method tiny and paper, for some also sizes that their authors published.
         in_channels: Bands of the input image.
         num_classes: Channels of the logits.
         **options: Fields of the network's configuration that replace the preset's, such as `psccs=False`.
