@@ -6,27 +6,21 @@ a frame from `results.runs`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from scgcnet.scene.score import THRESHOLDS, MapCounts, best_threshold
+from scgcnet.scene.score import left_out_scores, of_way
 from scgcnet.study.networks import cell, refuse_synthetic
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.show import NONE, Table
-
-WAY = "1"  # the scale of a scene whose ground resolution is unknown
-Maps = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 
 
 def steps(plan: Plan, stored: pd.DataFrame) -> pd.DataFrame:
     """One row per planned run that leaves one of several sources out and is scored as a map.
 
-    Columns: step, target, seed, run_id, file, threshold (chosen on the other sources), iou (percent, at it and at the
-    scale `WAY`), best (percent, at the best scale and threshold, which nobody may choose so), alarms (percent of the
-    landslide-free images of the validation parts with an alarm); NaN where not run.
+    Columns: step, target, seed, run_id, file, and those of `left_out_scores`, which are NaN where not run.
     """
     refuse_synthetic(stored)
     rows = []
@@ -35,7 +29,7 @@ def steps(plan: Plan, stored: pd.DataFrame) -> pd.DataFrame:
             continue
         row: dict[str, Any] = {"step": step_of(run), "target": run.dataset, "seed": run.seed, "run_id": run.run_id}
         if run.run_id in stored.index and (maps := stored.loc[run.run_id, "maps"]):
-            row |= {"file": stored.loc[run.run_id, "file"], **scores(maps, run.dataset)}
+            row |= {"file": stored.loc[run.run_id, "file"], **left_out_scores(maps, run.dataset)}
         rows.append(row)
     return pd.DataFrame(
         rows, columns=["step", "target", "seed", "run_id", "file", "threshold", "iou", "best", "alarms"]
@@ -54,25 +48,6 @@ def step_of(run: Run) -> str:
     if run.teacher is not None:
         words += f", taught by {run.teacher.model}"
     return words + ", no quiet ground" * ("landslide_free" not in run.train)
-
-
-def scores(maps: Maps, target: str) -> dict[str, float]:
-    """Scores of one run on the source that it never saw, in percent; see `steps`."""
-    seen = {name: of_way(parts["val"], WAY) for name, parts in maps.items() if name != target}
-    hills = [one for one in seen.values() if one.landslide.any()]
-    quiet = [one for one in seen.values() if not one.landslide.any()]
-    threshold = best_threshold(hills, quiet)
-    unseen = {way: MapCounts.from_dict(dict(counts)) for way, counts in maps[target]["all"].items()}
-    best = max(one.confusion(t).scores()["iou"] for one in unseen.values() for t in THRESHOLDS)
-    images = sum(one.quiet for one in quiet)
-    alarmed = sum(one.alarms(threshold) * one.quiet for one in quiet) / images if images else math.nan
-    iou = of_way(maps[target]["all"], WAY).confusion(threshold).scores()["iou"]
-    return {"threshold": threshold, "iou": 100 * iou, "best": 100 * best, "alarms": 100 * alarmed}
-
-
-def of_way(part: Mapping[str, Mapping[str, Any]], way: str) -> MapCounts:
-    """The counts of a part at one scale."""
-    return MapCounts.from_dict(dict(part[way]))
 
 
 def steps_table(found: pd.DataFrame) -> Table:
@@ -95,6 +70,24 @@ def steps_table(found: pd.DataFrame) -> Table:
     return Table(pd.DataFrame(rows), "IoU of maps of a source never seen, and false alarms on quiet ground (%)")
 
 
+def dots(found: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What `plots.step_dots` draws: steps of which at least one run is stored."""
+    means = found.pivot_table(index="step", columns="target", values="iou", sort=False)
+    means = means.reindex(columns=[target for target in found.target.unique() if target in means])
+    return {str(step): {str(k): float(v) for k, v in row.items()} for step, row in means.iterrows()}
+
+
+def sample_windows(size: int = 256, number: int = 16, seed: int = 1) -> list[tuple[Any, Any, str]]:
+    """Training windows of the sources that are here, of synthetic images if none is: image, mask and source."""
+    from scgcnet.data import Merged, dataset_available, open_dataset
+    from scgcnet.data.windows import DRAWN, Windows
+
+    names = [name for name in DRAWN if dataset_available(name)] or ["synthetic"]
+    windows = Windows(Merged([open_dataset(name, 0, "train") for name in names]), size, seed)
+    made = [windows.compose((0, index)) for index in range(number)]
+    return [(image, mask, names[source]) for image, mask, source in made]
+
+
 def _file(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -104,7 +97,7 @@ def ways(stored: pd.DataFrame, run_ids: Iterable[str]) -> pd.DataFrame:
     rows = {}
     for run_id in run_ids:
         maps, target = stored.loc[run_id, "maps"], stored.loc[run_id, "dataset"]
-        threshold = scores(maps, target)["threshold"]
+        threshold = left_out_scores(maps, target)["threshold"]
         found = {
             way: of_way(maps[target]["all"], way).confusion(threshold).scores()["iou"] for way in maps[target]["all"]
         }

@@ -12,10 +12,11 @@ from scgcnet.plots.figures import (
     reliability_diagram,
     score_differences,
     size_curves,
+    step_dots,
     threshold_curves,
     training_curves,
 )
-from scgcnet.plots.panels import cause_panels, network_panels, prediction_panels, scene_map
+from scgcnet.plots.panels import cause_panels, network_panels, prediction_panels, scene_map, window_grid
 
 __all__ = [
     "ablation_bars",
@@ -33,7 +34,9 @@ __all__ = [
     "scene_map",
     "score_differences",
     "size_curves",
+    "step_dots",
     "threshold_curves",
     "training_curves",
     "weight_triangle",
+    "window_grid",
 ]

@@ -99,6 +99,30 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
     return finished(figure)
 
 
+def step_dots(rows: Mapping[str, Mapping[str, float]]) -> Figure:
+    """IoU of each step of a recipe on every source that was left out, a row for each step, with a bar at their mean.
+
+    Args:
+        rows: step -> source left out -> IoU in percent, from top to bottom; NaN where it was not run.
+    """
+    sources = list(dict.fromkeys(source for scores in rows.values() for source in scores))
+    if not any(np.isfinite(iou) for scores in rows.values() for iou in scores.values()):
+        return message("No scores to show: no run of these steps is stored.")
+    figure, axis = _row_figure(list(rows))
+    for y, scores in enumerate(rows.values()):
+        for source, iou in scores.items():
+            place = sources.index(source)
+            axis.plot(iou, y, MARKERS[place], color=_OTHERS[place], ms=6, alpha=0.9)
+        if np.isfinite(mean := np.mean(list(scores.values()))):
+            axis.plot([mean, mean], [y - 0.38, y + 0.38], color=BLACK, lw=2.5, zorder=3)
+    axis.set_xlim(left=0)
+    axis.set_xlabel("IoU of maps of the source left out, %")
+    marks = [mark(f"{source} left out", _OTHERS[place], MARKERS[place]) for place, source in enumerate(sources)]
+    marks.append(mark("mean", BLACK, "|", 12, mew=2.5))
+    figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    return finished(figure)
+
+
 def implied_shares(panels: Mapping[str, pd.DataFrame], agreed: Mapping[str, tuple[float, float]]) -> Figure:
     """Difference between the landslide share that each row of the paper implies and the agreed one, by test set.
 

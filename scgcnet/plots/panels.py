@@ -52,6 +52,25 @@ def prediction_panels(cases: Sequence[tuple[Sample, Probability, float]], thresh
     return finished(figure)
 
 
+def window_grid(windows: Sequence[tuple[Image, Image, str]], columns: int = 8) -> Figure:
+    """Training windows with the outlines of their landslides, each titled by its source.
+
+    Args:
+        windows: image uint8 (S, S, 3), mask uint8 (S, S) of 0, 1 and 255, and source of each.
+        columns: side by side.
+    """
+    rows = -(-len(windows) // columns)
+    figure, axes = page_figure(rows * (WIDTH / columns + 0.15), rows, columns)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (image, mask, source) in zip(axes.flat, windows, strict=False):
+        axis.imshow(image)
+        if (mask == 1).any():
+            axis.contour(mask == 1, [0.5], colors=[ORANGE], linewidths=1)
+        axis.set_title(source, fontsize=8)
+    return finished(figure)
+
+
 def network_panels(cases: Sequence[tuple[Sample, Mapping[str, Probability]]], threshold: float = 0.5) -> Figure:
     """One row for each case: image, truth, and the errors of each network with its IoU, as the paper's Fig. 6.
 

@@ -7,7 +7,7 @@ threshold, how well probabilities agree with frequencies, and a temperature, wit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from scgcnet.data import IGNORE_INDEX, LandslideDataset, Sample
 from scgcnet.metrics import Confusion
 from scgcnet.scene.predict import Prob, predict_image
 
+WAY = "1"  # the scale of an image whose ground resolution is unknown
 BINS = 20  # of probability, of equal width
 THRESHOLDS = np.arange(1, BINS) / BINS
 SCALES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -29,6 +30,9 @@ SIDES = (
     640,
 )  # pixels; a scale below 1 keeps the shorter side above the first, one above 1 the longer below the second
 ALARM = (100.0, 30)  # least area of a false alarm that counts: square metres, or pixels where the resolution is unknown
+
+#: What a record holds: by data set, part and scale, the fields of `MapCounts`.
+Maps = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 
 
 @dataclass
@@ -76,7 +80,7 @@ class MapCounts:
         return {"images": self.images, "quiet": self.quiet, **lists}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> MapCounts:
+    def from_dict(cls, values: Mapping[str, Any]) -> MapCounts:
         """The inverse of `to_dict`."""
         lists = {name: np.array(values[name], np.int64) for name in ("landslide", "other", "alarmed")}
         return cls(images=values["images"], quiet=values["quiet"], **lists)
@@ -163,3 +167,36 @@ def temperature(counts: Sequence[MapCounts]) -> float:
         return float(np.mean(each))
 
     return float(math.exp(minimize_scalar(surprise, bounds=(-2.0, 2.0), method="bounded").x))
+
+
+def of_way(part: Mapping[str, Mapping[str, Any]], way: str = WAY) -> MapCounts:
+    """The counts of a part at one scale."""
+    return MapCounts.from_dict(part[way])
+
+
+def hills_and_quiet(parts: Iterable[MapCounts]) -> tuple[list[MapCounts], list[MapCounts]]:
+    """Those with landslides, and those without."""
+    hills: list[MapCounts] = []
+    quiet: list[MapCounts] = []
+    for one in parts:
+        (hills if one.landslide.any() else quiet).append(one)
+    return hills, quiet
+
+
+def left_out_scores(maps: Maps, target: str) -> dict[str, float]:
+    """Scores of one run on the source that it never saw.
+
+    Returns:
+        threshold: best on the validation parts of the other sources.
+        iou: at it and at the scale `WAY`, percent.
+        best: at the best scale and threshold, which nobody may choose so, percent.
+        alarms: share of the landslide-free images among those validation parts with an alarm, percent; NaN if none.
+    """
+    hills, quiet = hills_and_quiet(of_way(parts["val"]) for name, parts in maps.items() if name != target)
+    threshold = best_threshold(hills, quiet)
+    unseen = {way: MapCounts.from_dict(counts) for way, counts in maps[target]["all"].items()}
+    best = max(one.confusion(t).scores()["iou"] for one in unseen.values() for t in THRESHOLDS)
+    images = sum(one.quiet for one in quiet)
+    alarmed = sum(one.alarms(threshold) * one.quiet for one in quiet) / images if images else math.nan
+    iou = unseen[WAY].confusion(threshold).scores()["iou"]
+    return {"threshold": threshold, "iou": 100 * iou, "best": 100 * best, "alarms": 100 * alarmed}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,8 @@ import numpy as np
 
 from scgcnet import files, zoo
 from scgcnet.metrics import Confusion, mean_over_sources
+from scgcnet.scene.score import Maps, hills_and_quiet, left_out_scores, mean_iou, of_way, temperature
+from scgcnet.scene.score import best_threshold as best_threshold_of_maps
 from scgcnet.study import results
 from scgcnet.study.plan import load_plan
 from scgcnet.study.results import Record, ResultError
@@ -26,6 +30,8 @@ SOURCES = {
     "landslide4sense": "Landslide4Sense as RGB pictures (Sentinel-2, 10 m): no licence stated",
     "cld": "tiles of the CAS Landslide Dataset: CC BY-NC 4.0",
     "amunet": "the reservoir mosaics of AMU-Net (airborne): no licence stated",
+    "sichuan": "Sichuan-landslide (orthophotos, 0.2 to 1 m): CC BY 4.0",
+    "landslide_free": "landslide-free scenes of NWPU-RESISC45 and AID (0.2 to 32 m): no licence stated",
 }
 THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
 
@@ -54,17 +60,40 @@ def publish(run_id: str, name: str) -> Path:
     network, material = zoo.load_model(weights), open_material(spec)
     if (material.data_sha256, material.split_sha256) != (record.data_sha256, record.split_sha256):
         raise ResultError(f"{spec.run_id}: these images, or their split, are not those that it was trained with")
-    threshold, val_iou = best_threshold(network, material.val, spec.settings["image_size"])
+    size = spec.settings["image_size"]
     metadata = {
         "run_id": record.run_id,
         "finished_utc": record.finished_utc,
-        "threshold": f"{threshold:g}",
         "sources": ", ".join(record.train_datasets),
     }
+    if record.maps:
+        threshold, heat, val_iou = calibrate(record.maps)
+        metadata |= {"temperature": f"{heat:.3g}", "window": str(size), "colour": json.dumps(colours(material.train))}
+    else:
+        threshold, val_iou = best_threshold(network, material.val, size)
+    metadata["threshold"] = f"{threshold:.2g}"
     path = zoo.WEIGHTS / f"{name}.safetensors"
-    zoo.save_model(network, path, metadata)
-    files.write_text(path.with_suffix(".md"), card(name, record, threshold, val_iou))
+    zoo.save_model(network, path, metadata, half=bool(record.maps))
+    files.write_text(path.with_suffix(".md"), card(name, record, float(metadata["threshold"]), val_iou))
     return path
+
+
+def calibrate(maps: Maps) -> tuple[float, float, float]:
+    """Threshold, temperature and the mean IoU at that threshold, best on the validation parts of all sources.
+
+    The threshold is that of probabilities after they were divided by the temperature.
+    """
+    hills, quiet = hills_and_quiet(of_way(parts["val"]) for parts in maps.values())
+    heat, threshold = temperature([*hills, *quiet]), best_threshold_of_maps(hills, quiet)
+    odds = math.log(threshold / (1 - threshold)) / heat
+    return 1 / (1 + math.exp(-odds)), heat, mean_iou(hills, quiet, threshold)
+
+
+def colours(dataset: LandslideDataset) -> list[tuple[float, float]]:
+    """The range of each band's mean over images, 0 to 255, from the 2nd to the 98th percentile."""
+    means = np.array([sample.image.mean(axis=(0, 1)) for sample in dataset])
+    low, high = np.percentile(means, (2, 98), axis=0).round(1)
+    return [(float(one), float(other)) for one, other in zip(low, high, strict=True)]
 
 
 def best_threshold(network: nn.Module, val: LandslideDataset, image_size: int) -> tuple[float, float]:
@@ -115,14 +144,53 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on images resized to
   {size} x {size}.
 - **Threshold best on validation:** {threshold:g} (also in the file's metadata), with a validation IoU of
-  {100 * val_iou:.2f} %; the scores below are at 0.5.
+  {100 * val_iou:.2f} %; the scores below are at {"it" if record.maps else "0.5"}.
 
 Scores in percent, over pixels at {size} x {size} unless it says otherwise:
 
 | counted over | precision | recall | F1 | IoU |
 |---|---|---|---|---|
-{_score_rows(record)}
+{_map_rows(record.maps) if record.maps else _score_rows(record)}
+{_left_out_sentence(record)}
 """
+
+
+def _map_rows(maps: Maps) -> str:
+    """Scores of maps of the validation and test parts at the threshold of `calibrate`, and alarms on quiet ground."""
+    threshold = best_threshold_of_maps(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
+    rows, without = [], []
+    for source, parts in maps.items():
+        for part, ways in parts.items():
+            counts = of_way(ways)
+            scores = counts.confusion(threshold).scores()
+            if counts.landslide.any():
+                shown = " | ".join(f"{100 * scores[key]:.1f}" for key in ("precision", "recall", "f1", "iou"))
+                rows.append(f"| maps of {counts.images} images, {part} part of {source} | {shown} |")
+            else:
+                share, images = 100 * (1 - scores["oa"]), 100 * counts.alarms(threshold)
+                without.append(
+                    f"\nOf the {part} part of {source}, which has no landslides, {share:.2f} % of the pixels and "
+                    f"{images:.0f} % of {counts.images} images are false alarms."
+                )
+    return "\n".join([*rows, *without])
+
+
+def _left_out_sentence(record: Record) -> str:
+    if not (found := left_out(record)):
+        return ""
+    each = ", ".join(f"{iou:.0f} on {source}" for source, iou in sorted(found.items()))
+    mean = sum(found.values()) / len(found)
+    return f"\nOn a source never seen (each left out in turn, a shorter training): {each}; mean IoU {mean:.0f} %.\n"
+
+
+def left_out(record: Record) -> dict[str, float]:
+    """IoU in percent on each source that the same network, trained alike but shorter, never saw, from stored runs."""
+    found = {}
+    for other in results.records("real"):
+        alike = (other.model, other.size, other.flags) == (record.model, record.size, record.flags)
+        if alike and other.maps and other.dataset not in other.train_datasets and other.profile == record.profile:
+            found[other.dataset] = left_out_scores(other.maps, other.dataset)["iou"]
+    return found
 
 
 def _score_rows(record: Record) -> str:

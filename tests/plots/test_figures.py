@@ -42,6 +42,8 @@ FULL: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({"a": [("small", 50, 40, 60)]}, [9]),
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61), "A2": None}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
+    "step_dots": lambda: plots.step_dots({"a": {"bijie": 50.0, "cld": math.nan}}),
+    "window_grid": lambda: plots.window_grid([(SAMPLE.image, SAMPLE.mask, "a")]),
     "size_curves": lambda: plots.size_curves({"IoU, %": {"a": {128: 50.0, 256: 55.0}}}, "a"),
     "cause_panels": lambda: plots.cause_panels([("cut; small", SAMPLE, PROBABILITY > 0, 0.1)] * 5),
     "reliability_diagram": lambda: plots.reliability_diagram({"a": {"test": BINS}}),
@@ -57,6 +59,7 @@ EMPTY: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({}, []),
     "ablation_bars": lambda: plots.ablation_bars({"A1": None}, "A1"),
     "score_differences": lambda: plots.score_differences({}, "a"),
+    "step_dots": lambda: plots.step_dots({"a": {"bijie": math.nan}}),
     "size_curves": lambda: plots.size_curves({"IoU, %": {}}, "a"),
     "cause_panels": lambda: plots.cause_panels([]),
 }
