@@ -19,7 +19,15 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from scgcnet import files
-from scgcnet.study.notebooks import executed_file, failed_file, failure, set_title, write_not_executed
+from scgcnet.study.notebooks import (
+    TABLE_FOLDER,
+    dress,
+    executed_file,
+    failed_file,
+    failure,
+    set_title,
+    write_not_executed,
+)
 from scgcnet.study.plan import Plan, load_plan, project_root
 
 PAGES = "book"
@@ -69,6 +77,8 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     for folder in [*(f"{top}/{kind}" for top in ("results", "build") for kind in STORED), "results/bench"]:
         if (root / folder).is_dir() and html.is_dir():
             shutil.copytree(root / folder, html / folder, dirs_exist_ok=True)
+    if (tables := root / TABLE_FOLDER / profile).is_dir() and html.is_dir():
+        shutil.copytree(tables, html / "tables", dirs_exist_ok=True)
     copy_explorers(html, root)
     faults += gate(html, pages, failed)
     if faults:
@@ -150,6 +160,7 @@ def stage(plan: Plan, profile: str, root: Path, source: Path) -> dict[str, str]:
             failed[name] = message
         if chapter.title:
             set_title(staged, chapter.title)
+        dress(staged, name, root / chapter.template)
     return failed
 
 

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import reprlib
+import shlex
 import shutil
 import sys
 import time
@@ -229,6 +230,46 @@ def set_title(page: Path, title: str) -> None:
     _, _, rest = notebook.cells[0].source.partition("\n")
     notebook.cells[0].source = f"# {title}\n{rest}"
     nbformat.write(notebook, page)
+
+
+def dress(page: Path, name: str, template: Path) -> None:
+    """Make a page of an executed chapter: code folded away, and at the end how to run it again.
+
+    The notebook that was executed stays whole; this is the book's copy.
+
+    Args:
+        page: the copy.
+        name: of the chapter.
+        template: the notebook that it was executed from.
+    """
+    notebook = read_notebook(page)
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            tags = cell.metadata.get("tags", [])
+            cell.metadata["tags"] = [*tags, "remove-cell" if "parameters" in tags else "hide-input"]
+    notebook.cells.append(nbformat.v4.new_markdown_cell(_rerun_box(notebook, name, template), id=f"rerun-{name}"[:60]))
+    nbformat.write(notebook, page)
+
+
+def _rerun_box(notebook: nbformat.NotebookNode, name: str, template: Path) -> str:
+    ran: Mapping[str, Any] = notebook.metadata.get("papermill", {})
+    values, file = ran.get("parameters", {}), f"{template.parent.name}/{template.name}"
+    rows, example = [], ""
+    for key, parameter in parameters_of(template).items():
+        used = values.get(key, parameter.default)
+        rows.append(f"| `{key}` | `{used!r}` | {parameter.comment} |".replace("\n", " "))
+        example = example or f" -p {key} {shlex.quote(str(used))}" * isinstance(used, (str, int, float))
+    lines = [
+        ":::{dropdown} Rerun this chapter",
+        f"```sh\npapermill {file} {name}.ipynb{example}\n```",
+        f"or `scgcnet chapter {name}`, which also refuses a parameter that the chapter does not have.",
+        "",
+        "| parameter | value here | meaning |\n|---|---|---|\n" + "\n".join(rows) if rows else "It has no parameters.",
+    ]
+    if ended := ran.get("end_time"):
+        lines += ["", f"Last executed on {ended[:10]}, in {ran.get('duration') or 0:.0f} s."]
+    return "\n".join([*lines, ":::"])
 
 
 def read_notebook(path: Path) -> nbformat.NotebookNode:

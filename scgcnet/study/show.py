@@ -13,6 +13,7 @@ import pandas as pd
 
 LONG = 40  # characters of a cell that is not to be squeezed into a narrow column, but given the width of a sentence
 PHRASE = 12  # likewise; such a cell breaks after two or three words
+COLUMNS, ROWS = 7, 12  # of a table that a page shows; more are folded up
 FOLDED = 6  # links of a cell beyond which they are folded up, or one row would be a screen high
 NONE = "-"  # nothing may stand in this cell, as opposed to "not run"
 
@@ -43,33 +44,59 @@ class Links:
 
 @dataclass(frozen=True)
 class Table:
-    """A data frame with a caption that shows itself in a notebook, as accessible HTML, or as text."""
+    """A data frame with a caption that shows itself in a notebook, as accessible HTML, or as text.
+
+    A page shows at most `COLUMNS` and `ROWS` of it; all of it is folded below, with a CSV file to download.
+
+    Attributes:
+        frame: one row of the table each.
+        caption: says what the numbers are, with their unit.
+        shown: columns that the page shows; the first ones if none are named.
+    """
 
     frame: pd.DataFrame
     caption: str
+    shown: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"{self.caption}\n{self.frame.to_string(index=False)}"
 
-    def write(self, folder: Path) -> None:
-        """Write the frame as CSV, named by its place on the page and its caption."""
+    def write(self, folder: Path) -> Path:
+        """Write the frame as CSV, named by its place on the page and its caption; returns the file."""
         folder.mkdir(parents=True, exist_ok=True)
         number, name = len(list(folder.glob("*.csv"))), re.sub("[^a-z0-9]+", "-", self.caption.lower())[:60]
-        self.frame.astype(str).to_csv(folder / f"{number:02d}-{name}.csv", index=False)
+        path = folder / f"{number:02d}-{name}.csv"
+        self.frame.astype(str).to_csv(path, index=False)
+        return path
 
     def _repr_html_(self) -> str:
+        download = ""
         if folder := os.environ.get(TABLES):
-            self.write(Path(folder))
-        head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in self.frame.columns)
-        body = "".join(_row(list(row)) for row in self.frame.itertuples(index=False))
-        caption = html.escape(self.caption)
-        # A wide table scrolls in its own box, which takes the focus, so that the keyboard can scroll it too.
+            path = self.write(Path(folder))
+            download = f'<a href="tables/{path.parent.name}/{path.name}" download>CSV</a>'
+        columns = list(self.shown) or list(self.frame.columns[:COLUMNS])
+        short = self.frame[columns].head(ROWS)
+        if short.shape == self.frame.shape:
+            return _html(short, self.caption) + (f'<p class="study-foot">{download}</p>' if download else "")
+        summary = f"All numbers: {len(self.frame)} rows, {len(self.frame.columns)} columns"
+        whole = _html(self.frame, f"{self.caption}: all numbers")
         return (
-            f'<div class="study-table" style="overflow-x: auto" tabindex="0" role="region" '
-            f'aria-label="{caption}">'
-            f"<table><caption>{caption}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            _html(short, self.caption)
+            + f'<details class="study-all"><summary>{summary}</summary>{whole}{download}</details>'
         )
+
+
+def _html(frame: pd.DataFrame, caption: str) -> str:
+    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in frame.columns)
+    body = "".join(_row(list(row)) for row in frame.itertuples(index=False))
+    caption = html.escape(caption)
+    # A wide table scrolls in its own box, which takes the focus, so that the keyboard can scroll it too.
+    return (
+        f'<div class="study-table" style="overflow-x: auto" tabindex="0" role="region" '
+        f'aria-label="{caption}">'
+        f"<table><caption>{caption}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _row(cells: Sequence[object]) -> str:

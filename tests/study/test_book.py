@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 from templates import write_template
 
@@ -141,6 +142,7 @@ class TestStage:
         executed.parent.mkdir(parents=True)
         notebook = json.loads((root / "book" / "good.ipynb").read_text())
         notebook["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "42\n"}]
+        notebook["metadata"]["papermill"] = {"end_time": "2026-11-30T01:02", "duration": 3, "parameters": {"epochs": 5}}
         executed.write_text(json.dumps(notebook))
         source = root / "build" / "book-src"
         source.mkdir()
@@ -158,7 +160,18 @@ class TestStage:
             "text.md",
             "vendor",
         ]
-        assert (source / "good.ipynb").read_bytes() == executed.read_bytes()
+        page = nbformat.read(source / "good.ipynb", as_version=4)
+        assert [cell.metadata.get("tags") for cell in page.cells] == [
+            None,
+            ["parameters", "remove-cell"],
+            ["hide-input"],
+            None,
+        ]
+        box = page.cells[-1].source
+        assert "papermill book/good.ipynb good.ipynb -p epochs 5\n" in box
+        assert "| `epochs` | `5` | passes, from 1 |" in box and "| `lr` | `0.1` | peak learning rate |" in box
+        assert "Last executed on 2026-11-30, in 3 s." in box
+        assert len(nbformat.read(executed, as_version=4).cells) == 3  # stays as it was executed
         assert failure(source / "bad.ipynb") == "not executed"
 
     def test_all_three_lists_name_the_same_pages(self, book: tuple[Path, Plan]) -> None:
