@@ -66,7 +66,7 @@ def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
         refuse_synthetic(one.runs)
     images = next((one.runs.n_test.iloc[0] for one in found if len(one.runs)), None)
     rows: list[dict[str, object]] = []
-    for one in _ranked(found):
+    for one in ranked(found):
         how = condition(one.run.config, plan, images)
         paper = paper_scores(dataset, one.run.model) if how != "other data" else None
         row: dict[str, object] = {"Network": one.name, "Repeats": many(len(one.runs), "seed")}
@@ -89,7 +89,7 @@ def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
     )
 
 
-def _ranked(found: Sequence[Network], way: str = "resized") -> list[Network]:
+def ranked(found: Sequence[Network], way: str = "resized") -> list[Network]:
     """The best mean IoU first; those that were not run last."""
     return sorted(found, key=lambda one: (one.runs.empty, -one.mean("iou", way)))
 
@@ -149,8 +149,8 @@ def rank_parts(found: Sequence[Network]) -> tuple[dict[str, float], float, list[
 
 def standing_note(found: Sequence[Network], name: str) -> Note:
     """Where one network stands by IoU, its paired outcomes, and its errors beside those of the best other."""
-    ranked, native = _ranked(found), _ranked(found, NATIVE)
-    run = [one.name for one in ranked if len(one.runs)]
+    order, native = ranked(found), ranked(found, NATIVE)
+    run = [one.name for one in order if len(one.runs)]
     if name not in run or len(run) < 2:
         return Note("No ranking yet", f"{name}, or a network to compare it with, was not run.")
     place, elsewhere = run.index(name) + 1, [one.name for one in native].index(name) + 1
@@ -159,7 +159,7 @@ def standing_note(found: Sequence[Network], name: str) -> Note:
     text += f"number {elsewhere} at native size (first: {native[0].name}). Compared image by image, "
     text += f"{outcomes.count('better')} of {len(outcomes)} others are better, {outcomes.count('worse')} worse and "
     text += f"{outcomes.count('unresolved')} unresolved."
-    counted = {one.name: one for one in ranked if one.counted}
+    counted = {one.name: one for one in order if one.counted}
     best = next((other for other in counted if other != name), None)
     if best is not None and name in counted:
         errors = " and ".join(_errors(counted[each]) for each in (name, best))

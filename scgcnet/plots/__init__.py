@@ -9,6 +9,7 @@ from scgcnet.plots.figures import (
     image_histograms,
     implied_shares,
     increment_curves,
+    paper_dots,
     reliability_diagram,
     score_differences,
     size_curves,
@@ -16,7 +17,7 @@ from scgcnet.plots.figures import (
     threshold_curves,
     training_curves,
 )
-from scgcnet.plots.panels import cause_panels, network_panels, prediction_panels, scene_map, window_grid
+from scgcnet.plots.panels import cause_panels, hero, network_panels, prediction_panels, scene_map, window_grid
 
 __all__ = [
     "ablation_bars",
@@ -25,10 +26,12 @@ __all__ = [
     "cost_dots",
     "critical_difference",
     "curve_grid",
+    "hero",
     "image_histograms",
     "implied_shares",
     "increment_curves",
     "network_panels",
+    "paper_dots",
     "prediction_panels",
     "reliability_diagram",
     "scene_map",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
@@ -96,6 +97,42 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
     marks = [mark(f"{verdict} than {reference}", *_VERDICTS[verdict], line=2) for verdict in ("better", "worse")]
     marks.append(mark("unresolved", *_VERDICTS["unresolved"], line=2, mfc="white"))
     figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    return finished(figure)
+
+
+def paper_dots(
+    rows: Mapping[str, tuple[float | None, float | None, Interval | None, Interval | None]], highlight: str, title: str
+) -> Figure:
+    """IoU of each network, as printed and as measured, joined by a line, with both intervals of what was measured.
+
+    Args:
+        rows: network -> (printed, measured, measured with its interval over seeds, and over test images), from top to
+            bottom; None for what is not there. Without an interval over seeds there is one seed, and a hollow dot.
+        highlight: the network in a colour of its own.
+        title: the finding.
+    """
+    figure, axis = _row_figure(list(rows))
+    for y, (name, (printed, measured, seeds, images)) in enumerate(rows.items()):
+        colour = VERMILION if name == highlight else BLUE
+        if images is not None:
+            axis.plot(images[1:], [y, y], color=colour, lw=8, alpha=0.25, solid_capstyle="butt")
+        if printed is not None and measured is not None:
+            axis.plot([printed, measured], [y, y], color=GREY, lw=0.8, zorder=1)
+        if printed is not None:
+            axis.plot(printed, y, "D", color=GREY, mfc="white", ms=6)
+        if measured is not None:
+            low, high = seeds[1:] if seeds else (measured, measured)
+            _interval_row(axis, y, (measured, low, high), colour, "o", hollow=seeds is None)
+    _embolden(axis.get_yticklabels(), highlight)
+    axis.set_xlabel("IoU on the test images, %")
+    axis.set_title(title, loc="left", fontsize="medium", fontweight="bold")
+    marks = [
+        mark("paper", GREY, "D", mfc="white"),
+        mark("measured, 95 % over seeds", BLUE, "o", line=2),
+        mark("a single seed", BLUE, "o", mfc="white"),
+        Patch(color=BLUE, alpha=0.25, label="95 % over test images"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     return finished(figure)
 
 

@@ -29,6 +29,11 @@ def page_figure(
     return plt.subplots(rows, columns, figsize=(WIDTH, height), dpi=dpi, layout=layout, squeeze=False, **options)
 
 
+def open_figure(height: float) -> Figure:
+    """A figure as wide as a page without axes, for parts of its own."""
+    return plt.figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+
+
 def finished(figure: Figure) -> Figure:
     """Take the figure from pyplot's list, or a notebook shows it twice: as result of the cell and as left open."""
     plt.close(figure)

@@ -233,7 +233,7 @@ def set_title(page: Path, title: str) -> None:
 
 
 def dress(page: Path, name: str, template: Path) -> None:
-    """Make a page of an executed chapter: code folded away, and at the end how to run it again.
+    """Make a page of an executed chapter: code folded away (left out where it shows nothing), and how to run it again.
 
     The notebook that was executed stays whole; this is the book's copy.
 
@@ -247,7 +247,8 @@ def dress(page: Path, name: str, template: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             tags = cell.metadata.get("tags", [])
-            cell.metadata["tags"] = [*tags, "remove-cell" if "parameters" in tags else "hide-input"]
+            silent = "parameters" in tags or not cell.outputs
+            cell.metadata["tags"] = [*tags, "remove-cell" if silent else "hide-input"]
     notebook.cells.append(nbformat.v4.new_markdown_cell(_rerun_box(notebook, name, template), id=f"rerun-{name}"[:60]))
     nbformat.write(notebook, page)
 

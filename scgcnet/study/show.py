@@ -159,3 +159,39 @@ class Note:
     def _repr_html_(self) -> str:
         title, text = html.escape(self.title), _text(self.text)
         return f'<div class="admonition {self.kind}"><p class="admonition-title">{title}</p><p>{text}</p></div>'
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Boxes side by side, each with a headline, a sentence, and a page that it leads to."""
+
+    items: tuple[tuple[str, str, str], ...]  # headline, text, page without its ending
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{title}: {text}" for title, text, _ in self.items)
+
+    def _repr_html_(self) -> str:
+        boxes = (
+            f'<div class="study-card"><p class="study-card-title"><a href="{page}.html">{html.escape(title)}</a></p>'
+            f"<p>{_text(text)}</p></div>"
+            for title, text, page in self.items
+        )
+        return f'<div class="study-cards">{"".join(boxes)}</div>'
+
+
+@dataclass(frozen=True)
+class Chips:
+    """Small labels in a row, each filled as far as it is done, and leading to a page."""
+
+    items: tuple[tuple[str, int, int, str], ...]  # label, how many are done, of how many, page without its ending
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{label} {done}/{of}" for label, done, of, _ in self.items)
+
+    def _repr_html_(self) -> str:
+        chips = []
+        for label, done, of, page in self.items:
+            state = "none" if not done else "all" if done == of else "some"
+            count = f"{done}/{of}" if done else "not run"
+            chips.append(f'<a class="study-chip {state}" href="{page}.html">{html.escape(label)} · {count}</a>')
+        return f'<p class="study-chips">{" ".join(chips)}</p>'

@@ -1,0 +1,138 @@
+"""The first page: what the weights see, where the networks stand, and the findings in a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from scgcnet import zoo
+from scgcnet.chapters import competitors
+from scgcnet.chapters.comparison import ranked
+from scgcnet.data import Sample, dataset_available, open_dataset
+from scgcnet.metrics import Confusion
+from scgcnet.study.networks import NOT_RUN, Network, compare_networks, condition, many
+from scgcnet.study.paper import paper_scores
+from scgcnet.study.plan import Plan
+from scgcnet.study.show import Cards, Chips
+
+#: Of each exhibit of the paper, the label of its chip and the page that shows it.
+PAGES = {
+    "table1": ("Table I", "comparison"),
+    "table2": ("Table II", "modules"),
+    "table3": ("Table III", "dilation"),
+    "fig5_6": ("Figs. 5, 6", "comparison"),
+    "fig7": ("Fig. 7", "modules"),
+    "fig8_9": ("Figs. 8, 9", "newdomain"),
+    "fig10": ("Fig. 10", "efficiency"),
+    "fig11": ("Fig. 11", "atlas"),
+}
+DOMAINS = ("bijie", "cld", "sichuan")
+LOOKED_AT = 12  # images of each domain, of which one is shown
+Probability = npt.NDArray[np.float32]
+
+
+def hero_cases(real: bool) -> list[tuple[str, Sample, Probability, float, float]]:
+    """Three test images from good to bad, mapped with the default weights: origin, sample, probability, threshold, IoU.
+
+    Of each of `DOMAINS` that is available (`real`), else of synthetic images, the first `LOOKED_AT` with landslides
+    are ranked by IoU, and the shown ones are at the upper quartile, the middle and the lower quartile.
+    """
+    from scgcnet.scene.predict import folded, predict_image
+
+    path = zoo.pretrained_file()
+    network, known = folded(zoo.load_model(path)), zoo.read_metadata(path)
+    threshold, window = float(known["threshold"]), int(known.get("window", 128))
+    there = [name for name in DOMAINS if real and dataset_available(name)] or ["synthetic"]
+    found = []
+    for place, share in enumerate((0.75, 0.5, 0.25)):
+        name = there[place % len(there)]
+        part = open_dataset(name, 0, "test")
+        samples = [sample for sample in part if (sample.mask == 1).any()][:LOOKED_AT]
+        cases = []
+        for sample in samples:
+            probability = predict_image(network, sample.image, window, 0.25)
+            cases.append((sample, probability, Confusion.of(probability > threshold, sample.mask).scores()["iou"]))
+        cases.sort(key=lambda case: case[2])
+        sample, probability, iou = cases[round(share * (len(cases) - 1))]
+        found.append((name, sample, probability, threshold, iou))
+    return found
+
+
+def title_of(name: str) -> str:
+    """A network's name as its paper writes it."""
+    return "SCGC-Net" if name == "scgcnet" else str(competitors.networks().title.get(name, name))
+
+
+def dot_rows(dataset: str, found: Sequence[Network], plan: Plan) -> dict[str, Any]:
+    """What `plots.paper_dots` draws, the best measured network on top."""
+    rows = {}
+    for one in (each for each in ranked(found) if len(each.runs)):
+        summary, inner = one.summary(), one.image_interval()
+        assert summary is not None
+        how = condition(one.run.config, plan, one.runs.n_test.iloc[0])
+        paper = paper_scores(dataset, one.run.model) if how != "other data" else None
+        seeds = (summary.mean, summary.low, summary.high) if len(one.runs) > 1 else None
+        images = (inner.value, inner.low, inner.high) if inner else None
+        rows[title_of(one.name)] = (paper["iou"] if paper else None, summary.mean, seeds, images)
+    return rows
+
+
+def finding(rows: dict[str, Any]) -> str:
+    """The title of the dots."""
+    measured = [row[1] for row in rows.values()]
+    printed = [row[0] for row in rows.values() if row[0] is not None]
+    if len(measured) < 3 or len(printed) < 3:
+        return "No comparison yet"
+    closest = np.ptp(sorted(measured)[1:])
+    return (
+        f"{len(measured) - 1} of {len(measured)} networks lie within {closest:.1f} points; the paper spreads them over "
+        f"{np.ptp(printed):.0f}"
+    )
+
+
+def headlines(claims: pd.DataFrame, found: Sequence[Network], ours: str) -> Cards:
+    """Three findings with their numbers: verdicts, rank, and false alarms on landslide-free ground."""
+    items = []
+    results = claims[claims.kind != "protocol"]
+    counts = results.verdict.value_counts()
+    parts = [f"{counts.get(verdict, 0)} {verdict}" for verdict in ("contradicted", "unresolved", NOT_RUN)]
+    items.append(
+        (
+            f"{counts.get('supported', 0)} of {len(results)} claims supported",
+            f"{', '.join(parts)}. The networks here are small and see 128 px, so most claims stay open.",
+            "report",
+        )
+    )
+    order = [one for one in ranked(found) if len(one.runs)]
+    names = [one.name for one in order]
+    if ours in names and len(names) > 2:
+        best, own = order[0], order[names.index(ours)]
+        outcomes = [one.outcome for one in compare_networks(found, ours).values()]
+        lead = (
+            f"{title_of(best.name)} leads by {best.mean() - own.mean():.1f} points" if best is not own else "It leads"
+        )
+        resolved = len(outcomes) - outcomes.count("unresolved")
+        text = f"At equal compute. {lead}; of {many(len(outcomes), 'rival')} compared image by image, {resolved} "
+        items.append((f"Number {names.index(ours) + 1} of {len(names)}", f"{text}differ beyond chance.", "comparison"))
+    shares = [100 * one.free.alarms.map(sum).sum() / one.free.pixels.sum() for one in found if len(one.free)]
+    if shares:
+        text = (
+            f"of the ground without landslides, for {many(len(shares), 'network')} trained on landslide images alone."
+        )
+        title = f"{min(shares):.0f} to {max(shares):.0f} % false alarms"
+        items.append((title, f"{text} The published weights are trained on quiet ground too.", "domains"))
+    return Cards(tuple(items))
+
+
+def chips(plan: Plan, claims: pd.DataFrame) -> Chips:
+    """A chip for each exhibit of the paper: claims measured, of how many."""
+    items = []
+    for exhibit in plan.exhibits:
+        label, page = PAGES.get(exhibit.name, (exhibit.title.partition(",")[0], "report"))
+        found = claims[claims.id.isin(exhibit.claims)]
+        items.append((label, int((found.condition != "").sum()), len(found), page))
+    return Chips(tuple(items))
