@@ -171,6 +171,14 @@ def findings(claims: pd.DataFrame) -> Sentences:
     return Sentences(tuple(sentences or ["Nothing was found yet: no run on real images is stored."]))
 
 
+def verdicts(plan: Plan, claims: pd.DataFrame) -> dict[str, list[str]]:
+    """What `plots.claim_squares` draws: the verdicts on the claims of each exhibit, settings of the protocol apart."""
+    found = claims[claims.kind != "protocol"]
+    return {
+        exhibit.title.partition(",")[0]: list(found[found.id.isin(exhibit.claims)].verdict) for exhibit in plan.exhibits
+    }
+
+
 def summary_note(claims: pd.DataFrame) -> Note:
     """How many claims have each verdict; settings of the protocol apart."""
     settings, others = (claims[(claims.kind == "protocol") == apart] for apart in (True, False))

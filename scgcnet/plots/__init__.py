@@ -1,6 +1,6 @@
 """Figures of the book, from plain numbers and arrays: each as wide as a page, in colours that suit colour blindness."""
 
-from scgcnet.plots.diagrams import critical_difference, weight_triangle
+from scgcnet.plots.diagrams import claim_squares, critical_difference, weight_triangle
 from scgcnet.plots.figures import (
     ablation_bars,
     component_recall,
@@ -22,6 +22,7 @@ from scgcnet.plots.panels import cause_panels, hero, network_panels, prediction_
 __all__ = [
     "ablation_bars",
     "cause_panels",
+    "claim_squares",
     "component_recall",
     "cost_dots",
     "critical_difference",

@@ -1,4 +1,4 @@
-"""Two figures with a geometry of their own: networks on a scale of ranks, and scores in a triangle of weights."""
+"""Figures with a geometry of their own: ranks on a scale, scores in a triangle of weights, claims as squares."""
 
 from __future__ import annotations
 
@@ -11,12 +11,47 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
 from scgcnet.plots.style import BLACK, BLUE, GREY, VERMILION, finished, mark, message, page_figure
 
 # Heights below the scale of ranks, in units of _UNIT inches: critical difference, first bar, next bar, name.
 _UNIT = 0.2
 _CRITICAL, _BARS, _LEVEL, _ROW = -2.8, 0.6, 0.5, 1.0
+
+
+_VERDICT = {
+    "supported": (BLUE, "-"),
+    "contradicted": (VERMILION, "-"),
+    "unresolved": ("#BBBBBB", "-"),
+    "not run": ("white", ":"),
+}
+
+
+def claim_squares(rows: Mapping[str, Sequence[str]]) -> Figure:
+    """A square for each claim, coloured by its verdict, in a row for each table or figure that it rests on.
+
+    Args:
+        rows: exhibit -> verdicts of its claims ("supported", "contradicted", "unresolved" or "not run"), from top to
+            bottom.
+    """
+    if not any(rows.values()):
+        return message("No claims to show.")
+    figure, ((axis,),) = page_figure(0.3 * len(rows) + 0.7)
+    for y, verdicts in enumerate(rows.values()):
+        for x, verdict in enumerate(sorted(verdicts, key=list(_VERDICT).index)):
+            face, line = _VERDICT[verdict]
+            axis.add_patch(Rectangle((x - 0.42, y - 0.42), 0.84, 0.84, fc=face, ec=GREY, ls=line, lw=1))
+    axis.set_xlim(-0.6, max(map(len, rows.values())) - 0.4)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_aspect("equal", anchor="W")
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_xticks([])
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    marks = [Patch(fc=face, ec=GREY, ls=line, label=verdict) for verdict, (face, line) in _VERDICT.items()]
+    figure.legend(handles=marks, loc="outside upper center", ncols=4, frameon=False, fontsize="small")
+    return finished(figure)
 
 
 def critical_difference(

@@ -42,6 +42,7 @@ FULL: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({"a": [("small", 50, 40, 60)]}, [9]),
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61), "A2": None}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
+    "claim_squares": lambda: plots.claim_squares({"Table I": ["not run", "supported", "unresolved", "contradicted"]}),
     "hero": lambda: plots.hero([("cld", SAMPLE, PROBABILITY, 0.5, 0.7)] * 3),
     "paper_dots": lambda: plots.paper_dots(
         {"a": (60, 55, (55, 54, 56), (55, 50, 60)), "b": (1, 2, None, None)}, "a", "t"
@@ -55,6 +56,7 @@ FULL: dict[str, Callable[[], Figure]] = {
     "scene_map": lambda: plots.scene_map(SAMPLE.image, PROBABILITY, [np.eye(2)], 0.5, 2),
 }
 EMPTY: dict[str, Callable[[], Figure]] = {
+    "claim_squares": lambda: plots.claim_squares({"Table I": []}),
     "hero": lambda: plots.hero([]),
     "prediction_panels": lambda: plots.prediction_panels([]),
     "network_panels": lambda: plots.network_panels([]),
