@@ -62,7 +62,7 @@ def test_templates_of_the_book(template: Path) -> None:
 
 def test_all_templates_are_chapters(plan: Plan) -> None:
     assert {chapter.template for chapter in plan.chapters.values()} == {f"book/{path.name}" for path in TEMPLATES}
-    assert [name for name, chapter in plan.chapters.items() if chapter.last] == ["start", "report"]
+    assert [name for name, chapter in plan.chapters.items() if chapter.last] == ["start", "runs", "report"]
 
 
 class TestParameters:
