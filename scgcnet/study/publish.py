@@ -69,6 +69,7 @@ def publish(run_id: str, name: str) -> Path:
     if record.maps:
         threshold, heat, val_iou = calibrate(record.maps)
         metadata |= {"temperature": f"{heat:.3g}", "window": str(size), "colour": json.dumps(colours(material.train))}
+        metadata |= ground(material.train)
     else:
         threshold, val_iou = best_threshold(network, material.val, size)
     metadata["threshold"] = f"{threshold:.2g}"
@@ -87,6 +88,20 @@ def calibrate(maps: Maps) -> tuple[float, float, float]:
     heat, threshold = temperature([*hills, *quiet]), best_threshold_of_maps(hills, quiet)
     odds = math.log(threshold / (1 - threshold)) / heat
     return 1 / (1 + math.exp(-odds)), heat, mean_iou(hills, quiet, threshold)
+
+
+def ground(dataset: LandslideDataset) -> dict[str, str]:
+    """Metres per pixel of each source that knows its own, and its zooms in training, as `scgcnet map` reads them."""
+    from scgcnet.data import Merged
+    from scgcnet.data.windows import DRAWN, Drawn
+
+    metres, zooms = [], []
+    for part in dataset.datasets if isinstance(dataset, Merged) else (dataset,):
+        known = [sample.resolution for sample in part if sample.resolution]
+        if known:
+            metres.append(f"{np.median(known):g}")
+            zooms.append("{:g}-{:g}".format(*DRAWN.get(part.dataset, Drawn()).zoom))
+    return {"resolutions": ",".join(metres), "zooms": ",".join(zooms)} if metres else {}
 
 
 def colours(dataset: LandslideDataset) -> list[tuple[float, float]]:
