@@ -192,8 +192,8 @@ def recolour(image: Pixels, rng: np.random.Generator) -> Pixels:
 def relight(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Mild changes of bands whose meaning is not known, such as elevation: a gain and a shift for each, and noise."""
     bands = image.shape[2]
-    gain, shift = rng.uniform(0.85, 1.15, bands), rng.uniform(-15, 15, bands)
-    pixels = image.astype(np.float32) * gain.astype(np.float32) + shift.astype(np.float32)
+    pixels = image.astype(np.float32) * np.float32(rng.uniform(0.85, 1.15, bands))
+    pixels = pixels + np.float32(rng.uniform(-15, 15, bands))
     if rng.random() < 0.25:
         pixels = pixels + rng.normal(0, rng.uniform(2, 8), pixels.shape).astype(np.float32)
     return np.asarray(np.clip(pixels, 0, 255).astype(np.uint8))

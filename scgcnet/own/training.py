@@ -117,7 +117,8 @@ class Trained:
         """Two lines: the score, and how to map with the weights."""
         stretch = f" --range {self.metadata['value_range']}" if self.metadata.get("value_range") else ""
         reached = f"validation IoU {self.metadata['val_iou']} % at the threshold {self.metadata['threshold']}"
-        return f"{self.folder}: {reached}; see {self.folder / REPORT}\nscgcnet map SCENE --model {self.folder / WEIGHTS} --out map{stretch}"
+        use = f"scgcnet map SCENE --model {self.folder / WEIGHTS} --out map{stretch}"
+        return f"{self.folder}: {reached}; see {self.folder / REPORT}\n{use}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
             print(f"warning: {message}", file=sys.stderr)
         model = new_network("scgcnet", options.size or "tiny", source.bands, {}, options.seed)
         if start is not None:
-            model = zoo.load_model(start)
+            model = zoo.load_model(start).train()  # Lightning keeps the mode that it is given
         config = _recipe(work, made_of, material, model, options, start)
         result = fit(model, material.train, material.val_all, config, options.seed, work, progress)
         network = folded(result.model)
