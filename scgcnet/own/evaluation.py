@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
 from scgcnet import files, zoo
-from scgcnet.data import LandslideDataset
+from scgcnet.data import LandslideDataset, Sample
 from scgcnet.metrics import Confusion, component_hits, false_alarms
 from scgcnet.own.parts import survey
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
@@ -132,6 +133,11 @@ def scale_for(metres: float | None, metadata: dict[str, str]) -> float:
     return working_scale(metres, [name.strip() for name in metadata.get("sources", "").split(",")])
 
 
+def predict(network: nn.Module, sample: Sample, metadata: dict[str, str]) -> NDArray[np.float32]:
+    """Probability of landslide (H, W) as a map has it, by weights with this metadata."""
+    return predict_image(network, sample.image, WINDOW, OVERLAP, scale_for(sample.resolution, metadata))
+
+
 def score(
     network: nn.Module,
     data: LandslideDataset,
@@ -152,8 +158,7 @@ def score(
     """
     rows, patches = [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image", disable=not progress, leave=False)):
-        scale = scale_for(sample.resolution, metadata)
-        found = predict_image(network, sample.image, WINDOW, OVERLAP, scale) > threshold
+        found = predict(network, sample, metadata) > threshold
         counts = Confusion.of(found, sample.mask)
         hits, alarms = component_hits(sample.mask, found), false_alarms(sample.mask, found)
         area = math.nan if sample.resolution is None else sample.resolution**2
@@ -203,6 +208,7 @@ def _sizes(patches: list[tuple[int, float, float]]) -> pd.DataFrame:
     found["hit"] = found.share >= FOUND
     table = found.groupby(classes, observed=True).agg(n=("hit", "size"), found=("hit", "mean"), area=("share", "mean"))
     bounds = [stats.wilson(one.found, one.n) for one in table.itertuples()]
+    table[["low", "high"]] = np.reshape(bounds, (-1, 2))
     table[["found", "area"]] *= 100
-    table = table.join(pd.DataFrame(bounds, table.index, ["low", "high"], dtype=float))
-    return table.rename(columns={"found": "found, %", "area": "area found, %"})
+    names = {"found": "found, %", "low": "low", "high": "high", "area": "area found, %"}
+    return table[["n", *names]].rename(columns=names)

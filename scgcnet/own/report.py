@@ -63,7 +63,11 @@ def write_report(
     summary, best = found.summary, max(row["val_iou"] for row in history)
     iou = summary.loc["iou, %"]
     interval = "" if np.isnan(iou.low) else f" (95 % interval {iou.low:.1f} to {iou.high:.1f})"
-    drawn = [(replace(sample, image=_as_rgb(sample.image)), probability, value) for sample, probability, value in cases]
+    drawn = []
+    for sample, probability, value in cases:
+        known = sample.mask != 255
+        shown = replace(sample, image=_as_rgb(sample.image), mask=np.where(known, sample.mask, 0).astype(np.uint8))
+        drawn.append((shown, probability * known, value))
     curve = f"Training loss and IoU on {len(history)} epochs; the epoch with the highest validation IoU was kept"
     carried = pd.DataFrame({"value": [metadata[k] for k in LABELS if k in metadata]},
                            [label for k, label in LABELS.items() if k in metadata])  # fmt: skip

@@ -80,7 +80,7 @@ class Picture:
         inside = None if self.outlines is None else _within(self.outlines, rows, columns)
         if inside is None or not len(inside):
             return np.zeros(shape, np.uint8)
-        to_part = rasterio.Affine.translation(columns[0], rows[0]) * rasterio.Affine.scale(step)
+        to_part = rasterio.Affine(step, 0, columns[0], 0, step, rows[0])
         burnt: NDArray[np.uint8] = rasterio.features.rasterize(inside, shape, transform=to_part, dtype="uint8")
         return burnt
 
@@ -173,7 +173,7 @@ def find_source(path: Path, landslide_free: bool = False) -> Source:
         raise SourceError(f"{path} holds no raster: nothing that ends with {', '.join(SUFFIXES)}.")
     heads = [_head(raster, names.get(raster, raster.stem)) for raster in rasters]
     _require_alike(rasters, heads)
-    notes: list[str] = []
+    notes = _alpha_note(rasters[0])
     pictures = []
     for raster, head in zip(rasters, heads, strict=True):
         outlines = _outlines(layers[raster], raster, head, notes) if layers else None
@@ -202,6 +202,23 @@ def _head(path: Path, name: str) -> dict[str, Any]:
             "crs": crs,
             "transform": file.transform,
         }
+
+
+def _alpha_note(path: Path) -> list[str]:
+    """GDAL marks the last of four bands as alpha unless told otherwise, also near infrared."""
+    with reading(path), rasterio.open(path) as file:
+        kinds = [kind.name for kind in file.colorinterp]
+        if "alpha" not in kinds:
+            return []
+        band = kinds.index("alpha") + 1
+        shape = tuple(min(side, RANGE_SIDE) for side in file.shape)
+        values = np.unique(file.read(band, out_shape=shape))
+    if len(values) <= 2:
+        return []
+    return [
+        f"band {band} of {path.name} is marked as alpha and was not read, but has {len(values)} values. If it is "
+        f"another band, unmark it: rio edit-info --colorinterp {band}=undefined FILE"
+    ]
 
 
 def _require_alike(rasters: Sequence[Path], heads: Sequence[dict[str, Any]]) -> None:

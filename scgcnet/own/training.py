@@ -25,11 +25,11 @@ from scgcnet import files, zoo
 from scgcnet.data import LandslideDataset, Merged
 from scgcnet.data.pairs import stamp
 from scgcnet.data.windows import Windows
-from scgcnet.own.evaluation import OVERLAP, WINDOW, Evaluation, require_bands, score, write_tables
+from scgcnet.own.evaluation import Evaluation, predict, require_bands, score, write_tables
 from scgcnet.own.parts import CONSTANT, Division, Survey, common_ground, divide, survey
 from scgcnet.own.report import write_report
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
-from scgcnet.scene.predict import folded, predict_image
+from scgcnet.scene.predict import folded
 from scgcnet.scene.score import MapCounts, best_threshold
 from scgcnet.scene.source import Scene
 from scgcnet.train.config import TrainConfig
@@ -182,13 +182,13 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
         result = fit(model, material.train, material.val_all, config, options.seed, work, progress)
         network = folded(result.model)
         metadata = {**_metadata(source, free, value_range, config.image_size), "made_of": made_of}
-        threshold = _threshold(network, material)
+        threshold = _threshold(network, material, metadata)
         found = score(network, material.val_all, threshold, metadata, material.notes, progress)
         metadata |= {"threshold": f"{threshold:g}", "val_iou": f"{found.summary.value['iou, %']:.1f}"}
         write_tables(found, work, {SCORES: "images"})
         write_report(
             work / REPORT, options.command(path, out), metadata, found, result.history, material.warnings,
-            _panels(network, material.val_all, found), threshold,
+            _panels(network, material.val_all, found, metadata), threshold,
         )  # fmt: skip
         zoo.save_model(result.model, work / WEIGHTS, metadata)
         for name in OUTPUTS:
@@ -267,7 +267,9 @@ def _material(
         assert options.share is not None
         ground = divide(source, options.share, options.seed, SIDE)
     (own, shown), (own_val, val_shown) = opened("own", ground)
-    notes = [f"{source.path}: {len(source.pictures)} rasters, {len(own)} training and {len(own_val)} validation images"]
+    notes = [
+        f"{source.path}: {len(source.pictures)} raster(s), {len(own)} training and {len(own_val)} validation images"
+    ]
     notes += [*([ground.note] if ground.note else []), *source.notes, *(held.notes if held else ())]
     warned = []
     if not shown.landslides or not val_shown.landslides:
@@ -369,7 +371,7 @@ def _metadata(
     }  # fmt: skip
 
 
-def _threshold(network: nn.Module, material: _Material) -> float:
+def _threshold(network: nn.Module, material: _Material, metadata: dict[str, str]) -> float:
     """Best on validation, landslide-free images counted; 0.5 if that holds too few landslides."""
     if material.shown.landslides < FEWEST_LANDSLIDES:
         return 0.5
@@ -377,16 +379,18 @@ def _threshold(network: nn.Module, material: _Material) -> float:
     for part in (material.val, material.val_free or ()):
         counts.append(MapCounts())
         for sample in part:
-            counts[-1].add(predict_image(network, sample.image, WINDOW, OVERLAP), sample)
+            counts[-1].add(predict(network, sample, metadata), sample)
     return best_threshold(counts[:1], [one for one in counts[1:] if one.images])
 
 
-def _panels(network: nn.Module, data: LandslideDataset, found: Evaluation) -> list[tuple[Any, Any, float]]:
+def _panels(
+    network: nn.Module, data: LandslideDataset, found: Evaluation, metadata: dict[str, str]
+) -> list[tuple[Any, Any, float]]:
     """Up to six validation images with landslides, evenly spaced by IoU: sample, probability, IoU."""
     shown = found.images[found.images.landslides > 0].sort_values("iou", kind="stable")
     ranks = np.unique(np.linspace(0, len(shown) - 1, 6).round().astype(int))
     cases = []
     for index in shown.index[ranks]:
         sample = data[int(index)]
-        cases.append((sample, predict_image(network, sample.image, WINDOW, OVERLAP), shown.iou[index] / 100))
+        cases.append((sample, predict(network, sample, metadata), shown.iou[index] / 100))
     return cases
