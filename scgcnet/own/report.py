@@ -31,7 +31,7 @@ figure { margin: 1rem 0 } img { max-width: 100% } figcaption { color: #555 }
 LABELS = {
     "scgcnet": "scgcnet version", "sources": "trained on", "bands": "bands", "window": "training window, px",
     "resolution": "ground resolution, m", "value_range": "values shown black and white",
-    "threshold": "threshold", "made_of": "SHA-256 of data and options",
+    "threshold": "threshold",
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
+from rasterio.transform import array_bounds
 from rasterio.warp import transform_bounds
 
 from scgcnet.data import DatasetError, Sample, Split, WholeDataset
@@ -37,7 +38,7 @@ from scgcnet.scene.many import SUFFIXES
 from scgcnet.scene.outputs import Ground
 from scgcnet.scene.source import Scene, reading
 
-LAYERS = (".gpkg", ".geojson", ".json", ".shp")
+LAYERS = (".gpkg", ".geojson", ".shp")
 RANGE_FILES, RANGE_SIDE = 64, 256  # files, and pixels of the longest side of each, whose values give the range
 COARSE = 512  # pixels; longest side of a truth that is only counted
 
@@ -193,7 +194,8 @@ def _head(path: Path, name: str) -> dict[str, Any]:
         shape = (file.height, file.width)
         kinds = [kind.name for kind in file.colorinterp]
         metres = None if crs is None else Ground(crs, file.transform).pixel(shape) ** 0.5
-        box = None if crs is None else transform_bounds(crs, "EPSG:4326", *file.bounds)
+        bounds = array_bounds(*shape, file.transform)
+        box = None if crs is None else transform_bounds(crs, "EPSG:4326", *bounds)
         return {
             "picture": {"name": name, "path": path, "shape": shape, "metres": metres, "box": box},
             "bands": sum(kind != "alpha" for kind in kinds),
@@ -201,6 +203,7 @@ def _head(path: Path, name: str) -> dict[str, Any]:
             "eight_bits": set(file.dtypes) == {"uint8"},
             "crs": crs,
             "transform": file.transform,
+            "bounds": bounds,
         }
 
 
@@ -262,9 +265,10 @@ def _read_layer(path: Path, _: object) -> tuple[Polygons, str | None, tuple[str,
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as about measured coordinates, which are not used
             layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind]
-            if len(layers) > 1:
-                raise SourceError(f"{path} has the layers {', '.join(layers)}: export the landslides to a file alone.")
-            meta, _, stored, _ = pyogrio.raw.read(path, columns=[])
+            if len(layers) != 1:
+                several = ", ".join(layers) or "none with outlines"
+                raise SourceError(f"{path} has these layers: {several}. Export the landslides to a file alone.")
+            meta, _, stored, _ = pyogrio.raw.read(path, layer=layers[0], columns=[])
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise SourceError(f"{path} cannot be read as outlines ({error}). Export it again.") from error
     shapes = shapely.from_wkb(stored)
@@ -302,6 +306,10 @@ def _outlines(layer: Path, raster: Path, head: dict[str, Any], notes: list[str])
             raise SourceError(
                 f"{layer}: its coordinate system cannot be turned into {raster.name}'s: {error}"
             ) from None
+        around = np.array(to_raster.transform_bounds(*head["bounds"], direction="INVERSE"))
+        if np.isfinite(around).all():  # of a layer of a whole country, only these are turned
+            west, south, east, north = around
+            polygons = _within(polygons, (south, north), (west, east))
         polygons = shapely.transform(polygons, lambda p: np.stack(to_raster.transform(*p.T), axis=1))
     a, b, c, d, e, f = (~head["transform"])[:6]
     turn = np.array([[a, d], [b, e]])
@@ -311,7 +319,7 @@ def _outlines(layer: Path, raster: Path, head: dict[str, Any], notes: list[str])
     return np.asarray(_within(polygons, (0, height), (0, width)))
 
 
-def _within(polygons: Polygons, rows: Span, columns: Span) -> Polygons:
+def _within(polygons: Polygons, rows: tuple[float, float], columns: tuple[float, float]) -> Polygons:
     """Those that may touch a part, by their bounds."""
     left, top, right, bottom = shapely.bounds(polygons).T
     touching = (left < columns[1]) & (right > columns[0]) & (top < rows[1]) & (bottom > rows[0])

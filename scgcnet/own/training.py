@@ -128,7 +128,8 @@ class _Material:
     train: LandslideDataset
     val: LandslideDataset  # without landslide-free images
     val_free: LandslideDataset | None
-    shown: Survey
+    ground: int  # pixels with data in training
+    shown: Survey  # of validation
     notes: list[str]
     warnings: list[str]
 
@@ -299,7 +300,8 @@ def _material(
             )
     if held is not None and (common := common_ground(own, own_val)):
         warned.append(f"{common} of {len(own_val)} validation images show ground of the training: their scores flatter")
-    return _Material(Merged(trained) if free else own, own_val, val_free, val_shown, notes, warned)
+    seen = Merged(trained) if free else own
+    return _Material(seen, own_val, val_free, int(shown.known.sum()), val_shown, notes, warned)
 
 
 def _recipe(
@@ -311,8 +313,7 @@ def _recipe(
         return TrainConfig(**json.loads(stored.read_text("utf-8"))["config"])
     carried = zoo.read_metadata(start).get("window") if start else None
     size = options.image_size or int(carried or 256)
-    ground = sum(sample.mask.size for sample in material.train)
-    images = BATCH * round(float(np.clip(ground / size**2, *EPOCH_IMAGES)) / BATCH)
+    images = BATCH * round(float(np.clip(material.ground / size**2, *EPOCH_IMAGES)) / BATCH)
     settings: dict[str, Any] = {
         "epochs": options.epochs or EPOCHS, "batch_size": BATCH, "image_size": size, "optimizer": "adamw",
         "lr": RATES["trained" if start else "new"], "weight_decay": 1e-2, "warmup_epochs": 0.5, "gradient_clip": 1.0,

@@ -55,7 +55,7 @@ def test_false_alarms_on_landslide_free_images(tmp_path: Path, bright: None) -> 
     for index, bright_pixels in enumerate((0, 0, 400, 4)):
         image = np.full((80, 80, 3), 40, np.uint8)
         image[: bright_pixels // 20, :20] = 220
-        write_raster(tmp_path / f"{index}.tif", image, **placed(EAST + 9000 * index))
+        write_raster(tmp_path / f"{index}.tif", image, **placed(EAST + 9000 * (index + 1)))
     write_scene(tmp_path, "slides", layer="")
     write_outlines(tmp_path / "all.gpkg", boxes())
     summary = evaluate(tmp_path, weights(tmp_path / "w.safetensors", threshold="0.5")).summary
@@ -69,11 +69,11 @@ def test_false_alarms_on_landslide_free_images(tmp_path: Path, bright: None) -> 
 def test_weights_of_other_bands_or_values_are_refused(tmp_path: Path) -> None:
     write_scene(tmp_path / "four", bands=4)
     write_scene(tmp_path / "three")
-    with pytest.raises(SourceError, match="have 4 bands, but w3.safetensors takes 3"):
+    with pytest.raises(SourceError, match=r"have 4 bands, but w3.safetensors takes 3"):
         evaluate(tmp_path / "four", weights(tmp_path / "w3.safetensors"))
-    with pytest.raises(SourceError, match="have 3 bands, but w4.safetensors takes 4"):
+    with pytest.raises(SourceError, match=r"have 3 bands, but w4.safetensors takes 4"):
         evaluate(tmp_path / "three", weights(tmp_path / "w4.safetensors", 4))
-    with pytest.raises(SourceError, match="of 8 bits, but w.safetensors was trained on values from 10 to 3000"):
+    with pytest.raises(SourceError, match=r"of 8 bits, but w.safetensors was trained on values from 10 to 3000"):
         evaluate(tmp_path / "three", weights(tmp_path / "w.safetensors", value_range="10,3000"))
 
 

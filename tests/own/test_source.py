@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from own_data import EAST, METRES, NORTH, SLIDES, boxes, pixels, placed, write_outlines, write_scene, write_tiles
+from affine import Affine
+from own_data import CRS, EAST, METRES, NORTH, SLIDES, boxes, pixels, placed, write_outlines, write_scene, write_tiles
 from PIL import Image
 from raster_files import write_raster
 
@@ -217,3 +218,16 @@ def test_outlines_without_any_crs_take_the_rasters_coordinates(tmp_path: Path) -
     (sample,) = opened(tmp_path)
     np.testing.assert_array_equal(sample.mask, mask)
     assert sample.resolution is None
+
+
+def test_a_turned_grid(tmp_path: Path) -> None:
+    image, mask = pixels()
+    turned = Affine.translation(EAST, NORTH) @ Affine.rotation(-30) @ Affine.scale(METRES, -METRES)
+    write_raster(tmp_path / "scene.tif", image, crs=CRS, transform=turned)
+    corners = [
+        np.array([(left, top), (right, top), (right, bottom), (left, bottom)]) for top, left, bottom, right in SLIDES
+    ]
+    shapes = [shapely.Polygon([turned @ tuple(map(float, corner)) for corner in outline]) for outline in corners]
+    write_outlines(tmp_path / "x.gpkg", shapes)
+    (sample,) = opened(tmp_path)
+    assert (sample.mask == mask).mean() > 0.9999
