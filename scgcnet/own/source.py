@@ -26,6 +26,7 @@ import rasterio.features
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
+from pyproj.enums import TransformDirection
 from pyproj.exceptions import ProjError
 from rasterio.transform import array_bounds
 from rasterio.warp import transform_bounds
@@ -306,9 +307,10 @@ def _outlines(layer: Path, raster: Path, head: dict[str, Any], notes: list[str])
             raise SourceError(
                 f"{layer}: its coordinate system cannot be turned into {raster.name}'s: {error}"
             ) from None
-        around = np.array(to_raster.transform_bounds(*head["bounds"], direction="INVERSE"))
-        if np.isfinite(around).all():  # of a layer of a whole country, only these are turned
-            west, south, east, north = around
+        left, bottom, right, top = head["bounds"]
+        to_layer = TransformDirection.INVERSE
+        west, south, east, north = to_raster.transform_bounds(left, bottom, right, top, direction=to_layer)
+        if np.isfinite([west, south, east, north]).all():  # of a layer of a whole country, only these are turned
             polygons = _within(polygons, (south, north), (west, east))
         polygons = shapely.transform(polygons, lambda p: np.stack(to_raster.transform(*p.T), axis=1))
     a, b, c, d, e, f = (~head["transform"])[:6]
