@@ -22,13 +22,14 @@ from torch import nn
 
 import scgcnet
 from scgcnet import files, zoo
-from scgcnet.data import LandslideDataset, Merged
+from scgcnet.data import DatasetError, LandslideDataset, Merged
 from scgcnet.data.pairs import stamp
 from scgcnet.data.windows import Windows
 from scgcnet.own.evaluation import Evaluation, predict, require_bands, score, write_tables
 from scgcnet.own.parts import CONSTANT, Division, Survey, common_ground, divide, survey
 from scgcnet.own.report import write_report
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
+from scgcnet.scene.options import SceneError
 from scgcnet.scene.predict import folded
 from scgcnet.scene.score import MapCounts, best_threshold
 from scgcnet.scene.source import Scene
@@ -168,12 +169,19 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
     work = out / WORK
     if (earlier := _earlier(out, made_of)) is not None:
         return Trained(out, earlier, fresh=False)
+    new = not out.exists()
     with files.lock(work / "lock"):
         if (earlier := _earlier(out, made_of)) is not None:  # by another process, which this one waited for
             files.remove_folder(work)
             return Trained(out, earlier, fresh=False)
-        value_range = source.value_range()
-        material = _material(source, free, held, value_range, options, progress)
+        try:
+            value_range = source.value_range()
+            material = _material(source, free, held, value_range, options, progress)
+        except (SourceError, DatasetError, SceneError):
+            files.remove_folder(work)
+            if new:
+                out.rmdir()
+            raise
         for message in material.warnings if progress else ():
             print(f"warning: {message}", file=sys.stderr)
         model = new_network("scgcnet", options.size or "tiny", source.bands, {}, options.seed)

@@ -224,10 +224,8 @@ def test_a_turned_grid(tmp_path: Path) -> None:
     image, mask = pixels()
     turned = Affine.translation(EAST, NORTH) @ Affine.rotation(-30) @ Affine.scale(METRES, -METRES)
     write_raster(tmp_path / "scene.tif", image, crs=CRS, transform=turned)
-    corners = [
-        np.array([(left, top), (right, top), (right, bottom), (left, bottom)]) for top, left, bottom, right in SLIDES
-    ]
-    shapes = [shapely.Polygon([turned @ tuple(map(float, corner)) for corner in outline]) for outline in corners]
+    outlines = [shapely.box(left, top, right, bottom) for top, left, bottom, right in SLIDES]
+    shapes = [shapely.transform(one, lambda p: np.array([turned @ tuple(xy) for xy in p])) for one in outlines]
     write_outlines(tmp_path / "x.gpkg", shapes)
     (sample,) = opened(tmp_path)
     assert (sample.mask == mask).mean() > 0.9999

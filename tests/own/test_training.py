@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 import torch
 from own_data import EAST, write_scene, write_tiles
+from PIL import Image
 from safetensors.torch import load_file
 
 from scgcnet import zoo
 from scgcnet.cli import main
+from scgcnet.data import DatasetError
 from scgcnet.files import WriteError
 from scgcnet.own import training
 from scgcnet.own.source import SourceError
@@ -133,6 +135,13 @@ def test_mistakes_leave_nothing_behind(tmp_path: Path, options: dict[str, Any], 
     write_scene(tmp_path / "region", bands=4)
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "region", tmp_path / "out", TrainOptions(**options))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_that_is_found_while_reading_leaves_nothing_behind(tmp_path: Path) -> None:
+    Image.new("L", (30, 30)).save(write_tiles(tmp_path / "tiles", 6) / "masks" / "t01.png")
+    with pytest.raises(DatasetError, match=r"t01.png: the mask is 30x30 px"):
+        train(tmp_path / "tiles", tmp_path / "out", TrainOptions(**SMALL))
     assert not (tmp_path / "out").exists()
 
 
