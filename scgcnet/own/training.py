@@ -25,7 +25,7 @@ from scgcnet import files, zoo
 from scgcnet.data import DatasetError, LandslideDataset, Merged
 from scgcnet.data.pairs import stamp
 from scgcnet.data.windows import Windows
-from scgcnet.own.evaluation import Evaluation, predict, require_bands, score, write_tables
+from scgcnet.own.evaluation import Evaluation, predict, score, write_tables
 from scgcnet.own.parts import CONSTANT, Division, Survey, common_ground, divide, survey
 from scgcnet.own.report import write_report
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
@@ -212,8 +212,7 @@ def _start(options: TrainOptions, source: Source) -> Path | None:
         return None
     start = zoo.find_weights(options.start or zoo.DEFAULT)
     config = json.loads(zoo.read_metadata(start)["config"])
-    if config["in_channels"] != source.bands:  # `--from none` would do
-        require_bands(source, config["in_channels"], start.name)
+    if config["in_channels"] != source.bands:
         raise SourceError(
             f"{source.path}: its rasters have {source.bands} bands, but {start.name} takes {config['in_channels']}: "
             "name other weights, or --from none."

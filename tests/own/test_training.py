@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from own_data import EAST, write_scene, write_tiles
+from own_data import EAST, pixels, placed, write_scene, write_tiles
 from PIL import Image
+from raster_files import write_raster
 from safetensors.torch import load_file
 
 from scgcnet import zoo
@@ -110,14 +111,18 @@ def test_a_pace_is_measured(tmp_path: Path) -> None:
 
 
 def test_warnings_name_the_number(tmp_path: Path) -> None:
-    write_scene(tmp_path / "a")
-    write_scene(tmp_path / "b", east=EAST + 100)
+    image, _ = pixels()
+    image[..., 2] = 9
+    for name, east in (("a", EAST), ("b", EAST + 100)):
+        write_scene(tmp_path / name, east=east)
+        write_raster(tmp_path / name / "scene.tif", image, **placed(east))
     source, held = (training.find_source(tmp_path / name) for name in "ab")
     found = training._material(source, None, held, None, TrainOptions(val=str(tmp_path / "b")), False)
-    first, second, third = found.warnings
+    first, second, third, fourth = found.warnings
     assert first.startswith("0 of 1 training images are free of landslides")
     assert second.startswith("validation holds 5 landslides, too few to choose a threshold (from 10)")
-    assert third == "1 of 1 validation images show ground of the training: their scores flatter"
+    assert third.startswith("band 3 is constant: its standard deviation is 0.00 of 255")
+    assert fourth == "1 of 1 validation images show ground of the training: their scores flatter"
 
 
 @pytest.mark.parametrize(
