@@ -111,6 +111,73 @@ def map_command(
     return 0
 
 
+# ------------------------------------------------------------------------------------------------------------- own data
+
+Own = Annotated[Path, typer.Argument(help="Folder of images and masks, or rasters (or one) beside outlines.")]
+
+
+def _minutes(text: str) -> float:
+    unit = {"s": 1 / 60, "m": 1.0, "h": 60.0}.get(text[-1:])
+    try:
+        minutes = float(text[:-1]) * (unit or 0)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:
+        raise typer.BadParameter(f"expected a time such as 90s, 30m or 2h, not {text!r}")
+    return minutes
+
+
+@app.command("train")
+def train_command(
+    source: Own,
+    out: Annotated[Path, typer.Option(help="Folder to write weights, report and scores to.")],
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Published weights, a file, or none [default: the published ones where the bands fit]."
+        ),
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Of a network from nothing, such as small [default: tiny].")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the ground [default: 30].")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=64, help="Side of a training window, pixels [default: the weights', else 256].")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Time budget instead of epochs, such as 30m.")] = None,
+    val: Annotated[str, typer.Option(help="Share of the ground that validates, or a folder.")] = "0.2",
+    landslide_free: Annotated[Path | None, typer.Option(help="Folder of images without landslides.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train on your own data: started again after a stop, it goes on from the last whole epoch.
+
+    Example: scgcnet train myregion --out trained --time 30m
+    """
+    _set_threads(threads)
+    from scgcnet.own.training import TrainOptions, train
+
+    minutes = None if time is None else _minutes(time)
+    options = TrainOptions(start, size, epochs, image_size, minutes, val, landslide_free, seed)
+    done = train(source, out, options, progress=not quiet)
+    print(done.summary if done.fresh else f"{done.summary} (it was there already)")
+
+
+@app.command("evaluate")
+def evaluate_command(
+    source: Own,
+    model: Model,
+    out: Annotated[Path | None, typer.Option(help="Folder for the scores as CSV.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score weights on your own data: pooled and by image, by landslide size, and false alarms.
+
+    Example: scgcnet evaluate myregion --model trained/weights.safetensors --out scores
+    """
+    from scgcnet.own.evaluation import evaluate
+
+    print(evaluate(source, model, out, progress=not quiet))
+
+
 # ---------------------------------------------------------------------------------------------------------------- study
 
 

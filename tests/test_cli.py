@@ -11,7 +11,8 @@ import pytest
 from scgcnet.cli import main
 
 COMMANDS = [
-    ["map"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"], ["weights"], ["peers"],
+    ["map"], ["train"], ["evaluate"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"],
+    ["weights"], ["peers"],
     ["data", "check"], ["data", "audit"], ["data", "fake"],
     ["bench", "all"], ["bench", "scan"], ["bench", "network"], ["bench", "data"], ["bench", "scene"],
     ["bench", "seams"], ["bench", "sides"],

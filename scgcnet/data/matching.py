@@ -178,8 +178,9 @@ class Shift(NamedTuple):
 
 
 def windows(image: NDArray[np.uint8]) -> Windows:
-    """Hash the windows of an image, uint8, (H, W, 3), and keep a few; one below 16 px has none."""
-    red, green, blue = (image[..., channel].astype(np.uint64) for channel in range(3))
+    """Hash the windows of an image, uint8, (H, W, C), by its first three bands, and keep a few; below 16 px none."""
+    last = image.shape[2] - 1
+    red, green, blue = (image[..., min(channel, last)].astype(np.uint64) for channel in range(3))
     hashes = _mix(red << np.uint64(16) | green << np.uint64(8) | blue)
     for axis, factor in enumerate(_FACTORS):
         hashes = _sum(hashes, factor, axis)
@@ -189,7 +190,9 @@ def windows(image: NDArray[np.uint8]) -> Windows:
     kept[:, 1:] &= hashes[:, 1:] != hashes[:, :-1]  # of an even area, every window is kept or none
     rows, columns = np.nonzero(kept)
     within = np.arange(SIDE)
-    pixels = image[..., 1][rows[:, None, None] + within[:, None], columns[:, None, None] + within]  # (n, SIDE, SIDE)
+    pixels = image[..., min(1, last)][
+        rows[:, None, None] + within[:, None], columns[:, None, None] + within
+    ]  # (n, SIDE, SIDE)
     telling = np.ptp(pixels.reshape(-1, SIDE * SIDE), axis=1) >= RANGE
     return Windows(hashes[rows, columns][telling], np.stack([rows, columns], axis=1)[telling].astype(np.int32))
 

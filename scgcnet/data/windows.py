@@ -29,7 +29,7 @@ from scgcnet.data.transforms import IGNORE_INDEX, LUMA, normalise
 if TYPE_CHECKING:
     from torch import Tensor
 
-Pixels = NDArray[np.uint8]  # (H, W, 3)
+Pixels = NDArray[np.uint8]  # (H, W, C)
 Mask = NDArray[np.uint8]  # (H, W): 0, 1, 255
 
 
@@ -49,8 +49,11 @@ DRAWN = {
     "sichuan": Drawn(2.0, (0.2, 1.2)),
     "bijie_negatives": Drawn(0.7, (0.35, 1.6)),
     "landslide_free": Drawn(0.8, (0.7, 2.0)),
+    # `scgcnet train`: a map shows the network the same resolution, so the zoom stays near 1.
+    "own": Drawn(1.0, (0.7, 1.4)),
+    "own_free": Drawn(0.5, (0.7, 1.4)),
 }
-FILLED_BY = {"bijie": "bijie_negatives"}  # landslide-free ground of the same place and sensor
+FILLED_BY = {"bijie": "bijie_negatives", "own": "own_free"}  # landslide-free ground of the same place and sensor
 WHOLE_PIECES = 3  # pieces of a window placed at their own zoom; later ones are enlarged until they cover what is left
 NARROW = 0.2  # of the window's side: a narrower gap is covered at once
 
@@ -59,7 +62,7 @@ class Windows:
     """Windows of one or several merged data sets, as pairs of tensors.
 
     Args:
-        dataset: three-band images; of a `Merged` one, sources are drawn by weight.
+        dataset: images of as many bands each; of a `Merged` one, sources are drawn by weight.
         size: side of the square window, pixels.
         seed: of every draw.
         augment: flips, turns, light and colour; without, the composition alone (for validation).
@@ -72,9 +75,10 @@ class Windows:
         self.places = [range(start, end) for start, end in pairwise(starts)]
         weights = np.array([DRAWN.get(name, Drawn()).weight for name in self.names])
         self.shares = weights / weights.sum()
+        self.bands = dataset[0].image.shape[2]
 
     def __getitem__(self, key: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Image float32 (3, S, S), normalised, and mask int64 (S, S), of the window `key`: (epoch, index)."""
+        """Image float32 (C, S, S), normalised, and mask int64 (S, S), of the window `key`: (epoch, index)."""
         import torch
 
         image, mask, _ = self.compose(key)
@@ -86,7 +90,7 @@ class Windows:
         rng = np.random.default_rng([self.seed, *key])
         drawn = int(rng.choice(len(self.names), p=self.shares))
         source = drawn if source is None else source
-        image = np.zeros((self.size, self.size, 3), np.uint8)
+        image = np.zeros((self.size, self.size, self.bands), np.uint8)
         mask = np.full((self.size, self.size), IGNORE_INDEX, np.uint8)
         gaps, pieces = [(0, 0, self.size, self.size)], 0
         while gaps:
@@ -104,7 +108,7 @@ class Windows:
             pieces += 1
         if self.augment:
             image, mask = _turn(image, mask, rng)
-            image = recolour(image, rng)
+            image = recolour(image, rng) if self.bands == 3 else relight(image, rng)
         return image, mask, source
 
     def _filler(self, source: int, rng: np.random.Generator) -> int:
@@ -142,13 +146,15 @@ def validation_windows(dataset: LandslideDataset, size: int, seed: int, number: 
 
 def _resize(sample: Sample, box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[Pixels, Mask]:
     """The part of a sample in a box (left, top, right, bottom), at (width, height); averaged where it shrinks."""
-    image = Image.fromarray(sample.image[..., :3]).resize(size, Image.Resampling.BILINEAR, box=box)
+    # Of four bands, Pillow would take the last one for transparency.
+    bands = [sample.image] if sample.image.shape[2] == 3 else np.moveaxis(sample.image, 2, 0)
+    resized = [Image.fromarray(band).resize(size, Image.Resampling.BILINEAR, box=box) for band in bands]
     truth = Image.fromarray(np.where(sample.mask == 1, 255, 0).astype(np.uint8))
     mask = (np.asarray(truth.resize(size, Image.Resampling.BILINEAR, box=box)) > 127).astype(np.uint8)
     if (unknown := sample.mask == IGNORE_INDEX).any():
         blank = Image.fromarray(np.where(unknown, 255, 0).astype(np.uint8))
         mask[np.asarray(blank.resize(size, Image.Resampling.BILINEAR, box=box)) > 0] = IGNORE_INDEX
-    return np.asarray(image), mask
+    return np.dstack([np.asarray(band) for band in resized]), mask
 
 
 def _turn(image: Pixels, mask: Mask, rng: np.random.Generator) -> tuple[Pixels, Mask]:
@@ -181,6 +187,16 @@ def recolour(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.25:
         pixels = pixels + rng.normal(0, rng.uniform(2, 12), pixels.shape).astype(np.float32)
     return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def relight(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Mild changes of bands whose meaning is not known, such as elevation: a gain and a shift for each, and noise."""
+    bands = image.shape[2]
+    pixels = image.astype(np.float32) * np.float32(rng.uniform(0.85, 1.15, bands))
+    pixels = pixels + np.float32(rng.uniform(-15, 15, bands))
+    if rng.random() < 0.25:
+        pixels = pixels + rng.normal(0, rng.uniform(2, 8), pixels.shape).astype(np.float32)
+    return np.asarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def false_colour(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

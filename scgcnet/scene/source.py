@@ -236,10 +236,10 @@ class Scene:
             valid &= (np.abs(values) < HUGE).all(axis=0)  # false for NaN
         return values, valid
 
-    def valid(self, top: int, bottom: int) -> Mask:
-        """Valid pixels of the rows from top to bottom (excluded): bool (bottom - top, W)."""
+    def valid(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Mask:
+        """Valid pixels of the rows from top to bottom, columns from left to right (both excluded): bool (h, w)."""
         with reading(self.path):
-            return self._decoded(Window(0, top, self.shape[1], bottom - top))[1]
+            return self._decoded(Window(left, top, (right or self.shape[1]) - left, bottom - top))[1]
 
     def _eight_bits(self, window: Window, shape: tuple[int, ...] | None = None) -> tuple[NDArray[np.uint8], bool]:
         """The bands as uint8 (h, w, C), no-data filled, and whether any pixel is valid."""

@@ -151,21 +151,28 @@ class _Checkpoints(TorchCheckpointIO):
 
 
 class _Progress(Callback):
-    """One bar over the epochs, so that the log of a long training stays readable."""
+    """One bar over the epochs with the time left, so that the log of a long training stays readable."""
+
+    FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
 
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            self.bar = tqdm(total=trainer.max_epochs, initial=trainer.current_epoch, desc="training", unit="epoch")
+            start = trainer.current_epoch
+            self.bar = tqdm(total=trainer.max_epochs, initial=start, desc="training", bar_format=self.FORMAT)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        if self.bar is not None:  # validation is the rest of an epoch
+            self.bar.update(1 / (int(trainer.num_training_batches) + 1))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SegmentationTask)
         if self.bar is not None:
             row = pl_module.history[-1]
             self.bar.set_postfix(loss=f"{row['loss']:.3f}", val_iou=f"{row['val_iou']:.3f}", refresh=False)
-            self.bar.update()
+            self.bar.update(trainer.current_epoch + 1 - self.bar.n)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self.bar is not None:

@@ -112,3 +112,22 @@ def test_colours_stay_in_range_and_false_colour_shows_vegetation_red() -> None:
     infrared, red, green = false_colour(grass)
     assert infrared > 150 > red and green > red
     assert false_colour(soil)[0] < infrared
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 6])
+def test_any_number_of_bands(bands: int) -> None:
+    class Layers(Discs):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            layers = [(sample.image[..., 0] // (band + 1)).astype(np.uint8) for band in range(bands)]
+            return Sample(sample.name, np.dstack(layers), sample.mask)
+
+    plain = Windows(Layers("own", 60), SIZE, seed=0, augment=False)
+    image, mask, _ = plain.compose((0, 0))
+    assert image.shape == (SIZE, SIZE, bands)
+    for band in range(bands):
+        assert np.abs(image[..., band].astype(int) - image[..., 0] // (band + 1)).max() <= 2
+    assert (image[mask == 1][:, 0] > 150).mean() > 0.9
+    changed, same, _ = Windows(plain.dataset, SIZE, seed=0).compose((0, 0))
+    assert changed.shape == image.shape and (changed != image).any() and (same == 1).sum() == (mask == 1).sum()
+    assert tuple(Windows(plain.dataset, SIZE, seed=0)[0, 0][0].shape) == (bands, SIZE, SIZE)
