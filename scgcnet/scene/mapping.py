@@ -89,7 +89,9 @@ def map_scene(
             "model_sha256": models.sha256,
             "options": json.loads(json.dumps(own)),  # as they are read back
         }
-        names = [name for name in (*OUTPUTS[:-1], UNCERTAINTY, REPORT) if name in OUTPUTS or _layers(models, options) > 1]
+        names = [
+            name for name in (*OUTPUTS[:-1], UNCERTAINTY, REPORT) if name in OUTPUTS or _layers(models, options) > 1
+        ]
         if (earlier := _earlier(out, made_of, names)) is not None:
             return MapResult(out, earlier, fresh=False)
         new = not out.exists()
@@ -152,21 +154,23 @@ def _write_map(
     stream = Stream(work, grid, layers)
     if stream.rows_done < grid.rows.length:
         predict = combined(engines, options.views)
-        stream.run(predict, lambda rows, columns: scene.read(rows, columns, shape), progress, threads or available_cores())
+        stream.run(
+            predict, lambda rows, columns: scene.read(rows, columns, shape), progress, threads or available_cores()
+        )
     if progress:
         print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
-    known, landslide = outputs.write_cogs(
+    with outputs.write_cogs(
         work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold, layers
-    )
-    if not known:
-        raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
-    found = outputs.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
-    found = found.assign(area=ground.areas(found["outline"].to_numpy()))
-    found = found[found["area"] >= options.min_area]
-    marks = {name: made_of[name] for name in ("scene_sha256", "model_sha256")}
-    (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
-    outputs.write_geopackage(work / POLYGONS, found, ground, marks)
-    outputs.write_quick_look(work / QUICK_LOOK, scene, found)
+    ) as (known, landslide):
+        if not known:
+            raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
+        found = outputs.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
+        found = found.assign(area=ground.areas(found["outline"].to_numpy()))
+        found = found[found["area"] >= options.min_area]
+        marks = {name: made_of[name] for name in ("scene_sha256", "model_sha256")}
+        (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
+        outputs.write_geopackage(work / POLYGONS, found, ground, marks)
+        outputs.write_quick_look(work / QUICK_LOOK, scene, found)
     resemblance = models.resemblance(None if metres is None else metres / scale, *scene.quick_look())
     if progress and resemblance:
         print(f"note: {scene.name}: {resemblance}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The networks of a map: how they predict a window, and what their files say of the images that they were trained on."""
+"""The networks of a map, and what their files say of the images that they were trained on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from scgcnet import zoo
@@ -43,7 +42,9 @@ class Models:
         self.metadata = [zoo.read_metadata(file) for file in self.files]
         configs = [json.loads(one["config"]) for one in self.metadata]
         self.channels: int = configs[0]["in_channels"]
-        if other := [file for file, one in zip(self.files, configs, strict=True) if one["in_channels"] != self.channels]:
+        if other := [
+            file for file, one in zip(self.files, configs, strict=True) if one["in_channels"] != self.channels
+        ]:
             raise SceneError(f"{self.files[0]} takes {self.channels} bands, {other[0]} does not: map with one of them")
         if wrong := [file for file, one in zip(self.files, configs, strict=True) if one.get("num_classes", 2) != 2]:
             raise zoo.WeightsError(f"{wrong[0]}: a map needs a network of two classes")
@@ -56,7 +57,9 @@ class Models:
             try:
                 found += [] if text is None else [read(text)]
             except (ValueError, TypeError, IndexError) as error:
-                raise zoo.WeightsError(f"{file}: its {key} cannot be read ({error}); train again or fetch it anew") from error
+                raise zoo.WeightsError(
+                    f"{file}: its {key} cannot be read ({error}); train again or fetch it anew"
+                ) from error
         return found
 
     @cached_property
@@ -105,6 +108,12 @@ class Models:
         spans = [(metre / high, metre / low) for metre, (low, high) in zip(metres, zooms, strict=True)]
         return spans or [(TRAINED_AT[name],) * 2 for name in self.sources if name in TRAINED_AT]
 
+    def _colours(self, text: str) -> list[Span]:
+        found = [(float(low), float(high)) for low, high in json.loads(text)]
+        if len(found) != self.channels:
+            raise ValueError(f"{len(found)} bands, not {self.channels}")
+        return found
+
     def engines(self) -> list[Engine]:
         """The networks, ready to predict; logits are divided by the `temperature` of a file."""
         temperatures = self._read("temperature", lambda text: _numbers(text)[0], default="1")
@@ -126,6 +135,9 @@ class Models:
     def resemblance(self, metres: float | None, picture: NDArray[np.uint8], valid: NDArray[np.bool_]) -> str | None:
         """One line on how the scene resembles the images in training; None if nothing is known of these.
 
+        Their colours are those of the metadata `colour`: JSON, [lowest, highest] mean of an image for each band, 0 to
+        255.
+
         Args:
             metres: ground resolution at which the networks see the scene, metres per pixel; None if unknown.
             picture: the scene in 8 bits, (h, w, C).
@@ -134,16 +146,20 @@ class Models:
         told = []
         if metres is not None and (spans := self.spans):
             low, high = min(low for low, _ in spans), max(high for _, high in spans)
-            seen = f"seen at {metres:.3g} m per pixel, {_place(low * 0.99 <= metres <= high * 1.01)} {low:.3g} to {high:.3g} m"
-            told.append(f"{seen} of the training images")
-        if ranges := self._read("colour", _colours):
+            place = _place(0.99 * low <= metres <= 1.01 * high)
+            told.append(f"seen at {metres:.3g} m per pixel, {place} {low:.3g} to {high:.3g} m of the training images")
+        if ranges := self._read("colour", self._colours):
             pixels = picture[valid].astype(np.float64)
             means, deviations = pixels.mean(axis=0), pixels.std(axis=0)
-            inside = all(low <= mean <= high for found in ranges for mean, (low, high) in zip(means, found, strict=False))
+            inside = all(
+                low <= mean <= high for found in ranges for mean, (low, high) in zip(means, found, strict=False)
+            )
             each = ", ".join(f"{mean:.0f} ±{deviation:.0f}" for mean, deviation in zip(means, deviations, strict=True))
             lows, highs = np.array(ranges).min(axis=(0, 2)), np.array(ranges).max(axis=(0, 2))
             known = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(lows, highs, strict=True))
-            told.append(f"its bands (mean ± deviation, 0 to 255) are {each}, {_place(inside)} the means in training, {known}")
+            told.append(
+                f"its bands (mean ± deviation, 0 to 255) are {each}, {_place(inside)} the means in training, {known}"
+            )
         return "; ".join(told) or None
 
 
@@ -161,10 +177,6 @@ def _numbers(text: str) -> list[float]:
 def _ranges(text: str) -> list[Span]:
     parts = [_numbers(part.replace("-", ",")) for part in text.split(",") if part.strip()]
     return [(min(part), max(part)) for part in parts]
-
-
-def _colours(text: str) -> list[Span]:
-    return [(float(low), float(high)) for low, high in json.loads(text)]
 
 
 def choose_scale(metres: float | None, spans: Sequence[Span], scene: Scene, engine: Engine) -> float:

@@ -1,6 +1,6 @@
 """The files of a map: probability and mask as Cloud-Optimized GeoTIFFs, landslides as polygons in a GeoPackage.
 
-Patches are labelled strip by strip and joined across the strips' edges, which gives their sums; GDAL only outlines them.
+Patches are labelled strip by strip and joined across strips, which gives their sums; GDAL only outlines them.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ def _strips(height: int, width: int) -> Iterator[Window]:
         yield Window(0, top, width, min(BLOCK, height - top))
 
 
-def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers: int = 1) -> tuple[int, int]:
-    """Writes the rasters into a folder, and leaves them in strips beside; returns the valid and the landslide pixels.
+@contextlib.contextmanager
+def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers: int = 1) -> Iterator[tuple[int, int]]:
+    """Writes the rasters into a folder, and leaves them in strips beside; gives the valid and the landslide pixels.
 
-    The mask is taken from the stored probabilities, so that the two agree to the last pixel.
+    The mask is taken from the stored probabilities, so that the two agree to the last pixel. While the block of this
+    context runs, threads make the Cloud-Optimized GeoTIFFs of the strips; they are done when it ends.
 
     Args:
         folder: an existing one.
@@ -108,13 +110,14 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers:
             known += int(np.count_nonzero(valid))
             landslide += int(np.count_nonzero(strips[MASK] == 1))
     with ThreadPoolExecutor(len(about)) as pool:
-        for done in [pool.submit(_write_cog, folder, name, sums[name]) for name in about]:
-            done.result()
-    return known, landslide
+        written = [pool.submit(_write_cog, folder, name, sums[name]) for name in about]
+        yield known, landslide
+        for one in written:
+            one.result()
 
 
 def _write_cog(folder: Path, name: str, crc: int) -> None:
-    """Writes a raster in strips as a Cloud-Optimized GeoTIFF, and makes sure that it reads back: its CRC-32 is given."""
+    """Writes a raster in strips as a Cloud-Optimized GeoTIFF, and makes sure that it reads back with that CRC-32."""
     with writing(folder):
         rasterio.shutil.copy(
             folder / f"{PLAIN}{name}", folder / name, driver="COG", blocksize=BLOCK, compress="deflate", level=1,
@@ -184,7 +187,10 @@ def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
     """
     limit, stricter, looser = (quantised(min(max(threshold + by, 0), 1)) for by in (0, DELTA, -DELTA))
     patches, wider = _Patches(), _Patches()
-    firsts, around = [], []  # of each label: row and column of its first pixel, and the label there at the lower threshold
+    firsts, around = (
+        [],
+        [],
+    )  # of each label: row and column of its first pixel, and the label there at the lower threshold
     above = folder / f"{PLAIN}above.tif"
     with writing(folder), rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability:
         size = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
@@ -199,7 +205,9 @@ def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
                 around.append(labels.ravel()[first])
         patch, sums = patches.joined()
         wide, (lower,) = wider.joined()
-        of_label = {place: label for label, place in enumerate(zip(*np.concatenate(firsts, axis=1).tolist(), strict=True))}
+        of_label = {
+            place: label for label, place in enumerate(zip(*np.concatenate(firsts, axis=1).tolist(), strict=True))
+        }
         of_patch = wide[np.concatenate(around)]
         outlines, labels_of = [], []
         with rasterio.open(above) as file:

@@ -224,7 +224,9 @@ class Stream:
         target = self.folder / JOINED
         try:
             with target.open("r+b" if target.exists() else "w+b") as file:
-                file.seek(2 * begin * self.layers * self.width)  # a kill may have left rows that are not counted as done
+                file.seek(
+                    2 * begin * self.layers * self.width
+                )  # a kill may have left rows that are not counted as done
                 file.write(np.minimum(joined, 1).astype(np.float16).tobytes())
                 file.flush()
                 os.fsync(file.fileno())  # before they are counted as done, and before their windows are removed

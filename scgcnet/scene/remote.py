@@ -72,7 +72,9 @@ def find_raster(url: str, asset: str | None) -> Remote:
     """
     answer = _ask(url, first=True)
     if urlsplit(url).path.endswith((".json", ".geojson")) or "json" in answer.get("content-type", ""):
-        url = urljoin(url, _choose_asset(url, _ask(url, first=False)["body"], asset))
+        item, url = url, urljoin(url, _choose_asset(url, _ask(url, first=False)["body"], asset))
+        if not is_url(url):
+            raise SceneError(f"{item}: its asset {url} is not on a server that is read by https, http or s3")
         answer = _ask(url, first=True)
     elif asset is not None:
         raise SceneError(f"{url} is no STAC item: --asset {asset} names an asset of one")
@@ -93,12 +95,15 @@ def _ask(url: str, first: bool) -> dict[str, str]:
         if first:
             return {}
         raise SceneError(f"{url}: a STAC item is read by https or http alone. Name it so.")
+    asked = Request(url, headers={"Range": "bytes=0-0"} if first else {})  # noqa: S310  # `is_url` was asked
     try:
-        with urlopen(Request(url, headers={"Range": "bytes=0-0"} if first else {}), timeout=TIMEOUT) as answer:
+        with urlopen(asked, timeout=TIMEOUT) as answer:  # noqa: S310
             told = {name.lower(): value for name, value in answer.headers.items()}
             return told if first else {**told, "body": answer.read().decode("utf-8")}
     except HTTPError as error:
-        raise RemoteError(f"{url} cannot be read: the server answers {error.code} ({error.reason}). {REMEDY}") from error
+        raise RemoteError(
+            f"{url} cannot be read: the server answers {error.code} ({error.reason}). {REMEDY}"
+        ) from error
     except (OSError, ValueError) as error:  # no network, no such host, cut short, no text
         raise RemoteError(f"{url} cannot be read ({getattr(error, 'reason', None) or error}). {REMEDY}") from error
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import shutil
 import threading
 import warnings
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from scgcnet.data.transforms import MEAN
 from scgcnet.scene import remote
 from scgcnet.scene.options import SceneError
 
-CACHE_MB = 64  # of decoded blocks; GDAL's own default is a share of the machine's memory
+CACHE = 64 << 20  # bytes of decoded blocks; GDAL's own default is a share of the machine's memory
 #: GDAL's drivers that decode a file from its start to reach a row, and the size in bytes from which it matters.
 SEQUENTIAL, LARGE = {"PNG", "JPEG", "GIF", "WEBP", "JPEGXL", "HEIF", "AVIF"}, 16 << 20
 VALID, NO_DATA = 1, 2  # states of a pixel of the quick look; 0 until it is read
@@ -64,7 +65,7 @@ logging.getLogger("rasterio").addHandler(_faults)  # keeps its warnings off the 
 @contextmanager
 def gdal(**options: str) -> Iterator[None]:
     """GDAL with little memory, and without a warning about each file that has no georeference."""
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE_MB, **options):
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE, **options):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 
@@ -77,7 +78,7 @@ def reading(path: Path | str) -> Iterator[None]:
     try:
         with gdal(**(remote.gdal_options() if far else {})):
             yield
-    except (RasterioError, CPLE_BaseError) as error:
+    except (RasterioError, CPLE_BaseError, SystemError) as error:  # the last: rasterio's for a fault without a name
         reason = str(error.__cause__ or error).replace(str(path), remote.name_of(path))
         if far:
             raise remote.RemoteError(f"{path} cannot be read, or not to its end ({reason}). {remote.REMEDY}") from error
@@ -157,12 +158,16 @@ class Scene:
             return Window(0, 0, width, height)
         left, bottom, right, top = bounds
         to_pixels, lengths = ~self._file.transform, np.array([width, height])
-        corners = np.array([to_pixels @ corner for corner in ((left, top), (right, top), (left, bottom), (right, bottom))])
+        corners = np.array(
+            [to_pixels @ corner for corner in ((left, top), (right, top), (left, bottom), (right, bottom))]
+        )
         begin = np.clip(np.floor(corners.min(axis=0) + 1e-6), 0, lengths).astype(int)
         end = np.clip(np.ceil(corners.max(axis=0) - 1e-6), 0, lengths).astype(int)
         if (end <= begin).any():
             edges = ",".join(f"{edge:.10g}" for edge in self._file.bounds)
-            raise SceneError(f"{self.path}: --bounds {','.join(f'{b:.10g}' for b in bounds)} lie outside of it: {edges}")
+            raise SceneError(
+                f"{self.path}: --bounds {','.join(f'{b:.10g}' for b in bounds)} lie outside of it: {edges}"
+            )
         return Window(*map(int, begin), *map(int, end - begin))
 
     def _spread(self, side: int) -> NDArray[np.int64]:
@@ -180,6 +185,8 @@ class Scene:
         size = math.prod(self._file.shape) * sum(np.dtype(kind).itemsize for kind in self._file.dtypes)
         if self._file.driver in SEQUENTIAL and size > LARGE:
             if not (tiles := folder / TILES).is_file():
+                if shutil.disk_usage(folder).free < size:
+                    raise files.WriteError(tiles, OSError(f"a copy in tiles needs {size / 1e6:.0f} MB"))
                 with files.atomic(tiles) as temporary, reading(self.path):
                     how = {"tiled": True, "blockxsize": 256, "blockysize": 256, "bigtiff": "if_safer"}
                     rasterio.shutil.copy(self._file, temporary, driver="GTiff", **how)
