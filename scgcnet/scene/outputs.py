@@ -106,10 +106,11 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers:
                 strips[UNCERTAINTY] = np.where(valid, np.rint(FINE * STEPS * found[1]), NO_DATA).astype(np.uint8)
             for name, values in strips.items():
                 plain[name].write(values, 1, window=window)
-                sums[name] = zlib.crc32(values, sums[name])
+                sums[name] = zlib.crc32(values.tobytes(), sums[name])
             known += int(np.count_nonzero(valid))
             landslide += int(np.count_nonzero(strips[MASK] == 1))
-    with ThreadPoolExecutor(len(about)) as pool:
+    # `writing` changes Python's warnings, which belong to all threads: so around them, not within each.
+    with writing(folder), ThreadPoolExecutor(len(about)) as pool:
         written = [pool.submit(_write_cog, folder, name, sums[name]) for name in about]
         yield known, landslide
         for one in written:
@@ -118,17 +119,16 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers:
 
 def _write_cog(folder: Path, name: str, crc: int) -> None:
     """Writes a raster in strips as a Cloud-Optimized GeoTIFF, and makes sure that it reads back with that CRC-32."""
-    with writing(folder):
-        rasterio.shutil.copy(
-            folder / f"{PLAIN}{name}", folder / name, driver="COG", blocksize=BLOCK, compress="deflate", level=1,
-            predictor="no", overview_resampling="mode" if name == MASK else "average", bigtiff="if_safer",
-        )  # fmt: skip
-        found = 0
-        with rasterio.open(folder / name) as file:
-            for window in _strips(file.height, file.width):
-                found = zlib.crc32(file.read(1, window=window), found)
-        if found != crc:  # GDAL does not report every failed write
-            raise files.WriteError(folder / name, OSError("it does not read back as it was written"))
+    rasterio.shutil.copy(
+        folder / f"{PLAIN}{name}", folder / name, driver="COG", blocksize=BLOCK, compress="deflate", level=1,
+        predictor="no", overview_resampling="mode" if name == MASK else "average", bigtiff="if_safer",
+    )  # fmt: skip
+    found = 0
+    with rasterio.open(folder / name) as file:
+        for window in _strips(file.height, file.width):
+            found = zlib.crc32(file.read(1, window=window).tobytes(), found)
+    if found != crc:  # GDAL does not report every failed write
+        raise files.WriteError(folder / name, OSError("it does not read back as it was written"))
 
 
 class _Patches:

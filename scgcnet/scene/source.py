@@ -316,7 +316,7 @@ class Scene:
                 file.seek(top * width)
                 known = np.fromfile(file, np.uint8, found.size)  # shorter where all that follows is valid
                 found[: known.size] = known
-        return found.reshape(-1, width) == 0
+        return np.asarray(found.reshape(-1, width) == 0)
 
     def _keep(self, window: Window, image: NDArray[np.uint8], valid: Mask) -> None:
         """Keeps what the quick look shows of a window, and its pixels without data."""
