@@ -37,7 +37,7 @@ from scgcnet.scene.options import SceneError
 CACHE = 64 << 20  # bytes of decoded blocks; GDAL's own default is a share of the machine's memory
 #: GDAL's drivers that decode a file from its start to reach a row, and the size in bytes from which it matters.
 SEQUENTIAL, LARGE = {"PNG", "JPEG", "GIF", "WEBP", "JPEGXL", "HEIF", "AVIF"}, 16 << 20
-VALID, NO_DATA = 1, 2  # states of a pixel of the quick look; 0 until it is read
+FULL, EMPTY = 1, 2  # states of a pixel of the quick look; 0 until it is read
 TILES, INVALID = "tiles.tif", "invalid.u8"  # files of the work folder
 QUICK_SIDE = 1200  # pixels; longest side of the quick look
 SAMPLE = 1000  # pixels; longest side of the sample whose percentiles stretch the values
@@ -329,7 +329,7 @@ class Scene:
         rows = self._quick[0][up:down, None] - window.row_off
         columns = self._quick[1][left:right] - window.col_off
         self._picture[up:down, left:right] = image[rows, columns]
-        self._state[up:down, left:right] = np.where(valid[rows, columns], VALID, NO_DATA)
+        self._state[up:down, left:right] = np.where(valid[rows, columns], FULL, EMPTY)
         if self._invalid is None or valid.all():
             return
         try:
@@ -351,7 +351,7 @@ class Scene:
         with reading(self.path):
             for top in np.unique(missing // step * step):
                 self._eight_bits(Window(0, int(top), width, min(step, height - int(top))))
-        return self._picture, self._state == VALID
+        return self._picture, self._state == FULL
 
     def _eight_bits(self, window: Window, shape: tuple[int, ...] | None = None) -> tuple[NDArray[np.uint8], bool]:
         """The bands as uint8 (h, w, C), no-data filled, and whether any pixel is valid."""
