@@ -5,6 +5,7 @@ Large scenes have a process each; small ones share one, which imports and loads 
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from scgcnet.scene.mapping import MapResult, available_cores, map_scene
+from scgcnet.scene.models import Models
 from scgcnet.scene.options import MapOptions, SceneError
 from scgcnet.scene.remote import is_url, name_of
 
@@ -95,8 +97,16 @@ def map_scenes(
             yield from found
 
 
+@functools.cache
+def _models(names: str | tuple[str, ...]) -> Models:
+    """Loaded once in a process."""
+    return Models([names] if isinstance(names, str) else names)
+
+
 def _map_one(scene: Place, out: Path, model: str | Sequence[str], options: MapOptions, threads: int) -> MapResult | str:
     try:
-        return map_scene(scene, out, model, options, threads=threads)
+        return map_scene(
+            scene, out, _models(model if isinstance(model, str) else tuple(model)), options, threads=threads
+        )
     except Exception as error:  # the other scenes are mapped all the same
         return f"{out}: FAILED: {error if type(error).__module__.startswith('scgcnet.') else repr(error)}"

@@ -54,7 +54,7 @@ class MapResult:
 def map_scene(
     scene_file: Path | str,
     out: Path,
-    model: str | Sequence[str],
+    model: str | Sequence[str] | Models,
     options: MapOptions | None = None,
     *,
     threads: int | None = None,
@@ -67,7 +67,7 @@ def map_scene(
     Args:
         scene_file: any raster that rasterio reads, or an address: of a raster or of a STAC item.
         out: folder; it is made.
-        model: name of published weights, or a weights file; of several, the mean probability counts.
+        model: name of published weights, or a weights file, or `Models`; of several, the mean probability counts.
         options: see there.
         threads: windows that are predicted at the same time; None for one for each core. The map is the same.
         progress: show notes and a bar with the time left on standard error.
@@ -78,7 +78,7 @@ def map_scene(
         WriteError: the disk is full or the folder cannot be written; started again, it resumes.
     """
     options = options or MapOptions()
-    models = Models([model] if isinstance(model, str) else model)
+    models = model if isinstance(model, Models) else Models([model] if isinstance(model, str) else model)
     window, threshold = options.window or models.window, options.threshold or models.threshold
     with Scene(scene_file, models.channels, options.bands, options.value_range, options.bounds, options.asset) as scene:
         if options.metres and scene.crs is not None:
@@ -142,7 +142,7 @@ def _write_map(
     ground = outputs.Ground(scene.crs, scene.transform, options.metres)
     pixel = ground.pixel(scene.shape)
     metres = options.metres if scene.crs is None else pixel**0.5
-    engines = models.engines()
+    engines = models.engines
     scale = options.scale or choose_scale(metres, models.spans, scene, engines[0])
     shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
     grid = Grid.of(shape, window, options.overlap)

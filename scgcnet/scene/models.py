@@ -114,6 +114,7 @@ class Models:
             raise ValueError(f"{len(found)} bands, not {self.channels}")
         return found
 
+    @cached_property
     def engines(self) -> list[Engine]:
         """The networks, ready to predict; logits are divided by the `temperature` of a file."""
         temperatures = self._read("temperature", lambda text: _numbers(text)[0], default="1")

@@ -50,8 +50,8 @@ def test_several(saved) -> None:
 
 def test_temperature(saved) -> None:
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    (plain,) = Models([saved("a")]).engines()
-    (soft,) = Models([saved("b", temperature="2.5")]).engines()
+    (plain,) = Models([saved("a")]).engines
+    (soft,) = Models([saved("b", temperature="2.5")]).engines
     logits = [np.log(p / (1 - p)) for p in (plain(image), soft(image))]
     assert np.abs(logits[0]).max() > 0.01
     assert logits[0] == pytest.approx(2.5 * logits[1], abs=1e-4)
@@ -67,7 +67,7 @@ def test_refused(saved) -> None:
     for key, text in {"window": "wide", "temperature": "0", "resolutions": "1,-2", "colour": "{}"}.items():
         models = Models([saved("a", **{key: text})])
         with pytest.raises(WeightsError, match=rf"a\.safetensors: its {key} cannot be read"):
-            _ = models.window, models.engines(), models.spans, models.resemblance(1.0, GREY, ALL)
+            _ = models.window, models.engines, models.spans, models.resemblance(1.0, GREY, ALL)
     with pytest.raises(WeightsError, match="2 resolutions and 1 zooms"):
         _ = Models([saved("a", resolutions="1,2", zooms="1-2")]).spans
 
