@@ -51,6 +51,7 @@ def _list_of(kind: Callable[[str], T], what: str, length: int | None = None) -> 
 WHOLES = _list_of(int, "whole numbers with commas between, such as 4,3,2")
 REALS = _list_of(float, "numbers with commas between, such as 1,0.5")
 PAIR = _list_of(float, "two numbers with a comma between, such as 0,3000", 2)
+BOUNDS = _list_of(float, "LEFT,BOTTOM,RIGHT,TOP, four numbers with commas between", 4)
 
 
 def _number_or_auto(text: str) -> float | None:
@@ -65,10 +66,18 @@ def _number_or_auto(text: str) -> float | None:
 
 @app.command("map")
 def map_command(
-    scene: Annotated[list[Path], typer.Argument(help="Rasters, such as GeoTIFFs, or folders of rasters.")],
+    scene: Annotated[
+        list[str], typer.Argument(help="Rasters, folders of rasters, or addresses of rasters or STAC items.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write; of several scenes, with one for each.")],
-    model: Annotated[str | None, typer.Option(help="Published weights by name, or a file of weights.")] = None,
-    window: Annotated[int, typer.Option(help="Side of the network's window, pixels of the working grid.")] = 1024,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Published weights by name, or a file of weights; of several, the mean probability counts."),
+    ] = None,
+    views: Annotated[int, typer.Option(help="Views of each window: 1, 2 (mirrored), 4 or 8 (turned too).")] = 1,
+    window: Annotated[
+        str, typer.Option(help="Side of the network's window, pixels of the working grid; auto: as the weights say.")
+    ] = "auto",
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers too, 0 to 0.5.")] = 0.25,
     threshold: Annotated[
         str, typer.Option(help="Probability above which a pixel is landslide; auto: the one that the weights carry.")
@@ -79,6 +88,12 @@ def map_command(
         str | None, typer.Option("--range", help="Values shown black and white: LOW,HIGH [default: percentiles].")
     ] = None,
     scale: Annotated[str, typer.Option(help="Pixels of the working grid for one of the scene.")] = "auto",
+    metres: Annotated[float | None, typer.Option(help="Side of a pixel, of a scene without a georeference.")] = None,
+    bounds: Annotated[
+        str | None, typer.Option(help="Map a part: LEFT,BOTTOM,RIGHT,TOP in the scene's coordinates.")
+    ] = None,
+    asset: Annotated[str | None, typer.Option(help="Asset of a STAC item [default: the visual one].")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Windows at a time [default: one for each core].")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Scenes at a time [default: one for each core].")] = None,
     quiet: Quiet = False,
 ) -> int:
@@ -88,25 +103,29 @@ def map_command(
     """
     from scgcnet.scene import MapOptions, map_scene
     from scgcnet.scene.many import find_scenes, map_scenes
-    from scgcnet.zoo import DEFAULT
 
+    side = _number_or_auto(window)
     options = MapOptions(
-        window=window,
+        window=None if side is None else int(side),
         overlap=overlap,
         threshold=_number_or_auto(threshold),
         min_area=min_area,
         bands=WHOLES(bands) if bands else None,
         value_range=PAIR(value_range) if value_range else None,  # type: ignore[arg-type]
         scale=_number_or_auto(scale),
+        views=views,
+        metres=metres,
+        bounds=BOUNDS(bounds) if bounds else None,  # type: ignore[arg-type]
+        asset=asset,
     )
     scenes = find_scenes(scene)
-    if len(scene) > 1 or scene[0].is_dir():
+    if len(scene) > 1 or Path(scene[0]).is_dir():
         failed = False
-        for found in map_scenes(scenes, out, model or DEFAULT, options, jobs):
+        for found in map_scenes(scenes, out, model or (), options, jobs, threads):
             failed |= isinstance(found, str)
             print(found if isinstance(found, str) else found.summary, flush=True)
         return int(failed)
-    done = map_scene(scenes[0], out, model or DEFAULT, options, progress=not quiet)
+    done = map_scene(scenes[0], out, model or (), options, threads=threads, progress=not quiet)
     print(done.summary if done.fresh else f"{done.summary} (it was there already)")
     return 0
 

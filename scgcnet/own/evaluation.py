@@ -20,12 +20,12 @@ from scgcnet.data import LandslideDataset, Sample
 from scgcnet.metrics import Confusion, component_hits, false_alarms
 from scgcnet.own.parts import survey
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
+from scgcnet.scene.models import choose_scale, spans_of
 from scgcnet.scene.predict import folded, predict_image
 from scgcnet.scene.score import ALARM
-from scgcnet.scene.source import working_scale
 from scgcnet.study import stats
 
-WINDOW, OVERLAP = 1024, 0.25  # the map's
+WINDOW, OVERLAP = 1024, 0.25  # the map's, where weights carry no window
 SIZES = (
     500,
     2_000,
@@ -33,7 +33,6 @@ SIZES = (
     20_000,
 )  # upper ends of the classes: square metres if every resolution is known, else pixels
 FOUND = 0.5  # a landslide counts as found if at least this share of its pixels is
-SAME = 0.05  # resolutions that differ by less are taken for one
 FEWEST_GROUPS = 5  # rasters that an interval is drawn over; else it is drawn over pieces
 
 
@@ -125,17 +124,10 @@ def stored_range(metadata: dict[str, str]) -> tuple[float, float] | None:
     return low, high
 
 
-def scale_for(metres: float | None, metadata: dict[str, str]) -> float:
-    """Pixels of the network's input per pixel of an image: it is shrunk to the resolution that weights carry."""
-    if resolution := metadata.get("resolution"):
-        ratio = metres / float(resolution) if metres else 1.0
-        return 1.0 if ratio > 1 - SAME else ratio
-    return working_scale(metres, [name.strip() for name in metadata.get("sources", "").split(",")])
-
-
 def predict(network: nn.Module, sample: Sample, metadata: dict[str, str]) -> NDArray[np.float32]:
     """Probability of landslide (H, W) as a map has it, by weights with this metadata."""
-    return predict_image(network, sample.image, WINDOW, OVERLAP, scale_for(sample.resolution, metadata))
+    window = int(metadata.get("window", WINDOW))
+    return predict_image(network, sample.image, window, OVERLAP, choose_scale(sample.resolution, spans_of(metadata)))
 
 
 def score(

@@ -24,7 +24,7 @@ import scgcnet
 from scgcnet import files, zoo
 from scgcnet.data import DatasetError, LandslideDataset, Merged
 from scgcnet.data.pairs import stamp
-from scgcnet.data.windows import Windows
+from scgcnet.data.windows import DRAWN, Windows
 from scgcnet.own.evaluation import Evaluation, predict, score, write_tables
 from scgcnet.own.parts import CONSTANT, Division, Survey, common_ground, divide, survey
 from scgcnet.own.report import write_report
@@ -116,9 +116,8 @@ class Trained:
     @property
     def summary(self) -> str:
         """Two lines: the score, and how to map with the weights."""
-        stretch = f" --range {self.metadata['value_range']}" if self.metadata.get("value_range") else ""
         reached = f"validation IoU {self.metadata['val_iou']} % at the threshold {self.metadata['threshold']}"
-        use = f"scgcnet map SCENE --model {self.folder / WEIGHTS} --out map{stretch}"
+        use = f"scgcnet map SCENE --model {self.folder / WEIGHTS} --out map"
         return f"{self.folder}: {reached}; see {self.folder / REPORT}\n{use}"
 
 
@@ -370,7 +369,11 @@ def _metadata(
     with Scene(first.path, source.bands, None, value_range) as scene:
         bands = scene.bands
     metres = [picture.metres for picture in source.pictures if picture.metres]
-    known = {"resolution": f"{float(np.median(metres)):.6g}"} if metres else {}
+    known = (
+        {"resolutions": f"{float(np.median(metres)):.6g}", "zooms": "{:g}-{:g}".format(*DRAWN["own"].zoom)}
+        if metres
+        else {}
+    )
     stretch = {"value_range": ",".join(f"{value:.9g}" for value in value_range)} if value_range else {}
     names = [one.path.resolve().name for one in (source, free) if one]
     return {

@@ -6,25 +6,26 @@ end, the report last. So an output folder has a whole map, or none.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import scgcnet
-from scgcnet import files, zoo
+from scgcnet import files
 from scgcnet.scene import outputs
+from scgcnet.scene.models import Models, choose_scale
 from scgcnet.scene.options import MapOptions, SceneError
-from scgcnet.scene.outputs import MASK, POLYGONS, PROBABILITY, QUICK_LOOK
-from scgcnet.scene.predict import Stream, folded
-from scgcnet.scene.source import Scene, working_scale
-from scgcnet.scene.windows import LEAST_SIDE, Grid
+from scgcnet.scene.outputs import MASK, POLYGONS, PROBABILITY, QUICK_LOOK, UNCERTAINTY
+from scgcnet.scene.predict import Stream, combined
+from scgcnet.scene.remote import RemoteError
+from scgcnet.scene.source import Scene
+from scgcnet.scene.windows import Grid
 
 WORK = ".work"
 CLAIM = "made_of.json"  # in it: what the unfinished map is made of
@@ -51,17 +52,24 @@ class MapResult:
 
 
 def map_scene(
-    scene_file: Path, out: Path, model: str, options: MapOptions | None = None, *, progress: bool = False
+    scene_file: Path | str,
+    out: Path,
+    model: str | Sequence[str] | Models,
+    options: MapOptions | None = None,
+    *,
+    threads: int | None = None,
+    progress: bool = False,
 ) -> MapResult:
-    """Maps one scene into a folder, which then holds `OUTPUTS`.
+    """Maps one scene into a folder, which then holds `OUTPUTS`, and UNCERTAINTY if there are several models or views.
 
     A finished map of the same scene, weights and options is kept; an unfinished one is resumed.
 
     Args:
-        scene_file: any raster that rasterio reads.
+        scene_file: any raster that rasterio reads, or an address: of a raster or of a STAC item.
         out: folder; it is made.
-        model: name of published weights, or a weights file.
+        model: name of published weights, or a weights file, or `Models`; of several, the mean probability counts.
         options: see there.
+        threads: windows that are predicted at the same time; None for one for each core. The map is the same.
         progress: show notes and a bar with the time left on standard error.
 
     Raises:
@@ -70,87 +78,107 @@ def map_scene(
         WriteError: the disk is full or the folder cannot be written; started again, it resumes.
     """
     options = options or MapOptions()
-    weights = zoo.find_weights(model)
-    metadata = zoo.read_metadata(weights)
-    threshold = metadata.get("threshold") if options.threshold is None else options.threshold
-    if threshold is None:
-        raise SceneError(f"{weights} has no threshold of its own: give one, such as --threshold 0.5")
-    channels = json.loads(metadata["config"])["in_channels"]
-    with Scene(scene_file, channels, options.bands, options.value_range) as scene:
-        own = {**asdict(options), "bands": scene.bands, "value_range": scene.value_range}
+    models = model if isinstance(model, Models) else Models([model] if isinstance(model, str) else model)
+    window, threshold = options.window or models.window, options.threshold or models.threshold
+    bands, value_range = options.bands or models.bands, options.value_range or models.value_range
+    with Scene(scene_file, models.channels, bands, value_range, options.bounds, options.asset) as scene:
+        if options.metres and scene.crs is not None:
+            raise SceneError(f"{scene.path} has a georeference: leave out --metres, or give --scale")
+        own = {**asdict(options), "bands": scene.bands, "value_range": scene.value_range, "window": window}
         made_of = {
             "scene_sha256": scene.sha256(),
-            "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "model_sha256": models.sha256,
             "options": json.loads(json.dumps(own)),  # as they are read back
         }
-        if (earlier := _earlier(out, made_of)) is not None:
+        names = [
+            name for name in (*OUTPUTS[:-1], UNCERTAINTY, REPORT) if name in OUTPUTS or _layers(models, options) > 1
+        ]
+        if (earlier := _earlier(out, made_of, names)) is not None:
             return MapResult(out, earlier, fresh=False)
         new = not out.exists()
         work = out / WORK
         _claim(work, made_of)
         with files.lock(work / "lock"):
-            if (earlier := _earlier(out, made_of)) is not None:  # by another process, which this one waited for
+            if (earlier := _earlier(out, made_of, names)) is not None:  # by another process, which this one waited for
                 files.remove_folder(work)
                 return MapResult(out, earlier, fresh=False)
             try:
-                report = _write_map(scene, work, weights, metadata, float(threshold), options, made_of, progress)
+                scene.keep_in(work)
+                report = _write_map(scene, work, models, window, threshold, options, made_of, threads, progress)
+            except RemoteError:
+                raise
             except SceneError:  # none of it can be used
                 files.remove_folder(work)
                 if new:
                     out.rmdir()
                 raise
-            for name in OUTPUTS:
+            for name in names:
                 (work / name).replace(out / name)
     files.remove_folder(work)
     return MapResult(out, report, fresh=True)
 
 
+def _layers(models: Models, options: MapOptions) -> int:
+    """2 with the uncertainty, which one network and one view do not have."""
+    return 1 if len(models.files) * options.views == 1 else 2
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _write_map(
     scene: Scene,
     work: Path,
-    weights: Path,
-    metadata: Mapping[str, str],
+    models: Models,
+    window: int,
     threshold: float,
     options: MapOptions,
     made_of: Mapping[str, Any],
+    threads: int | None,
     progress: bool,
 ) -> dict[str, Any]:
-    """Writes all of `OUTPUTS` into the work folder; returns the report."""
-    sources = [name.strip() for name in metadata.get("sources", "").split(",") if name.strip()]
-    ground = outputs.Ground(scene.crs, scene.transform)
+    """Writes all files of the map into the work folder; returns the report."""
+    ground = outputs.Ground(scene.crs, scene.transform, options.metres)
     pixel = ground.pixel(scene.shape)
-    metres = None if scene.crs is None else pixel**0.5
-    scale = options.scale or working_scale(metres, sources)
+    metres = options.metres if scene.crs is None else pixel**0.5
+    engines = models.engines
+    scale = options.scale or choose_scale(metres, models.spans)
     shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
-    grid = Grid.of(shape, options.window, options.overlap)
-    notes = [*scene.notes, *_grid_notes(grid, metres, scale)]
+    grid = Grid.of(shape, window, options.overlap)
+    notes = [*scene.notes, *_grid_notes(grid, metres, scale, models.trained_side)]
     if progress:
         for note in notes:
-            print(f"note: {scene.path.name}: {note}", file=sys.stderr)
-    stream = Stream(work, grid)
+            print(f"note: {scene.name}: {note}", file=sys.stderr)
+    layers = _layers(models, options)
+    stream = Stream(work, grid, layers)
     if stream.rows_done < grid.rows.length:
-        network = folded(zoo.load_model(weights))
-        if network(torch.zeros(1, len(scene.bands), 64, 64)).shape[1] != 2:
-            raise zoo.WeightsError(f"{weights}: a map needs a network of two classes")
-        stream.run(network, lambda rows, columns: scene.read(rows, columns, shape), progress)
+        predict = combined(engines, options.views)
+        stream.run(
+            predict, lambda rows, columns: scene.read(rows, columns, shape), progress, threads or available_cores()
+        )
     if progress:
         print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
-    known, landslide = outputs.write_cogs(
-        work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold
-    )
-    if not known:
-        raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
-    found = outputs.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
-    found = found.assign(area=ground.areas(found["outline"].to_numpy()))
-    found = found[found["area"] >= options.min_area]
-    marks = {name: made_of[name] for name in ("scene_sha256", "model_sha256")}
-    (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
-    outputs.write_geopackage(work / POLYGONS, found, ground, marks)
-    outputs.write_quick_look(work / QUICK_LOOK, scene, found)
+    with outputs.write_cogs(
+        work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold, layers
+    ) as (known, landslide):
+        if not known:
+            raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
+        found = outputs.find_polygons(work, threshold, least=0.5 * options.min_area / pixel)
+        found = found.assign(area=ground.areas(found["outline"].to_numpy()))
+        found = found[found["area"] >= options.min_area]
+        marks = {name: made_of[name] for name in ("scene_sha256", "model_sha256")}
+        (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
+        outputs.write_geopackage(work / POLYGONS, found, ground, marks)
+        outputs.write_quick_look(work / QUICK_LOOK, scene, found)
+    resemblance = models.resemblance(None if metres is None else metres / scale, *scene.quick_look())
+    if progress and resemblance:
+        print(f"note: {scene.name}: {resemblance}", file=sys.stderr)
     report = {
         "scgcnet": scgcnet.__version__,
         "scene": {
-            "file": scene.path.name,
+            "file": scene.name,
             "sha256": made_of["scene_sha256"],
             "width": scene.shape[1],
             "height": scene.shape[0],
@@ -162,14 +190,9 @@ def _write_map(
             "share_with_data": known / (scene.shape[0] * scene.shape[1]),
             "area_unit": ground.unit,
             "notes": notes,
+            "resemblance": resemblance,
         },
-        "model": {
-            "file": weights.name,
-            "sha256": made_of["model_sha256"],
-            "trained_on": sources,
-            "run_id": metadata.get("run_id"),
-            "threshold": threshold,
-        },
+        "model": models.describe(threshold),
         "landslides": {
             "polygons": len(found),
             "area": float(np.round(found["area"].to_numpy().sum(), 1)),
@@ -188,20 +211,20 @@ def _write_map(
     return report
 
 
-def _grid_notes(grid: Grid, metres: float | None, scale: float) -> list[str]:
+def _grid_notes(grid: Grid, metres: float | None, scale: float, trained: int) -> list[str]:
     """How the network sees the scene, where that differs from what the user or the weights expect."""
     notes = []
     if metres is None:
-        notes.append(f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --scale")
+        notes.append(f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --metres")
     elif scale != 1:
         notes.append(f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}")
-    if (side := max(grid.rows.size, grid.columns.size)) >= 2 * LEAST_SIDE:
-        seen = f"the weights were trained on images of {LEAST_SIDE} px and see {side} px at once"
-        notes.append(f"{seen}: try --window {LEAST_SIDE}")
+    if (side := max(grid.rows.size, grid.columns.size)) >= 2 * trained:
+        seen = f"the weights were trained on images of {trained} px and see {side} px at once"
+        notes.append(f"{seen}: try --window {trained}")
     return notes
 
 
-def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
+def _earlier(out: Path, made_of: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
     """The report of the same map if it is finished; anything else in the folder is refused."""
     if not out.exists():
         return None
@@ -212,7 +235,7 @@ def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     if REPORT not in present:  # files named like ours are only ours if a kill came while they were put in place
         begun = (out / WORK / CLAIM).is_file()
-        if foreign := sorted(present - set(OUTPUTS) if begun else present):
+        if foreign := sorted(present - set(names) if begun else present):
             raise SceneError(f"{out} holds other files, such as {foreign[0]}: name an empty or a new folder with --out")
         return None
     try:
@@ -221,7 +244,7 @@ def _earlier(out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError) as error:
         raise SceneError(f"{out / REPORT} is no report of a map: name another folder with --out") from error
     _refuse_other(out, other, made_of, "the map")
-    return report if present >= set(OUTPUTS) else None
+    return report if present >= set(names) else None
 
 
 def _claim(work: Path, made_of: Mapping[str, Any]) -> None:

@@ -1,10 +1,16 @@
-"""The files of a map: probability and mask as Cloud-Optimized GeoTIFFs, landslides as polygons in a GeoPackage."""
+"""The files of a map: probability and mask as Cloud-Optimized GeoTIFFs, landslides as polygons in a GeoPackage.
+
+Patches are labelled strip by strip and joined across strips, which gives their sums; GDAL only outlines them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +25,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pyproj import CRS, Transformer
 from rasterio.windows import Window
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from scgcnet import files
 from scgcnet.scene.source import Mask, Scene, writing
 
 PROBABILITY, MASK, POLYGONS, QUICK_LOOK = "probability.tif", "mask.tif", "landslides.gpkg", "quicklook.png"
+UNCERTAINTY = "uncertainty.tif"  # of several networks or views: standard deviation of their probabilities
 LAYER = "landslides"
 STEPS = 200  # a probability is stored as a multiple of 1/200, with GDAL's scale, so that a GIS shows it from 0 to 1
 NO_DATA = 255
 BLOCK = 512  # pixels; side of the files' tiles
 DELTA = 0.05  # how far the threshold is moved to see how the area depends on it
-QUICK_SIDE = 1200  # pixels; longest side of the quick look
 VERMILION, WHITE = (213, 94, 0), (255, 255, 255)
+FINE = 2  # the uncertainty, 0 to 0.5, is stored as a multiple of 1/(FINE STEPS)
 PLAIN = "plain-"  # prefix of the rasters in strips, which GDAL polygonises a hundred times faster than tiles
 STRIPS = {"driver": "GTiff", "blockysize": 16, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer"}
 # GeoPackage notes when a layer was changed; a fixed moment keeps equal maps equal to the last byte.
@@ -49,16 +59,19 @@ def _strips(height: int, width: int) -> Iterator[Window]:
         yield Window(0, top, width, min(BLOCK, height - top))
 
 
-def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tuple[int, int]:
-    """Writes both rasters into a folder, and leaves them in strips beside; returns the valid and the landslide pixels.
+@contextlib.contextmanager
+def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers: int = 1) -> Iterator[tuple[int, int]]:
+    """Writes the rasters into a folder, and leaves them in strips beside; gives the valid and the landslide pixels.
 
-    The mask is taken from the stored probabilities, so that the two agree to the last pixel.
+    The mask is taken from the stored probabilities, so that the two agree to the last pixel. While the block of this
+    context runs, threads make the Cloud-Optimized GeoTIFFs of the strips; they are done when it ends.
 
     Args:
         folder: an existing one.
         scene: gives size, coordinate reference system and transform.
-        rows: gives the probabilities of the rows from one to another (excluded), and the valid pixels.
+        rows: gives the probabilities of the rows from one to another (excluded), (layers, h, w), and the valid pixels.
         threshold: probability above which a pixel is landslide.
+        layers: 1, or 2 with the deviation of the probabilities.
 
     Raises:
         SceneError: a block of the scene is damaged.
@@ -69,34 +82,94 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float) -> tupl
         **STRIPS, "width": width, "height": height, "count": 1, "dtype": "uint8", "nodata": NO_DATA,
         "crs": scene.crs, "transform": scene.transform,
     }  # fmt: skip
-    plain = {name: folder / f"{PLAIN}{name}" for name in (PROBABILITY, MASK)}
-    for path in (*plain.values(), *(folder / name for name in plain)):
-        path.unlink(missing_ok=True)  # of an earlier process: GDAL reads what is there before it writes
+    about = {PROBABILITY: "probability of landslide", MASK: "landslide"}
+    if layers > 1:
+        about[UNCERTAINTY] = "standard deviation of the probability of landslide"
+    for name in about:
+        for path in (folder / name, folder / f"{PLAIN}{name}"):
+            path.unlink(missing_ok=True)  # of an earlier process: GDAL reads what is there before it writes
     limit, known, landslide = quantised(threshold), 0, 0
-    with writing(folder):
-        with (
-            rasterio.open(plain[PROBABILITY], "w", **profile) as probability,
-            rasterio.open(plain[MASK], "w", **profile) as mask,
-        ):
-            probability.scales, probability.descriptions = (1 / STEPS,), ("probability of landslide",)
-            mask.descriptions = ("landslide",)
-            for window in _strips(height, width):
-                found, valid = rows(window.row_off, window.row_off + window.height)
-                stored = np.where(valid, np.rint(STEPS * found), NO_DATA).astype(np.uint8)
-                above = np.where(valid, stored > limit, NO_DATA).astype(np.uint8)
-                probability.write(stored, 1, window=window)
-                mask.write(above, 1, window=window)
-                known += int(np.count_nonzero(valid))
-                landslide += int(np.count_nonzero(above == 1))
-        for name, resampling in ((PROBABILITY, "average"), (MASK, "mode")):
-            rasterio.shutil.copy(
-                plain[name], folder / name, driver="COG", blocksize=BLOCK, compress="deflate", predictor="no",
-                overview_resampling=resampling, bigtiff="if_safer",
-            )  # fmt: skip
-            with rasterio.open(plain[name]) as before, rasterio.open(folder / name) as after:
-                if before.checksum(1) != after.checksum(1):  # GDAL does not report every failed write
-                    raise files.WriteError(folder / name, OSError("it does not read back as it was written"))
-    return known, landslide
+    sums = dict.fromkeys(about, 0)  # CRC-32 of what is written
+    with writing(folder), contextlib.ExitStack() as stack:
+        plain = {name: rasterio.open(folder / f"{PLAIN}{name}", "w", **profile) for name in about}
+        for name, file in plain.items():
+            stack.enter_context(file)
+            file.descriptions = (about[name],)
+        plain[PROBABILITY].scales = (1 / STEPS,)
+        if layers > 1:
+            plain[UNCERTAINTY].scales = (1 / (FINE * STEPS),)
+        for window in _strips(height, width):
+            found, valid = rows(window.row_off, window.row_off + window.height)
+            strips = {PROBABILITY: np.where(valid, np.rint(STEPS * found[0]), NO_DATA).astype(np.uint8)}
+            strips[MASK] = np.where(valid, strips[PROBABILITY] > limit, NO_DATA).astype(np.uint8)
+            if layers > 1:
+                strips[UNCERTAINTY] = np.where(valid, np.rint(FINE * STEPS * found[1]), NO_DATA).astype(np.uint8)
+            for name, values in strips.items():
+                plain[name].write(values, 1, window=window)
+                sums[name] = zlib.crc32(values.tobytes(), sums[name])
+            known += int(np.count_nonzero(valid))
+            landslide += int(np.count_nonzero(strips[MASK] == 1))
+    # `writing` changes Python's warnings, which belong to all threads: so around them, not within each.
+    with writing(folder), ThreadPoolExecutor(len(about)) as pool:
+        written = [pool.submit(_write_cog, folder, name, sums[name]) for name in about]
+        yield known, landslide
+        for one in written:
+            one.result()
+
+
+def _write_cog(folder: Path, name: str, crc: int) -> None:
+    """Writes a raster in strips as a Cloud-Optimized GeoTIFF, and makes sure that it reads back with that CRC-32."""
+    rasterio.shutil.copy(
+        folder / f"{PLAIN}{name}", folder / name, driver="COG", blocksize=BLOCK, compress="deflate", level=1,
+        predictor="no", overview_resampling="mode" if name == MASK else "average", bigtiff="if_safer",
+    )  # fmt: skip
+    found = 0
+    with rasterio.open(folder / name) as file:
+        for window in _strips(file.height, file.width):
+            found = zlib.crc32(file.read(1, window=window).tobytes(), found)
+    if found != crc:  # GDAL does not report every failed write
+        raise files.WriteError(folder / name, OSError("it does not read back as it was written"))
+
+
+class _Patches:
+    """Patches of pixels that touch along edges, of a raster that passes strip by strip."""
+
+    def __init__(self) -> None:
+        self._number = self._row = 0  # labels and rows so far
+        self._edge = np.zeros(0, np.int64)  # labels of the last row
+        self._same: list[NDArray[np.int64]] = [np.zeros((2, 0), np.int64)]  # labels that touch across a strip's edge
+        self._sums: list[NDArray[np.float64]] = []
+
+    def add(self, above: Mask, *values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The next strip: the pixels of patches, and values (h, w) that are summed over each.
+
+        Returns:
+            The labels (h, w) of its patches, -1 elsewhere, and the place of each one's first pixel in the strip.
+        """
+        labels, number = ndimage.label(above)
+        inside = np.flatnonzero(labels)
+        flat = labels.ravel()[inside] - 1
+        each = [np.bincount(flat, minlength=number)]
+        each += [np.bincount(flat, value.ravel()[inside], minlength=number) for value in values]
+        self._sums.append(np.stack(each).astype(np.float64))
+        first = np.empty(number, np.int64)
+        first[flat[::-1]] = inside[::-1]  # the last that is written is the first pixel
+        shifted = labels.astype(np.int64) - 1
+        shifted[labels > 0] += self._number
+        if self._edge.size:
+            touch = (self._edge >= 0) & (shifted[0] >= 0)
+            self._same.append(np.stack([self._edge[touch], shifted[0][touch]]))
+        self._edge = shifted[-1].copy()
+        self._number += number
+        return shifted, first
+
+    def joined(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The patch of each label; pixels and sums of the values of each patch, (1 + values, patches)."""
+        one, two = np.concatenate(self._same, axis=1)
+        graph = coo_array((np.ones(one.size, np.int8), (one, two)), shape=(self._number,) * 2)
+        number, patch = connected_components(graph, directed=False)
+        each = np.concatenate(self._sums, axis=1)
+        return patch, np.stack([np.bincount(patch, values, minlength=number) for values in each])
 
 
 def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
@@ -112,62 +185,53 @@ def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
         `pixels`; `mean` probability within; `higher`, pixels that stay at a threshold DELTA higher; `lower`, pixels of
         the patch that it belongs to at a threshold DELTA lower.
     """
-    with writing(folder), rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability:
-        patches = _patches(probability, quantised(threshold), folder)
-        outlines = np.array([patch for patch in patches if patch.area >= least], object)
-        pixels, sums, higher = _sums(probability, outlines, quantised(min(threshold + DELTA, 1)))
-        lower = np.zeros(len(outlines), np.int64)
-        if len(outlines):
-            tree = shapely.STRtree(shapely.point_on_surface(outlines))
-            for patch in _patches(probability, quantised(max(threshold - DELTA, 0)), folder):
-                lower[tree.query(patch, predicate="contains")] = round(patch.area)
-    mean = sums / np.maximum(pixels, 1) / STEPS
-    found = pd.DataFrame({"outline": outlines, "pixels": pixels, "mean": mean, "higher": higher, "lower": lower})
-    return found.iloc[np.argsort(-pixels, kind="stable")]
-
-
-def _patches(probability: Any, limit: int, folder: Path) -> Iterator[Any]:
-    """Polygons of the pixels with a stored probability above a limit, in columns and rows, in no order."""
+    limit, stricter, looser = (quantised(min(max(threshold + by, 0), 1)) for by in (0, DELTA, -DELTA))
+    patches, wider = _Patches(), _Patches()
+    firsts, around = (
+        [],
+        [],
+    )  # of each label: row and column of its first pixel, and the label there at the lower threshold
     above = folder / f"{PLAIN}above.tif"
-    # Without a georeference: GDAL would put the polygons there.
-    profile = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
-    with rasterio.open(above, "w", **STRIPS, **profile) as file:
-        for window in _strips(probability.height, probability.width):
-            values = probability.read(1, window=window)
-            file.write(((values > limit) & (values <= STEPS)).astype(np.uint8), 1, window=window)
-    with rasterio.open(above) as file:
-        band = rasterio.band(file, 1)
-        for shape, _ in rasterio.features.shapes(band, mask=band, connectivity=4):
-            shell, *holes = shape["coordinates"]
-            yield shapely.Polygon(shell, holes)
-    above.unlink()
-
-
-def _sums(
-    probability: Any, outlines: NDArray[np.object_], stricter: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Pixels of each polygon, the sum of their stored probabilities, and the number above a value; in strips."""
-    number = len(outlines)
-    counts, sums, higher = np.zeros(number, np.int64), np.zeros(number), np.zeros(number, np.int64)
-    tree = shapely.STRtree(outlines)
-    for window in _strips(probability.height, probability.width):
-        top, bottom = window.row_off, window.row_off + window.height
-        inside = np.sort(tree.query(shapely.box(0, top, window.width, bottom)))
-        if not len(inside):
-            continue
-        labels = rasterio.features.rasterize(
-            zip(outlines[inside], range(1, len(inside) + 1), strict=True),
-            out_shape=(window.height, window.width),
-            transform=rasterio.Affine.translation(0, top),
-            dtype="int32",
-        ).ravel()
-        values = probability.read(1, window=window).ravel()
-        labels, values = labels[labels > 0], values[labels > 0]
-        length = len(inside) + 1
-        counts[inside] += np.bincount(labels, minlength=length)[1:]
-        sums[inside] += np.bincount(labels, weights=values, minlength=length)[1:]
-        higher[inside] += np.bincount(labels[values > stricter], minlength=length)[1:]
-    return counts, sums, higher
+    with writing(folder), rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability:
+        size = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
+        with rasterio.open(above, "w", **STRIPS, **size) as file:  # no georeference: GDAL would put the polygons there
+            for window in _strips(probability.height, probability.width):
+                values = probability.read(1, window=window)
+                inside = (values > limit) & (values <= STEPS)
+                file.write(inside.astype(np.uint8), 1, window=window)
+                _, first = patches.add(inside, values, values > stricter)
+                labels, _ = wider.add((values > looser) & (values <= STEPS))
+                firsts.append(np.stack([first // window.width + window.row_off, first % window.width]))
+                around.append(labels.ravel()[first])
+        patch, sums = patches.joined()
+        wide, (lower,) = wider.joined()
+        of_label = {
+            place: label for label, place in enumerate(zip(*np.concatenate(firsts, axis=1).tolist(), strict=True))
+        }
+        of_patch = wide[np.concatenate(around)]
+        outlines, labels_of = [], []
+        with rasterio.open(above) as file:
+            band = rasterio.band(file, 1)
+            for shape, _ in rasterio.features.shapes(band, mask=band, connectivity=4):
+                shell, *holes = shape["coordinates"]
+                row, column = min((y, x) for x, y in shell)  # its first pixel
+                label = of_label[int(row), int(column)]
+                if sums[0][patch[label]] >= least:
+                    outlines.append(shapely.Polygon(shell, holes))
+                    labels_of.append(label)
+        above.unlink()
+    chosen = np.array(labels_of, np.int64)
+    pixels, total, higher = sums[:, patch[chosen]]
+    found = pd.DataFrame(
+        {
+            "outline": np.array(outlines, object),
+            "pixels": pixels.astype(np.int64),
+            "mean": total / np.maximum(pixels, 1) / STEPS,
+            "higher": higher.astype(np.int64),
+            "lower": lower[of_patch[chosen]].astype(np.int64),
+        }
+    )
+    return found.iloc[np.argsort(-pixels, kind="stable")]
 
 
 def placing(transform: Any) -> Any:
@@ -184,14 +248,14 @@ def _moved(points: NDArray[np.float64], affine: Any) -> NDArray[np.float64]:
 class Ground:
     """Areas on the ground of polygons that are given in columns and rows.
 
-    On the ellipsoid, whatever the projection, because some (Web Mercator) stretch areas fourfold; in pixels if `crs`
-    (rasterio's) is None.
+    On the ellipsoid, whatever the projection, because some (Web Mercator) stretch areas fourfold. If `crs` (rasterio's)
+    is None: in pixels, or by the side of a pixel in metres.
     """
 
-    def __init__(self, crs: Any, transform: Any) -> None:
-        self.transform = transform
+    def __init__(self, crs: Any, transform: Any, metres: float | None = None) -> None:
+        self.transform, self.metres = transform, metres
         self.crs = None if crs is None else CRS.from_user_input(crs)
-        self.unit = "px" if self.crs is None else "m2"
+        self.unit = "px" if self.crs is None and metres is None else "m2"
 
     def place(self, outlines: NDArray[np.object_]) -> NDArray[np.object_]:
         """The polygons in coordinates, see `placing`."""
@@ -201,7 +265,7 @@ class Ground:
     def areas(self, outlines: NDArray[np.object_]) -> NDArray[np.float64]:
         """Areas (N,) in `unit`."""
         if self.crs is None:
-            return np.asarray(shapely.area(outlines))
+            return np.asarray(shapely.area(outlines)) * (self.metres or 1) ** 2
         geod, base = self.crs.get_geod(), self.crs.geodetic_crs
         placed = self.place(outlines)
         if geod is None or base is None:  # a local grid without a tie to the earth
@@ -276,12 +340,12 @@ def rings(polygons: NDArray[np.object_]) -> Iterator[NDArray[np.float64]]:
 
 def write_quick_look(path: Path, scene: Scene, found: pd.DataFrame) -> None:
     """Writes a small picture of the scene with the outlines of the landslides."""
-    image = scene.overview(QUICK_SIDE)
+    image, _ = scene.quick_look()
     picture = Image.fromarray(image[..., :3] if image.shape[2] >= 3 else image[..., 0]).convert("RGB")
     pen = ImageDraw.Draw(picture)
     ratio = np.array([picture.width / scene.shape[1], picture.height / scene.shape[0]])
     for points in rings(found["outline"].to_numpy()):
-        line = [(float(x), float(y)) for x, y in points * ratio]
+        line = (points * ratio).ravel().tolist()
         pen.line(line, fill=WHITE, width=3)
         pen.line(line, fill=VERMILION, width=1)
     with files.atomic(path) as temporary:

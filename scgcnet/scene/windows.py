@@ -99,7 +99,7 @@ class Grid:
         return np.pad(image, (self.rows.padding, self.columns.padding, (0, 0)), mode="symmetric")
 
     def unpadded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The part of a network's output (h, w) that lies on the scene."""
+        """The part of a network's output (..., h, w) that lies on the scene."""
         (top, _), (left, _) = self.rows.padding, self.columns.padding
         height, width = (min(axis.size, axis.length) for axis in (self.rows, self.columns))
-        return values[top : top + height, left : left + width]
+        return values[..., top : top + height, left : left + width]

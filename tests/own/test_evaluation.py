@@ -13,7 +13,7 @@ from raster_files import write_raster
 
 from scgcnet import zoo
 from scgcnet.cli import main
-from scgcnet.own.evaluation import evaluate, scale_for
+from scgcnet.own.evaluation import evaluate
 from scgcnet.own.source import SourceError
 from scgcnet.train.fit import new_network
 
@@ -35,7 +35,7 @@ def test_scores_and_tables_of_a_scene(tmp_path: Path, bright: None) -> None:
     (tmp_path / "data").mkdir()
     write_raster(tmp_path / "data" / "scene.tif", image, **placed())
     write_outlines(tmp_path / "data" / "x.gpkg", boxes())
-    model = weights(tmp_path / "w.safetensors", threshold="0.5", resolution="2")
+    model = weights(tmp_path / "w.safetensors", threshold="0.5", resolutions="2")
     found = evaluate(tmp_path / "data", model, tmp_path / "out")
     (row,) = found.images.itertuples()
     tp, fn, fp = int(mask.sum()) - 900, 900, 100
@@ -83,17 +83,6 @@ def test_stored_values_are_stretched_by_the_weights_range(tmp_path: Path, bright
     assert evaluate(tmp_path, wide).summary.value["recall, %"] == 0
     own = evaluate(tmp_path, weights(tmp_path / "v.safetensors", threshold="0.5"))
     assert own.summary.value["iou, %"] > 99 and "carries no range of values" in own.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("metres", "carried", "scale"),
-    [
-        (2.0, {"resolution": "2.01"}, 1.0), (1.0, {"resolution": "2"}, 0.5), (4.0, {"resolution": "2"}, 1.0),
-        (None, {"resolution": "2"}, 1.0), (0.7, {"sources": "bijie, cld"}, 0.5), (0.7, {}, 1.0),
-    ],
-)  # fmt: skip
-def test_the_scale_is_that_of_the_training(metres: float | None, carried: dict[str, str], scale: float) -> None:
-    assert scale_for(metres, carried) == pytest.approx(scale)
 
 
 def test_the_command(tmp_path: Path, bright: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,10 +43,9 @@ def test_a_scene_of_four_bands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "warning: validation holds" in told and "epochs [" in told
     metadata = zoo.read_metadata(out / "weights.safetensors")
     assert (metadata["bands"], metadata["window"], metadata["sources"]) == ("1,2,3,4", "64", "region")
-    assert float(metadata["resolution"]) == pytest.approx(2, rel=1e-3) and metadata["threshold"] == "0.5"
+    assert float(metadata["resolutions"]) == pytest.approx(2, rel=1e-3) and metadata["threshold"] == "0.5"
     low, high = map(float, metadata["value_range"].split(","))
     assert 200 < low < 300 and 2000 < high < 2200
-    assert f"--range {metadata['value_range']}" in done.summary
     assert json.loads(metadata["config"])["in_channels"] == 4
     images = pd.read_csv(out / "scores.csv")
     assert len(images) and (images[["tp", "fp", "fn", "tn"]].sum(axis=1) == images.height * images.width).all()
@@ -62,8 +61,9 @@ def test_a_scene_of_four_bands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     model = str(out / "weights.safetensors")
     assert main(["evaluate", str(tmp_path / "region"), "--model", model, "--quiet"]) == 0
     scene = str(tmp_path / "region" / "scene.tif")
-    stretch = ["--range", metadata["value_range"]]
-    assert main(["map", scene, "--model", model, "--out", str(tmp_path / "map"), "--quiet", *stretch]) == 0
+    assert main(["map", scene, "--model", model, "--out", str(tmp_path / "map"), "--quiet"]) == 0
+    report = json.loads((tmp_path / "map" / "report.json").read_text())  # bands and range are those of the training
+    assert report["scene"]["bands"] == [1, 2, 3, 4] and report["scene"]["value_range"] == pytest.approx([low, high])
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`scgcnet map` as a user calls it: one scene, several, killed, refused."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -16,8 +17,8 @@ from map_scenes import UTM, scene_pixels
 from raster_files import write_raster
 
 from scgcnet.cli import main
-from scgcnet.scene import SceneError
-from scgcnet.scene.many import find_scenes
+from scgcnet.scene import MapOptions, SceneError, many
+from scgcnet.scene.many import find_scenes, map_scenes
 from scgcnet.scene.synthetic import CRS, write_synthetic_scene
 
 OUTPUTS = ["landslides.gpkg", "mask.tif", "probability.tif", "quicklook.png", "report.json"]
@@ -33,11 +34,13 @@ class TestOne:
         out = tmp_path / "out"
         arguments = ["map", str(scene), "--out", str(out), *HOW, "--overlap", "0.5", "--min-area", "0"]
         arguments += ["--bands", "3,2,1", "--range", "0,255", "--scale", "0.8", "--quiet"]
+        arguments += ["--views", "2", "--model", "tiny-multisource", "--threads", "2"]
+        arguments += ["--bounds", "500000,2999700,500460,3000000"]
         assert main(arguments) == 0
         captured = capsys.readouterr()
         assert captured.out.startswith(f"{out}: ") and "at the threshold 0.3" in captured.out
         assert captured.err == ""
-        assert names(out) == OUTPUTS
+        assert names(out) == sorted([*OUTPUTS, "uncertainty.tif"])
         assert main(arguments) == 0
         assert capsys.readouterr().out.endswith("(it was there already)\n")
 
@@ -116,12 +119,57 @@ def test_a_scene_that_fails_stops_no_other(tmp_path: Path, capsys: pytest.Captur
     assert names(out) == ["a", "b b"] and names(out / "b b") == OUTPUTS
 
 
+@pytest.mark.parametrize(
+    ("sizes", "jobs", "shared"),
+    [
+        ([1, 1, 1], 1, [3]),
+        ([1, 1, 1], 2, [2, 1]),
+        ([1, 9, 1, 1], 1, [1, 1, 2]),
+        ([9, 9], 2, [1, 1]),
+        ([1] * 7, 1, [5, 2]),
+    ],
+)
+def test_small_scenes_share_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], jobs: int, shared: list[int]
+) -> None:
+    monkeypatch.setattr(many, "SMALL", 5)
+    monkeypatch.setattr(many, "BATCH", 5)
+    scenes = [tmp_path / f"{number}.tif" for number in range(len(sizes))]
+    for scene, size in zip(scenes, sizes, strict=True):
+        scene.write_bytes(bytes(size))
+    batches = list(many._batches(scenes, jobs))
+    assert [len(batch) for batch in batches] == shared and [one for batch in batches for one in batch] == scenes
+
+
+@pytest.mark.slow
+def test_one_process_maps_a_folder_and_one_that_dies_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second dies in the middle of the first three; what follows it has a process of its own."""
+    scenes = [write_raster(tmp_path / f"{name}.tif", scene_pixels(), **UTM) for name in "abc"]
+    found = list(map_scenes(scenes[:2], tmp_path / "fine", "tiny-bijie", MapOptions(window=64, threshold=0.3), jobs=1))
+    assert [one.fresh for one in found] == [True, True]
+    monkeypatch.setattr(many, "_map_one", _die_at_b)
+    found = list(map_scenes(scenes, tmp_path / "dies", "tiny-bijie", MapOptions(), jobs=1))
+    assert found[0] != found[2] and found[0].isdigit() and found[2].isdigit()
+    assert "b: FAILED: its process was killed" in found[1]
+
+
+def _die_at_b(scene: Path, *_: object) -> str:
+    if scene.stem == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return str(os.getpid())
+
+
 def test_scenes_of_folders(tmp_path: Path) -> None:
     for name in ("one/b.TIF", "one/a.png", "one/c.txt", "two/d.jp2", "e.tif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_scenes([tmp_path / "e.tif", tmp_path / "one", tmp_path / "two"])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["e.tif", "one/a.png", "one/b.TIF", "two/d.jp2"]
+    assert find_scenes(["https://a.org/x/f.tif?b=1", str(tmp_path / "e.tif")])[0] == "https://a.org/x/f.tif?b=1"
+    with pytest.raises(SceneError, match="would both be written to a folder e"):
+        find_scenes(["s3://a/e.tif", tmp_path / "e.tif"])
     (tmp_path / "two" / "a.tif").touch()
     with pytest.raises(SceneError, match=r"a\.png and .*a\.tif would both be written to a folder a: rename one"):
         find_scenes([tmp_path / "one", tmp_path / "two"])

@@ -7,7 +7,8 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
-from map_scenes import BRIGHT, DARK, UTM, hectares, mapped, scene_pixels
+import torch
+from map_scenes import BRIGHT, DARK, UTM, Bright, hectares, mapped, scene_pixels
 from PIL import Image
 from pyproj import CRS
 from raster_files import write_raster
@@ -16,6 +17,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from scgcnet import files, zoo
 from scgcnet.scene import MapOptions, SceneError, map_scene, outputs
+from scgcnet.scene.source import Scene
 from scgcnet.zoo import WeightsError
 
 OUTPUTS = {"probability.tif", "mask.tif", "landslides.gpkg", "quicklook.png", "report.json"}
@@ -298,6 +300,157 @@ class TestDamage:
         assert mapped(scene, tmp_path / "out").fresh
 
 
+class TestSeveral:
+    """Views and networks: their mean, their deviation, their threshold."""
+
+    def test_views_of_a_network_without_a_sense_of_direction_agree(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "one")
+        mapped(scene, tmp_path / "eight", views=8)
+        assert names(tmp_path / "eight") == OUTPUTS | {"uncertainty.tif"}
+        assert (tmp_path / "one" / "mask.tif").read_bytes() == (tmp_path / "eight" / "mask.tif").read_bytes()
+        with rasterio.open(tmp_path / "eight" / "uncertainty.tif") as file:
+            assert file.scales == (1 / 400,) and file.crs == UTM["crs"] and (file.read(1) == 0).all()
+        valid, errors, warnings = cog_validate(tmp_path / "eight" / "uncertainty.tif")
+        assert valid and not errors and not warnings
+
+    def test_two_networks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One sees the first band, the other half of it: mean three quarters of it, deviation one quarter."""
+
+        class Half(Bright):
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                return torch.stack([torch.zeros(1), torch.ones(1)])[None, :, None].expand(1, 2, *images.shape[2:]) * 0
+
+        networks = iter([Bright(), Half()])
+        monkeypatch.setattr("scgcnet.zoo.load_model", lambda _: next(networks))
+        pixels = scene_pixels()
+        pixels[:30, :30] = 7
+        path = write_raster(tmp_path / "a.tif", pixels, nodata=7, **UTM)
+        options = MapOptions(window=64, scale=1.0)
+        done = map_scene(path, tmp_path / "out", ["tiny-bijie", "tiny-multisource"], options, threads=2)
+        with (
+            rasterio.open(tmp_path / "out" / "probability.tif") as p,
+            rasterio.open(tmp_path / "out/uncertainty.tif") as u,
+        ):
+            mean, deviation = p.read(1) / 200, u.read(1) / 400
+        shade = pixels[..., 0] / 255
+        known = pixels[..., 0] != 7
+        assert np.abs(mean - (shade + 0.5) / 2)[known].max() <= 0.0026
+        assert np.abs(deviation - np.abs(shade - 0.5) / 2)[known].max() <= 0.0014
+        assert (deviation[~known] == 255 / 400).all()
+        assert done.report["model"]["threshold"] == pytest.approx((0.55 + 0.5) / 2)
+        assert done.report["model"]["file"] == "tiny-bijie.safetensors, tiny-multisource.safetensors"
+
+    def test_a_missing_uncertainty_is_made_again(self, scene: Path, tmp_path: Path) -> None:
+        mapped(scene, tmp_path / "out", views=2)
+        before = contents(tmp_path / "out")
+        (tmp_path / "out" / "uncertainty.tif").unlink()
+        assert mapped(scene, tmp_path / "out", views=2).fresh
+        assert contents(tmp_path / "out") == before
+
+
+class TestRead:
+    def test_nothing_is_read_twice(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Windows that do not overlap read each pixel once, with no-data pixels and all."""
+        read: list[int] = []
+        real = Scene._decoded
+        monkeypatch.setattr(
+            Scene,
+            "_decoded",
+            lambda self, window, *more: (read.append(window.width * window.height), real(self, window))[1],
+        )
+        pixels = scene_pixels(192, 256)
+        pixels[3:9, 100:120] = 255
+        mapped(write_raster(tmp_path / "a.tif", pixels, nodata=255, **UTM), tmp_path / "out", overlap=0)
+        assert sum(read) == 192 * 256
+        with rasterio.open(tmp_path / "out" / "mask.tif") as mask:
+            assert ((mask.read(1) == 255) == (pixels[..., 0] == 255)).all()
+
+    def test_a_png_is_decoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        copied = []
+        real = rasterio.shutil.copy
+        monkeypatch.setattr("scgcnet.scene.source.LARGE", 1000)
+        monkeypatch.setattr(
+            "scgcnet.scene.source.rasterio.shutil.copy",
+            lambda one, two, **how: (copied.append(how["driver"]), real(one, two, **how))[1],
+        )
+        pixels = np.dstack([scene_pixels(), np.full((150, 230), 255, np.uint8)])
+        pixels[10:20, 10:20, 3] = 0
+        path = write_raster(tmp_path / "a.png", pixels, driver="PNG")
+        done = mapped(path, tmp_path / "png", min_area=0)
+        assert copied == ["GTiff", "COG", "COG"]
+        mapped(
+            write_raster(tmp_path / "a.tif", pixels, bands=("red", "green", "blue", "alpha")),
+            tmp_path / "tif",
+            min_area=0,
+        )
+        for name in OUTPUTS - {"report.json", "landslides.gpkg"}:
+            assert (tmp_path / "png" / name).read_bytes() == (tmp_path / "tif" / name).read_bytes()
+        assert names(tmp_path / "png") == OUTPUTS and done.report["scene"]["file"] == "a.png"
+
+    def test_a_damaged_png_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("scgcnet.scene.source.LARGE", 1000)
+        noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+        path = write_raster(tmp_path / "a.png", noise, driver="PNG")
+        path.write_bytes(path.read_bytes()[:50_000])
+        with pytest.raises(SceneError, match=r"a\.png cannot be read"):
+            mapped(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_the_quick_look_of_a_resumed_map_is_the_same(self, scene: Path, tmp_path: Path) -> None:
+        with Scene(scene, 3) as opened:
+            fresh, valid = opened.quick_look()
+            assert valid.all() and (fresh == scene_pixels()).all()
+        with Scene(scene, 3) as opened:
+            opened.read((0, 40), (20, 90), opened.shape)
+            assert (opened.quick_look()[0] == fresh).all()
+
+
+class TestPart:
+    def test_bounds(self, scene: Path, tmp_path: Path) -> None:
+        bounds = (500_090.5, 2_999_850.0, 500_199.0, 2_999_950.0)  # columns 45 to 100, rows 25 to 75
+        done = mapped(scene, tmp_path / "out", bounds=bounds)
+        _, shapes, _ = layer(tmp_path / "out")
+        assert [shape.normalize() for shape in shapes] == [LARGE]
+        with rasterio.open(tmp_path / "out" / "mask.tif") as mask:
+            assert mask.shape == (50, 55) and tuple(mask.bounds) == (500_090, 2_999_850, 500_200, 2_999_950)
+            assert (mask.read(1) == (scene_pixels()[25:75, 45:100, 0] == BRIGHT)).all()
+        assert done.report["made_of"]["options"]["bounds"] == list(bounds)
+
+    @pytest.mark.parametrize(
+        ("bounds", "told"),
+        [
+            ((0.0, 0.0, 10.0, 10.0), r"--bounds 0,0,10,10 lie outside of it: 500000,2999700,500460,3000000"),
+            ((500_000.0, 2_999_990.0, 500_010.0, 3_000_000.0), "has 5 x 5 px; a scene needs at least 16"),
+        ],
+    )
+    def test_bounds_refused(self, scene: Path, tmp_path: Path, bounds: tuple, told: str) -> None:
+        with pytest.raises(SceneError, match=told):
+            mapped(scene, tmp_path / "out", bounds=bounds)
+        assert not (tmp_path / "out").exists()
+
+
+class TestMetres:
+    def test_areas_and_the_scale_follow(self, tmp_path: Path) -> None:
+        path = write_raster(tmp_path / "a.tif", scene_pixels())
+        done = mapped(path, tmp_path / "out", scale=None, metres=0.7)
+        assert done.report["windows"]["scale"] == pytest.approx(0.5)  # tiny-bijie saw 1.4 m
+        assert done.report["scene"]["metres_per_pixel"] == 0.7 and done.report["scene"]["area_unit"] == "m2"
+        assert layer(tmp_path / "out")[2]["area_m2"][0] == pytest.approx(600 * 0.49, rel=0.1)
+        assert "seen at 1.4 m per pixel, within" in done.report["scene"]["resemblance"]
+
+    def test_a_georeference_is_not_replaced(self, scene: Path, tmp_path: Path) -> None:
+        with pytest.raises(SceneError, match="has a georeference: leave out --metres"):
+            mapped(scene, tmp_path / "out", metres=0.3)
+
+
+def test_the_window_of_the_weights(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**zoo.read_metadata(zoo.pretrained_file("tiny-bijie")), "window": "96"}
+    monkeypatch.setattr("scgcnet.zoo.read_metadata", lambda _: known)
+    done = mapped(scene, tmp_path / "out", window=None)
+    assert done.report["windows"]["side"] == [96, 96] and done.report["scene"]["notes"] == []
+    assert done.report["made_of"]["options"]["window"] == 96
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -309,6 +462,9 @@ class TestDamage:
         ({"bands": (0, 1, 2)}, "--bands 0,1,2: bands are counted from 1"),
         ({"value_range": (5, 5)}, "--range 5,5: the first value must be below"),
         ({"scale": 0.0}, "--scale 0: must lie in 0.01 to 10"),
+        ({"views": 3}, "--views 3: must be 1, 2, 4, 8"),
+        ({"metres": 0.0}, "--metres 0: must be above 0"),
+        ({"bounds": (5.0, 1.0, 4.0, 2.0)}, "--bounds 5,1,4,2: left must be below right"),
     ],
 )
 def test_options_out_of_range(options: dict, told: str) -> None:
