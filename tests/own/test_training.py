@@ -37,7 +37,7 @@ def test_a_scene_of_four_bands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     write_scene(tmp_path / "region", bands=4, kind=np.uint16, scale=10, layer="slides.geojson")
     write_tiles(tmp_path / "tiles", 4, 4)
     out = tmp_path / "out"
-    done = train(tmp_path / "region", out, TrainOptions(**SMALL), progress=True)
+    train(tmp_path / "region", out, TrainOptions(**SMALL), progress=True)
     assert sorted(path.name for path in out.iterdir()) == ["report.html", "scores.csv", "weights.safetensors"]
     told = capsys.readouterr().err
     assert "warning: validation holds" in told and "epochs [" in told
