@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from scgcnet.scene.score import left_out_scores, of_way
-from scgcnet.study.networks import cell, refuse_synthetic
+from scgcnet.scene.score import best_threshold, hills_and_quiet, left_out_scores, of_way
+from scgcnet.study.networks import NOT_RUN, cell, refuse_synthetic
+from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan, Run
 from scgcnet.study.show import NONE, Table
 
@@ -68,6 +69,26 @@ def steps_table(found: pd.DataFrame) -> Table:
             }
         )
     return Table(pd.DataFrame(rows), "IoU of maps of a source never seen, and false alarms on quiet ground (%)")
+
+
+def maps_table(stored: pd.DataFrame, run_id: str) -> Table:
+    """Scores of maps by a run of each source that it was trained on, and false alarms where there are no landslides."""
+    if run_id not in stored.index or not stored.loc[run_id, "maps"]:
+        return Table(pd.DataFrame([{"Source": NOT_RUN}]), "Maps by the published weights")
+    maps = stored.loc[run_id, "maps"]
+    threshold = best_threshold(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
+    rows = []
+    for source, parts in maps.items():
+        for part, ways_of_part in parts.items():
+            counts = of_way(ways_of_part)
+            scores, hills = counts.confusion(threshold).scores(), bool(counts.landslide.any())
+            row = {"Source": source, "Part": part, "Images": counts.images}
+            for key in ("iou", "precision", "recall"):
+                row[SCORE_NAMES[key][0]] = f"{100 * scores[key]:.1f}" if hills else NONE
+            quiet = f"{100 * counts.alarms(threshold):.0f} of images, {100 * (1 - scores['oa']):.2f} of the ground"
+            rows.append({**row, "False alarms": NONE if hills else quiet})
+    caption = f"Maps of sources that the weights were trained on, at the threshold {threshold:g} (%)"
+    return Table(pd.DataFrame(rows), caption)
 
 
 def dots(found: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -67,6 +67,17 @@ def test_scores_at_the_threshold_of_the_other_sources(plan, mapped):
         weights.steps(plan, frame([mapped(runs[ids.iloc[0]], 50).model_copy(update={"data_kind": "synthetic"})]))
 
 
+def test_maps_of_the_sources_trained_on(plan, mapped):
+    run = next(run for run in plan.select("windows") if run.size == "lite0" and run.dataset == "cld")
+    stored = frame([mapped(run, 50)])
+    maps = {name: parts for name, parts in stored.maps.iloc[0].items() if "val" in parts}
+    stored.at[run.run_id, "maps"] = maps
+    table = weights.maps_table(stored, run.run_id).frame.set_index("Source")
+    assert table.loc["bijie"].tolist() == ["val", 4, "100.0", "100.0", "100.0", "-"]
+    assert table.loc["landslide_free", "False alarms"] == "25 of images, 0.00 of the ground"
+    assert weights.maps_table(stored, "gone").frame.to_numpy().tolist() == [["not run"]]
+
+
 def test_windows_of_synthetic_images_where_nothing_else_is(tmp_path, monkeypatch):
     monkeypatch.setenv("SCGCNET_DATA", str(tmp_path))
     shown = weights.sample_windows(size=64, number=4)
