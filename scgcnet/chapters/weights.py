@@ -100,10 +100,10 @@ def dots(found: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 def sample_windows(size: int = 256, number: int = 16, seed: int = 1) -> list[tuple[Any, Any, str]]:
     """Training windows of the sources that are here, of synthetic images if none is: image, mask and source."""
-    from scgcnet.data import Merged, dataset_available, open_dataset
+    from scgcnet.data import SOURCES, Merged, dataset_available, open_dataset
     from scgcnet.data.windows import DRAWN, Windows
 
-    names = [name for name in DRAWN if dataset_available(name)] or ["synthetic"]
+    names = [name for name in DRAWN if name in SOURCES and dataset_available(name)] or ["synthetic"]
     windows = Windows(Merged([open_dataset(name, 0, "train") for name in names]), size, seed)
     made = [windows.compose((0, index)) for index in range(number)]
     return [(image, mask, names[source]) for image, mask, source in made]
