@@ -506,6 +506,9 @@ def _set_threads(threads: int | None) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
+INTERRUPTED = 130  # exit status of a program stopped by Ctrl-C
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -519,11 +522,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(list(arguments) if arguments is not None else None, prog_name="scgcnet", standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can be told from an error
+        if status == INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
         return int(status or 0)
     except _USAGE as error:
         error.show()
         return 2
-    except (KeyboardInterrupt, SystemExit, typer.Abort):  # Lightning turns the first into the second
+    except (KeyboardInterrupt, SystemExit, typer.Abort) as stop:  # Lightning turns the first into the second
+        if isinstance(stop.__context__, BrokenPipeError):  # typer does so too where the reader has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         kept = "a training resumes from its last whole epoch, a map from its last window"
         print(f"scgcnet: interrupted; finished work is kept: started again, {kept}", file=sys.stderr)
         return 1

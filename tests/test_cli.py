@@ -76,3 +76,17 @@ def test_importing_the_package_and_its_help_is_quick_work() -> None:
     code = "import sys, scgcnet, scgcnet.cli; print(sorted({'torch', 'pandas', 'lightning'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_whoever_reads_may_stop_and_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
+    """In a process of its own: `scgcnet list | head -1`, and a signal during a command."""
+    listed = subprocess.run(
+        f"{sys.executable} -m scgcnet.cli list | head -1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert listed.stdout.count("\n") == 1 and not listed.stderr
+    script = "import os, signal, sys; from scgcnet import cli, study\n"
+    script += "study.load_plan = lambda *a: os.kill(os.getpid(), signal.SIGINT) or __import__('time').sleep(5)\n"
+    script += "sys.exit(cli.main(['list']))"
+    stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert stopped.returncode == 1 and "interrupted; finished work is kept" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
