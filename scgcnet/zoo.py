@@ -21,7 +21,7 @@ from scgcnet.model import PRESETS, SCGCNet, SCGCNetConfig
 FORMAT = "scgcnet-weights-1"
 WEIGHTS = Path(__file__).parent / "weights"  # published with the package; a model card lies beside each file
 #: Published weights that were trained on all sources: the choice for images from elsewhere.
-DEFAULT = "tiny-multisource"
+DEFAULT = "lite0-multisource"
 
 
 class WeightsError(ValueError):

@@ -112,7 +112,7 @@ def test_a_failed_write_leaves_the_old_file(weights: Path, monkeypatch: pytest.M
 
 class TestPublished:
     def test_the_default_has_seen_all_sources(self) -> None:
-        assert zoo.pretrained_names()[0] == zoo.DEFAULT == "tiny-multisource"
+        assert zoo.pretrained_names()[0] == zoo.DEFAULT == "lite0-multisource"
         metadata = zoo.read_metadata(zoo.pretrained_file())
         assert {"bijie", "landslide4sense", "cld", "amunet"} <= set(metadata["sources"].split(", "))
         assert 0 < float(metadata["threshold"]) < 1
@@ -126,7 +126,7 @@ class TestPublished:
         one, other = zoo.load_pretrained("tiny-bijie"), zoo.load_model(zoo.find_weights("tiny-bijie"))
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
         for name in ("tiny-mars", "../weights/tiny-bijie", ""):
-            with pytest.raises(zoo.WeightsError, match="the names are tiny-multisource, tiny-bijie"):
+            with pytest.raises(zoo.WeightsError, match="the names are lite0-multisource, tiny-bijie, tiny-multisource"):
                 zoo.load_pretrained(name)
 
     def test_every_file_has_a_card(self) -> None:

@@ -196,12 +196,12 @@ def test_published_weights_come_first_if_the_images_are_theirs(
     monkeypatch.setattr(failures, "_pretrained", lambda name, val: name)
     monkeypatch.setattr(failures, "make_atlas", lambda shown, *_: shown)
     (run_id,) = stored
-    assert load_atlas(plan, compare="none") == ["tiny-multisource"]  # the generated images are not taken for real
+    assert load_atlas(plan, compare="none") == ["lite0-multisource"]  # the generated images are not taken for real
     record = results.find(run_id, "real")
     assert record is not None
     monkeypatch.setattr(failures, "data_sha256", lambda name: record.data_sha256)
     assert load_atlas(plan) == [run_id]
-    assert load_atlas(plan, compare="none", profile="smoke") == ["tiny-multisource"]
+    assert load_atlas(plan, compare="none", profile="smoke") == ["lite0-multisource"]
     made = results.runs()
     rivals = made[(made.dataset == "bijie") & (made.split == "0") & made.model.isin(["icnet", "hrnet", "pidnet"])]
     stored.extend(rivals.index)
