@@ -49,8 +49,9 @@ class _AdaptivePool(nn.Module):
 
     def _means(self, length: int) -> Tensor:
         """(bins, length): row i averages from floor(i length / bins) to ceil((i + 1) length / bins)."""
-        bin_, position = torch.arange(self.bins)[:, None], torch.arange(length)
-        inside = (position >= bin_ * length // self.bins) & (position < ((bin_ + 1) * length + self.bins - 1) // self.bins)
+        bins, position = torch.arange(self.bins)[:, None], torch.arange(length)
+        first, end = bins * length // self.bins, ((bins + 1) * length + self.bins - 1) // self.bins
+        inside = (position >= first) & (position < end)
         return inside / inside.sum(1, keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +82,9 @@ class _Exported(nn.Module):
         return probabilities
 
 
-def export_network(network: nn.Module, path: Path, tile: int | None = None, about: Mapping[str, Any] | None = None) -> int:
+def export_network(
+    network: nn.Module, path: Path, tile: int | None = None, about: Mapping[str, Any] | None = None
+) -> int:
     """Writes a network of `zoo.create_model` as one ONNX file, atomically.
 
     Args:
@@ -112,7 +115,9 @@ def export_network(network: nn.Module, path: Path, tile: int | None = None, abou
                 input_names=["images"], output_names=["probabilities"],
             )  # fmt: skip
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise ExportError(f"{type(network).__name__} cannot be exported: {str(error).strip().splitlines()[0]}") from error
+        raise ExportError(
+            f"{type(network).__name__} cannot be exported: {str(error).strip().splitlines()[0]}"
+        ) from error
     assert program is not None
     for key, value in (about or {}).items():
         program.model.metadata_props[key] = value if isinstance(value, str) else json.dumps(value)
@@ -129,7 +134,7 @@ def _count_nodes(graph: Any) -> int:
 def deepness_metadata(network: nn.Module, threshold: float, metres: float, tile: int | None = None) -> dict[str, str]:
     """What Deepness reads (docs: "Adding metadata to ONNX model"), as JSON.
 
-    Deepness sets probabilities below the threshold to 0 and takes the larger class: below 0.5 a threshold has no effect.
+    Deepness sets probabilities below the threshold to 0 and takes the larger: a threshold below 0.5 has no effect.
 
     Args:
         network: of `zoo.create_model`.
@@ -139,7 +144,9 @@ def deepness_metadata(network: nn.Module, threshold: float, metres: float, tile:
     """
     config: Any = network.config
     black, white = (normalise(np.full((config.in_channels, 1, 1), v, np.float32)).ravel() for v in (0, 255))
-    names = ["background", "landslide"] if config.num_classes == 2 else [f"class {i}" for i in range(config.num_classes)]
+    names = (
+        ["background", "landslide"] if config.num_classes == 2 else [f"class {i}" for i in range(config.num_classes)]
+    )
     found = {
         "model_type": "Segmentor",
         "class_names": {str(i): name for i, name in enumerate(names)},

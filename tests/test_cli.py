@@ -11,10 +11,10 @@ import pytest
 from scgcnet.cli import main
 
 COMMANDS = [
-    ["map"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"], ["weights"], ["peers"],
+    ["map"], ["export"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"], ["weights"], ["peers"],
     ["data", "check"], ["data", "audit"], ["data", "fake"],
     ["bench", "all"], ["bench", "scan"], ["bench", "network"], ["bench", "data"], ["bench", "scene"],
-    ["bench", "seams"], ["bench", "sides"],
+    ["bench", "seams"], ["bench", "sides"], ["bench", "export"],
 ]  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
         ["map", "scene.tif", "--out", "o", "--bands", "red"],
         ["map", "scene.tif", "--out", "o", "--range", "1"],
         ["map", "scene.tif", "--out", "o", "--overlap", "2"],
+        ["export", "--model", "nothing", "--out", "o.onnx"],
         ["run"],
         ["run", "bijie", "--profile", "cpu"],
         ["run", "no-such-run"],

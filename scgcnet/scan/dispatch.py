@@ -111,7 +111,7 @@ def use_backend(name: str) -> Iterator[None]:
 
 @contextmanager
 def trace_scan_as(function: Callable[..., Tensor]) -> Iterator[None]:
-    """Makes `torch.export` trace `function(x, delta, A, B, C, skip)` instead of the scan's operator inside the block."""
+    """Makes `torch.export` trace `function(x, delta, A, B, C, skip)`, not the operator, inside the `with` block."""
     token = _traced.set(function)
     try:
         yield
