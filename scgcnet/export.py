@@ -104,8 +104,8 @@ def export_network(
     _package("onnxscript")
     from scgcnet.scan.onnx_export import scan_2d
 
-    channels = network.config.in_channels  # type: ignore[union-attr]
-    example = torch.zeros(1, channels, *((tile, tile) if tile else (160, 224)))
+    config: Any = network.config
+    example = torch.zeros(1, config.in_channels, *((tile, tile) if tile else (160, 224)))
     open_sizes = None if tile else ({2: "height", 3: "width"},)
     try:
         with torch.no_grad(), warnings.catch_warnings(), trace_scan_as(scan_2d):
@@ -223,10 +223,10 @@ class OnnxNetwork:
 def compare(network: nn.Module, exported: OnnxNetwork, sizes: Iterable[tuple[int, int]] = SIZES) -> list[float]:
     """The largest difference of a probability at each size, on noise; NaN counts as infinite."""
     generator = torch.Generator().manual_seed(0)
-    channels = network.config.in_channels  # type: ignore[union-attr]
+    config: Any = network.config
     found = []
     for size in sizes:
-        images = torch.randn(1, channels, *size, generator=generator)
+        images = torch.randn(1, config.in_channels, *size, generator=generator)
         with torch.inference_mode():
             difference = float((network(images).softmax(1) - exported(images).softmax(1)).abs().max())
         found.append(difference if math.isfinite(difference) else math.inf)
