@@ -11,7 +11,7 @@ import copy
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -220,7 +220,9 @@ class OnnxNetwork:
         return torch.from_numpy(found).log()
 
 
-def compare(network: nn.Module, exported: OnnxNetwork, sizes: Iterable[tuple[int, int]] = SIZES) -> list[float]:
+def compare(
+    network: nn.Module, other: Callable[[Tensor], Tensor], sizes: Iterable[tuple[int, int]] = SIZES
+) -> list[float]:
     """The largest difference of a probability at each size, on noise; NaN counts as infinite."""
     generator = torch.Generator().manual_seed(0)
     config: Any = network.config
@@ -228,6 +230,6 @@ def compare(network: nn.Module, exported: OnnxNetwork, sizes: Iterable[tuple[int
     for size in sizes:
         images = torch.randn(1, config.in_channels, *size, generator=generator)
         with torch.inference_mode():
-            difference = float((network(images).softmax(1) - exported(images).softmax(1)).abs().max())
+            difference = float((network(images).softmax(1) - other(images).softmax(1)).abs().max())
         found.append(difference if math.isfinite(difference) else math.inf)
     return found

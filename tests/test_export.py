@@ -29,25 +29,27 @@ SMALL: dict[str, Any] = {"depths": (1, 1), "dilations": (((2, 2, 2),), ((5, 5, 5
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_trace_in_the_log() -> None:
-    """Pytest keeps what is logged, and torch's tracer then writes all that it does: five times as slow."""
-    logging.getLogger("torch.__trace").propagate = False
+    """Torch's tracer writes down all that it does for any handler, and pytest adds one where nothing propagates."""
+    logging.getLogger("torch.__trace").propagate = True
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    """One SCFE a stage, and offsets that are not 0."""
+    """One SCFE a stage, offsets that are not 0, and a mean probability near the threshold."""
     torch.manual_seed(0)
     model = zoo.create_model("scgcnet", "tiny", **SMALL).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
+        background, landslide = model(torch.randn(1, 3, 128, 128)).mean((0, 2, 3))
+        model.head[-1].bias += torch.stack([landslide, background])  # both have one mean then
     return model
 
 
 @pytest.fixture(scope="module")
 def weights(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    zoo.save_model(network, path, {"threshold": "0.55", "sources": "bijie", "run_id": "r1"})
+    zoo.save_model(network, path, {"threshold": "0.52", "sources": "bijie", "run_id": "r1"})
     return path
 
 
@@ -116,7 +118,7 @@ def test_deepness_makes_the_mask_that_pytorch_makes(
     def segment(tile: np.ndarray) -> np.ndarray:
         pixels = normalise(tile.transpose(2, 0, 1).astype(np.float32))
         with torch.inference_mode():
-            return (network(torch.from_numpy(pixels)[None]).softmax(1)[0, 1] >= 0.55).numpy()
+            return (network(torch.from_numpy(pixels)[None]).softmax(1)[0, 1] > 0.52).numpy()
 
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     found, wanted = joined(image, as_deepness_does(path)), joined(image, segment)
@@ -168,4 +170,4 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NETWORKS, ids=" ".join)
 def test_every_network(name: tuple[str, str], tmp_path: Path) -> None:
     row = measure_export(name, tmp_path)
-    assert row["nodes"] < 2000 and row["difference"] < 1e-4
+    assert row["nodes"] < 2000 and row["difference"] < 1e-4 + 2 * row["rounding"]

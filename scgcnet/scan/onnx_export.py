@@ -25,17 +25,18 @@ def _walk(v: Tensor, chunks: int) -> Tensor:
     walks = (rows[:, :, 0], rows[:, :, 1].flip(1), columns[:, :, 2], columns[:, :, 3].flip(1))
     steps = torch.stack(walks, dim=2)
     steps = F.pad(steps, (0, 0, 0, 0, 0, chunks * T - steps.shape[1]))
-    return steps.unflatten(1, (chunks, T)).permute(2, 1, 0, 3, 4).contiguous()
+    chunked: Tensor = steps.unflatten(1, (chunks, T)).permute(2, 1, 0, 3, 4).contiguous()
+    return chunked
 
 
 def _next(h: Tensor, A: Tensor, delta: Tensor, u: Tensor, B: Tensor) -> Tensor:
     """The state (M, B, K, N, D) after one more step of every chunk."""
-    return torch.exp(delta.unsqueeze(-2) * A) * h + u.unsqueeze(-2) * B.unsqueeze(-1)
+    return torch.exp(delta * A) * h + u * B
 
 
 def _to_ends(h: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     h = _next(h, *inputs)
-    return h, h[:1, :1, :1, :1, :1].clone()  # a Scan must give something
+    return h, h.new_zeros(())  # a Scan must give something
 
 
 def _carry(h: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -46,7 +47,7 @@ def _carry(h: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
 def _read(h: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     *terms, C = inputs
     h = _next(h, *terms)
-    return h, (h * C.unsqueeze(-1)).sum(-2)
+    return h, (h * C).sum(-2)
 
 
 def scan_2d(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
@@ -55,17 +56,18 @@ def scan_2d(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Ten
     length = height * width
     chunks = (length + T - 1) // T
     A = A.transpose(1, 2).contiguous()  # (K, N, D)
-    delta_t, u_t = _walk(delta, chunks), _walk(delta * x.unsqueeze(3), chunks)  # (T, M, B, K, D)
-    B_t, C_t = _walk(B, chunks), _walk(C, chunks)  # (T, M, B, K, N)
+    delta_t, u_t = (_walk(v, chunks).unsqueeze(-2) for v in (delta, delta * x.unsqueeze(3)))  # (T, M, B, K, 1, D)
+    B_t, C_t = (_walk(v, chunks).unsqueeze(-1) for v in (B, C))  # (T, M, B, K, N, 1)
     A_t = A.unsqueeze(0).expand(T, *A.shape).contiguous()  # a Scan's body sees what is scanned alone
     terms = (A_t, delta_t, u_t, B_t)
 
     ends, _ = scan(_to_ends, delta_t.new_zeros(chunks, batch, *A.shape), terms)  # (M, B, K, N, D)
-    products = torch.exp(delta_t.sum(0).unsqueeze(-2) * A)
+    products = torch.exp(delta_t.sum(0) * A)
     _, entering = scan(_carry, torch.zeros_like(ends[0]), (products, ends))
     _, y_t = scan(_read, entering, (*terms, C_t))  # (T, M, B, K, D)
 
     y = y_t.permute(2, 1, 0, 3, 4).flatten(1, 2)[:, :length]  # (B, L, K, D)
     rows = (y[:, :, 0] + y[:, :, 1].flip(1)).view(x.shape)
     columns = (y[:, :, 2] + y[:, :, 3].flip(1)).view(batch, width, height, channels)
-    return rows + columns.transpose(1, 2) + skip.sum(0) * x
+    out: Tensor = rows + columns.transpose(1, 2) + skip.sum(0) * x
+    return out
