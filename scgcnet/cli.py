@@ -197,6 +197,35 @@ def evaluate_command(
     print(evaluate(source, model, out, progress=not quiet))
 
 
+@app.command()
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    tile: Annotated[
+        int | None, typer.Option(min=32, help="Side of square images alone, as QGIS' Deepness needs it [default: any].")
+    ] = None,
+    metres: Annotated[
+        float | None, typer.Option(min=0.01, help="Metres per pixel noted for Deepness [default: as trained, else 1].")
+    ] = None,
+) -> None:
+    """Write weights as an ONNX file that gives PyTorch's probabilities, and whose metadata QGIS' Deepness reads.
+
+    Example: scgcnet export --model tiny-multisource --out landslides.onnx --tile 512
+    """
+    from scgcnet import zoo
+    from scgcnet.export import export_weights
+
+    stored = zoo.read_metadata(zoo.find_weights(model))
+    if metres is None:
+        from scgcnet.scene.models import spans_of
+
+        metres = min((finest for finest, _ in spans_of(stored)), default=1.0)
+    nodes, difference = export_weights(model, out, metres, tile)
+    print(f"{out}: {nodes} nodes, {out.stat().st_size / 1e6:.1f} MB, differs from PyTorch by {difference:.0e}")
+    if float(stored.get("threshold", 0.5)) < 0.5:
+        print(f"note: the threshold is {stored['threshold']}; Deepness has none below 0.5", file=sys.stderr)
+
+
 # ---------------------------------------------------------------------------------------------------------------- study
 
 
@@ -498,6 +527,17 @@ def bench_sides_command(
     from scgcnet.bench.images import bench_sides
 
     bench_sides(WHOLES(sides), json)
+
+
+@bench_app.command("export")
+def bench_export_command(json: Json = None) -> None:
+    """Export every network: nodes, size, difference from PyTorch, and time. Takes an hour on a slow machine.
+
+    Example: scgcnet bench export --json build/export.json
+    """
+    from scgcnet.bench.onnx import bench_export
+
+    bench_export(json)
 
 
 def _set_threads(threads: int | None) -> None:

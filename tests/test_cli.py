@@ -11,11 +11,11 @@ import pytest
 from scgcnet.cli import main
 
 COMMANDS = [
-    ["map"], ["train"], ["evaluate"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"],
+    ["map"], ["train"], ["evaluate"], ["export"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"],
     ["weights"], ["peers"],
     ["data", "check"], ["data", "audit"], ["data", "fake"],
     ["bench", "all"], ["bench", "scan"], ["bench", "network"], ["bench", "data"], ["bench", "scene"],
-    ["bench", "seams"], ["bench", "sides"],
+    ["bench", "seams"], ["bench", "sides"], ["bench", "export"],
 ]  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
         ["map", "scene.tif", "--out", "o", "--bounds", "1,2,3"],
         ["map", "scene.tif", "--out", "o", "--views", "3"],
         ["map", "scene.tif", "--out", "o", "--window", "wide"],
+        ["export", "--model", "nothing", "--out", "o.onnx"],
         ["run"],
         ["run", "bijie", "--profile", "cpu"],
         ["run", "no-such-run"],
@@ -85,7 +86,7 @@ def test_whoever_reads_may_stop_and_ctrl_c_says_what_is_kept(tmp_path: Path) -> 
     )
     assert listed.stdout.count("\n") == 1 and not listed.stderr
     script = "import os, signal, sys; from scgcnet import cli, study\n"
-    script += "study.load_plan = lambda *a: os.kill(os.getpid(), signal.SIGINT) or __import__('time').sleep(5)\n"
+    script += "study.load_plan = lambda: signal.raise_signal(signal.SIGINT)\n"
     script += "sys.exit(cli.main(['list']))"
     stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert stopped.returncode == 1 and "interrupted; finished work is kept" in stopped.stderr

@@ -19,7 +19,7 @@ import functools
 import importlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
@@ -40,6 +40,7 @@ _REMEDIES = {
     "mamba": "pip install mamba-ssm on a machine with CUDA and nvcc",
 }
 _override: ContextVar[str | None] = ContextVar("scan_backend", default=None)
+_traced: ContextVar[Callable[..., Tensor] | None] = ContextVar("traced_scan", default=None)
 
 
 class BackendError(RuntimeError):
@@ -106,6 +107,16 @@ def use_backend(name: str) -> Iterator[None]:
         yield
     finally:
         _override.reset(token)
+
+
+@contextmanager
+def trace_scan_as(function: Callable[..., Tensor]) -> Iterator[None]:
+    """Makes `torch.export` trace `function(x, delta, A, B, C, skip)`, not the operator, inside the `with` block."""
+    token = _traced.set(function)
+    try:
+        yield
+    finally:
+        _traced.reset(token)
 
 
 def resolve_backend(device: torch.device | str, dtype: torch.dtype = torch.float32, backend: str = "auto") -> str:
@@ -210,6 +221,8 @@ def selective_scan_2d(
         backend = resolve_backend(x.device, x.dtype, backend)
     elif x.is_cuda and _resolve_for_tracer(x.device.type, x.dtype, backend) == "mamba":
         backend = "mamba"  # which is not behind the operator
+    elif not torch.compiler.is_dynamo_compiling() and (function := _traced.get()) is not None:
+        return function(x, delta, A, B, C, skip)
     y: Tensor
     if backend == "mamba":
         y = _module(backend).scan(x, delta, A, B, C, skip)

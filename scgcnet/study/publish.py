@@ -142,6 +142,11 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
     size = record.config["settings"]["image_size"]
     cost = f"{record.params / 1e6:.2f} M parameters, {record.gmac:.2f} GMAC for an image of {size} x {size}"
     sources = "\n".join(f"  - {SOURCES.get(source, source)}" for source in record.train_datasets)
+    shown, counted = (
+        ("windows of", "native size")
+        if record.maps
+        else ("images resized to", f"{size} x {size} unless it says otherwise")
+    )
     where = "one district and one sensor" if len(record.train_datasets) == 1 else "few places and sensors"
     return f"""# {name}
 
@@ -156,12 +161,12 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
 - **Training:** run `{record.run_id}`, profile `{record.profile}` of `study.yml`,
   seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
-- **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on {"windows of" if record.maps else "images resized to"}
+- **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on {shown}
   {size} x {size}.
 - **Threshold best on validation:** {threshold:g} (also in the file's metadata), with a validation IoU of
   {100 * val_iou:.2f} %; the scores below are at {"it" if record.maps else "0.5"}.
 
-Scores in percent, over pixels at {"native size" if record.maps else f"{size} x {size} unless it says otherwise"}:
+Scores in percent, over pixels at {counted}:
 
 | counted over | precision | recall | F1 | IoU |
 |---|---|---|---|---|

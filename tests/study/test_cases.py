@@ -216,7 +216,9 @@ class TestLoadNetwork:
         with pytest.raises(PlanError, match="no profile 'quick'"):
             load_network(plan, "quick")
         real_bijie(project, monkeypatch)
-        with pytest.raises(ResultError, match="weights 'large': neither one of lite0-multisource, tiny-bijie, tiny-multisource"):
+        with pytest.raises(
+            ResultError, match="weights 'large': neither one of lite0-multisource, tiny-bijie, tiny-multisource"
+        ):
             load_network(plan, "cpu", "large")
         other = next(run for run in plan.select("cpu") if run.model == "icnet" and results.find(run.run_id, "real"))
         with pytest.raises(ResultError, match=f"weights of {other.run_id} are missing: scgcnet run {other.run_id}"):

@@ -57,7 +57,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         events.append(f"score {len(dataset)} images at {image_size} px")
         return score_images(model, dataset, image_size)
 
-    def no_fit(model: Any, train: Any, val: Any, config: Any, seed: int, folder: Path, progress: bool) -> FitResult:
+    def no_fit(model: Any, train: Any, val: Any, config: Any, seed: int, folder: Path, **_: Any) -> FitResult:
         events.append("fit")
         folder.mkdir(parents=True, exist_ok=True)
         row = {"epoch": 0, "loss": float("nan"), "val_loss": 1.0, "val_iou": 0.0, "val_f1": 0.0}
