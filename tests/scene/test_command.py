@@ -51,9 +51,9 @@ class TestOne:
         assert main(shlex.split("map scene.tif --out map")) == 0
         assert capsys.readouterr().out.startswith("map: ")
         report = json.loads((tmp_path / "map" / "report.json").read_text())
-        assert report["model"]["file"] == "tiny-multisource.safetensors"
+        assert report["model"]["file"] == "lite0-multisource.safetensors"
         assert {"bijie", "landslide4sense", "cld"} <= set(report["model"]["trained_on"])
-        assert report["made_of"]["options"]["window"] == 1024
+        assert report["made_of"]["options"]["window"] == 256
 
     def test_the_bar_says_how_long(self, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["map", str(scene), "--out", str(tmp_path / "out"), *HOW, "--threshold", "auto"]) == 0
