@@ -106,13 +106,15 @@ def export_network(
 
     config: Any = network.config
     example = torch.zeros(1, config.in_channels, *((tile, tile) if tile else (160, 224)))
-    open_sizes = None if tile else ({2: "height", 3: "width"},)
+    open_sizes = None if tile else ({2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC},)
     try:
         with torch.no_grad(), warnings.catch_warnings(), trace_scan_as(scan_2d):
             warnings.simplefilter("ignore")  # torch's own, about its own internals
+            # Traced here: where its own tracing fails, `torch.onnx.export` takes another, which does not see the scan.
+            traced = torch.export.export(_Exported(network).eval(), (example,), dynamic_shapes=open_sizes, strict=False)
             program = torch.onnx.export(
-                _Exported(network).eval(), (example,), dynamo=True, dynamic_shapes=open_sizes, verbose=False,
-                input_names=["images"], output_names=["probabilities"],
+                traced, dynamo=True, verbose=False, input_names=["images"], output_names=["probabilities"],
+                dynamic_shapes=None if tile else ({2: "height", 3: "width"},),
             )  # fmt: skip
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         raise ExportError(
