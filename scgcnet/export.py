@@ -121,6 +121,10 @@ def export_network(
             f"{type(network).__name__} cannot be exported: {str(error).strip().splitlines()[0]}"
         ) from error
     assert program is not None
+    for node in program.model.graph:  # onnxruntime takes sizes of equal formulas for equal ones and shares their memory
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = None
     for key, value in (about or {}).items():
         program.model.metadata_props[key] = value if isinstance(value, str) else json.dumps(value)
     with files.atomic(path) as temporary:

@@ -11,21 +11,25 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import scgcnet
 from scgcnet import files
 from scgcnet.scene import outputs
-from scgcnet.scene.models import Models, choose_scale
+from scgcnet.scene.models import Models, choose_scales
 from scgcnet.scene.options import MapOptions, SceneError
 from scgcnet.scene.outputs import MASK, POLYGONS, PROBABILITY, QUICK_LOOK, UNCERTAINTY
-from scgcnet.scene.predict import Stream, combined
+from scgcnet.scene.predict import Stream, combined, grids_of, on_scene
 from scgcnet.scene.remote import RemoteError
 from scgcnet.scene.source import Scene
 from scgcnet.scene.windows import Grid
+
+Span = tuple[int, int]  # first, and first not included
 
 WORK = ".work"
 CLAIM = "made_of.json"  # in it: what the unfinished map is made of
@@ -144,24 +148,23 @@ def _write_map(
     pixel = ground.pixel(scene.shape)
     metres = options.metres if scene.crs is None else pixel**0.5
     engines = models.engines
-    scale = options.scale or choose_scale(metres, models.spans)
-    shape = (max(1, round(scene.shape[0] * scale)), max(1, round(scene.shape[1] * scale)))
-    grid = Grid.of(shape, window, options.overlap)
-    notes = [*scene.notes, *_grid_notes(grid, metres, scale, models.trained_side)]
+    scales = (options.scale,) if options.scale else choose_scales(metres, models.spans, models.seen_at)
+    grids = grids_of(scene.shape, scales, window, options.overlap)
+    notes = [*scene.notes, *_grid_notes(grids, metres, models.trained_side)]
     if progress:
         for note in notes:
             print(f"note: {scene.name}: {note}", file=sys.stderr)
     layers = _layers(models, options)
-    stream = Stream(work, grid, layers)
-    if stream.rows_done < grid.rows.length:
-        predict = combined(engines, options.views)
-        stream.run(
-            predict, lambda rows, columns: scene.read(rows, columns, shape), progress, threads or available_cores()
-        )
+    streams = [Stream(work / f"scale-{scale:g}", grid, layers) for scale, grid in grids.items()]
+    for stream in streams:
+        if stream.rows_done < stream.grid.rows.length:
+            shape = (stream.grid.rows.length, stream.grid.columns.length)
+            predict, read = combined(engines, options.views), partial(_read, scene, shape)
+            stream.run(predict, read, progress, threads or available_cores())
     if progress:
         print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
     with outputs.write_cogs(
-        work, scene, lambda top, bottom: stream.on_scene(scene, top, bottom), threshold, layers
+        work, scene, lambda top, bottom: on_scene(streams, scene, top, bottom), threshold, layers
     ) as (known, landslide):
         if not known:
             raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
@@ -172,9 +175,12 @@ def _write_map(
         (work / POLYGONS).unlink(missing_ok=True)  # of an earlier process
         outputs.write_geopackage(work / POLYGONS, found, ground, marks)
         outputs.write_quick_look(work / QUICK_LOOK, scene, found)
-    resemblance = models.resemblance(None if metres is None else metres / scale, *scene.quick_look())
+    resemblance = models.resemblance(
+        None if metres is None else metres / list(grids)[len(grids) // 2], *scene.quick_look()
+    )
     if progress and resemblance:
         print(f"note: {scene.name}: {resemblance}", file=sys.stderr)
+    finest = next(iter(grids.values()))
     report = {
         "scgcnet": scgcnet.__version__,
         "scene": {
@@ -200,10 +206,10 @@ def _write_map(
             "threshold_moved_by": outputs.DELTA,
         },
         "windows": {
-            "number": len(grid),
-            "side": [grid.rows.size, grid.columns.size],
-            "overlap": [grid.rows.shared, grid.columns.shared],
-            "scale": scale,
+            "number": sum(map(len, grids.values())),
+            "side": [finest.rows.size, finest.columns.size],
+            "overlap": [finest.rows.shared, finest.columns.shared],
+            "scales": list(grids),
         },
         "made_of": made_of,
     }
@@ -211,14 +217,19 @@ def _write_map(
     return report
 
 
-def _grid_notes(grid: Grid, metres: float | None, scale: float, trained: int) -> list[str]:
+def _read(scene: Scene, shape: tuple[int, int], rows: Span, columns: Span) -> tuple[NDArray[np.uint8], bool]:
+    return scene.read(rows, columns, shape)
+
+
+def _grid_notes(grids: Mapping[float, Grid], metres: float | None, trained: int) -> list[str]:
     """How the network sees the scene, where that differs from what the user or the weights expect."""
-    notes = []
+    notes, scales = [], ", ".join(f"{scale:.3g}" for scale in grids)
     if metres is None:
-        notes.append(f"its ground resolution is not known: the network sees it at the scale {scale:g}, see --metres")
-    elif scale != 1:
-        notes.append(f"the network sees it at {metres / scale:.3g} m per pixel, at the scale {scale:.3g}")
-    if (side := max(grid.rows.size, grid.columns.size)) >= 2 * trained:
+        notes.append(f"its ground resolution is not known: the network sees it at the scale {scales}, see --metres")
+    elif list(grids) != [1]:
+        seen = ", ".join(f"{metres / scale:.3g}" for scale in grids)
+        notes.append(f"the network sees it at {seen} m per pixel, at the scale {scales}")
+    if (side := max(max(grid.rows.size, grid.columns.size) for grid in grids.values())) >= 2 * trained:
         seen = f"the weights were trained on images of {trained} px and see {side} px at once"
         notes.append(f"{seen}: try --window {trained}")
     return notes

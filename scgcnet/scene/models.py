@@ -23,6 +23,10 @@ WINDOW = 1024  # pixels; side of the windows of a map
 TRAINED_SIDE = 128  # pixels; side of the images in training
 
 SAME = 0.02  # a scale so near to 1 is 1
+SEEN_AT = 1.6  # metres per pixel, of networks trained on windows
+UNKNOWN = (1.0, 0.5, 0.25)  # scales of a scene of unknown ground resolution
+LARGEST = 2.0  # scale; more adds time and no detail
+APART = 1.4  # least ratio of two scales
 
 Span = tuple[float, float]  # lowest and highest
 
@@ -106,6 +110,12 @@ class Models:
                     f"{file}: its resolutions cannot be read ({error}); train again or fetch it anew"
                 ) from error
         return found
+
+    @property
+    def seen_at(self) -> float | None:
+        """Ground resolution at which the networks see best, metres per pixel (geometric mean); None if not all say."""
+        found = self._read("seen_at", lambda text: _numbers(text)[0])
+        return float(np.exp(np.mean(np.log(found)))) if len(found) == len(self.files) else None
 
     @property
     def bands(self) -> tuple[int, ...] | None:
@@ -211,21 +221,30 @@ def spans_of(metadata: Mapping[str, str]) -> list[Span]:
     return [(metre / high, metre / low) for metre, (low, high) in zip(metres, zooms, strict=True)]
 
 
-def choose_scale(metres: float | None, spans: Sequence[Span]) -> float:
-    """Pixels of the working grid per pixel of the scene: it is shrunk to the resolution of the training data.
+def choose_scales(metres: float | None, spans: Sequence[Span], seen_at: float | None = None) -> tuple[float, ...]:
+    """Pixels of each working grid per pixel of the scene, finest first; the probabilities of all grids are averaged.
 
-    Of several spans the one nearest in resolution (by ratio) counts. At most 1, because enlarging adds no detail; 1
-    if a resolution is unknown.
+    Weights with `seen_at` see a scene at that resolution, at twice and at half of it, but never enlarged more than
+    twice; one of unknown resolution at the scales `UNKNOWN`. Both were chosen on sources that were left out of training
+    (book, "How the weights got there"). Other weights see it once, shrunk to the nearest of their spans (by ratio),
+    never enlarged.
 
     Args:
         metres: ground resolution of the scene, metres per pixel; None if unknown.
         spans: see `spans_of`.
+        seen_at: of the weights' metadata, metres per pixel; None if they have none.
     """
+    if seen_at is not None:
+        if metres is None:
+            return UNKNOWN
+        middle = min(metres / seen_at, LARGEST)
+        finest = 2 * middle if 2 * middle <= LARGEST else LARGEST if middle < LARGEST / APART else None
+        return tuple(scale for scale in (finest, middle, middle / 2) if scale is not None)
     if metres is None or not spans:
-        return 1.0
+        return (1.0,)
     nearest = [min(max(metres, finest), coarsest) for finest, coarsest in spans]
     scale = metres / min(nearest, key=lambda one: abs(math.log(one / metres)))
-    return 1.0 if scale > 1 - SAME else scale
+    return (1.0,) if scale > 1 - SAME else (scale,)
 
 
 def _pair(text: str) -> Span:

@@ -25,7 +25,7 @@ class MapOptions:
         min_area: smallest polygon that is kept, square metres; pixels where the scene has no georeference.
         bands: numbers of the scene's bands, from 1, in the order of the network's channels; None to find them.
         value_range: values that become 0 and 255; None for percentiles of a sample (8 bits: unchanged).
-        scale: pixels of the working grid per pixel of the scene, 0.01 to 10; None for `models.choose_scale`.
+        scale: pixels of the working grid per pixel of the scene, 0.01 to 10; None for `models.choose_scales`.
         views: of each window, whose probabilities are averaged: 1, 2 (mirrored too), 4 (all flips) or 8 (and quarter
             turns).
         metres: ground resolution of a scene without a georeference, metres per pixel.

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from scgcnet.scene.windows import Grid
 JOINED = "joined.f16"
 ROWS = "rows"  # number of rows that are done
 
+LEAST_STAMP = 48  # pixels, of the shorter side at a scale
 AHEAD = 2  # windows that are read while each thread predicts one
 
 Prob = NDArray[np.float32]
@@ -115,8 +117,15 @@ def blend(found: Windows, grid: Grid) -> Prob:
     return joined
 
 
+def grids_of(shape: tuple[int, int], scales: Sequence[float], window: int, overlap: float) -> dict[float, Grid]:
+    """The working grid of an image at each scale but those at which it would be a stamp; the finest is always there."""
+    usable = [scale for scale in scales if scale == max(scales) or scale * min(shape) >= LEAST_STAMP]
+    sizes = {scale: (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))) for scale in usable}
+    return {scale: Grid.of(size, window, overlap) for scale, size in sizes.items()}
+
+
 def predict_image(
-    network: nn.Module, image: NDArray[np.uint8], window: int, overlap: float, scale: float = 1.0
+    network: nn.Module, image: NDArray[np.uint8], window: int, overlap: float, scales: Sequence[float] = (1.0,)
 ) -> Prob:
     """Probability of landslide of an image in memory as a map of it has it, float32 (H, W).
 
@@ -125,31 +134,37 @@ def predict_image(
         image: uint8 (H, W, C).
         window: side, pixels of the working grid.
         overlap: share of the side that neighbours have in common.
-        scale: pixels of the working grid per pixel of the image.
+        scales: pixels of each working grid per pixel of the image; the mean over the grids is taken.
     """
-    height, width = image.shape[:2]
-    shape = max(1, round(height * scale)), max(1, round(width * scale))
-    if shape != (height, width):
-        bands = [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(image, 2, 0)]
-        image = np.stack([np.asarray(band.resize(shape[::-1], Image.Resampling.BILINEAR)) for band in bands], axis=2)
-    grid = Grid.of(shape, window, overlap)
-    found = blend(predict_windows(network, image, grid), grid)
-    if shape != (height, width):
-        found = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))
-    return found
+    found = []
+    for grid in grids_of(image.shape[:2], scales, window, overlap).values():
+        shape = (grid.rows.length, grid.columns.length)
+        part = blend(predict_windows(network, _resized(image, shape), grid), grid)
+        found.append(_resized(part[..., None], image.shape[:2])[..., 0])
+    mean: Prob = np.mean(found, axis=0)
+    return mean
+
+
+def _resized(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Each band of an image (h, w, C), bilinear."""
+    if image.shape[:2] == shape:
+        return image
+    bands = [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(image, 2, 0)]
+    return np.stack([np.asarray(band.resize(shape[::-1], Image.Resampling.BILINEAR)) for band in bands], axis=2)
 
 
 class Stream:
     """What a map predicts on its working grid, in a folder that may hold what an earlier process has done.
 
     Args:
-        folder: an existing one.
+        folder: is made if it is missing.
         grid: the windows.
         layers: that are predicted, see `combined`.
     """
 
     def __init__(self, folder: Path, grid: Grid, layers: int = 1) -> None:
         self.folder, self.grid, self.layers = folder, grid, layers
+        folder.mkdir(exist_ok=True)
         self.width = grid.columns.length
 
     @property
@@ -257,3 +272,10 @@ class Stream:
         layers = [Image.fromarray(np.ascontiguousarray(layer)) for layer in self.rows(begin, end)]
         found = np.stack([np.asarray(layer.resize(size, Image.Resampling.BILINEAR, box=box)) for layer in layers])
         return found, scene.valid(top, bottom)
+
+
+def on_scene(streams: Sequence[Stream], scene: Scene, top: int, bottom: int) -> tuple[NDArray[np.float32], Mask]:
+    """`Stream.on_scene`, the mean over several."""
+    found = [stream.on_scene(scene, top, bottom) for stream in streams]
+    mean: NDArray[np.float32] = np.mean([part for part, _ in found], axis=0)
+    return mean, found[0][1]

@@ -19,12 +19,13 @@ from torch import nn
 
 from scgcnet.data import IGNORE_INDEX, LandslideDataset, Sample
 from scgcnet.metrics import Confusion
-from scgcnet.scene.predict import Prob, predict_image
+from scgcnet.scene.models import SEEN_AT, choose_scales
+from scgcnet.scene.predict import Prob, grids_of, predict_image
 
-WAY = "1"  # the scale of an image whose ground resolution is unknown
+WAY = "map"  # as `scgcnet map` does it: the mean over `models.choose_scales`
 BINS = 20  # of probability, of equal width
 THRESHOLDS = np.arange(1, BINS) / BINS
-SCALES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+SCALES = (0.25, 0.5, 1.0, 2.0)
 SIDES = (
     96,
     640,
@@ -104,27 +105,23 @@ def scales_of(sample: Sample) -> list[float]:
 def count_maps(
     network: nn.Module, samples: Iterable[Sample], window: int, overlap: float = 0.25
 ) -> dict[str, MapCounts]:
-    """Maps every image at every scale that suits it.
+    """Maps every image at every scale that suits it, and as `scgcnet map` does.
 
     Returns:
-        Counts by scale, such as "0.5", and by "decided" and "mean": at the scale of each image whose probabilities are
-        furthest from one half, and with the mean probability over the scales.
+        Counts by scale, such as "0.5", and by `WAY`.
     """
     counts: dict[str, MapCounts] = {}
     for sample in samples:
-        found = {scale: predict_image(network, sample.image, window, overlap, scale) for scale in scales_of(sample)}
-        ways = {f"{scale:g}": probability for scale, probability in found.items()}
-        ways["decided"] = max(found.values(), key=decidedness)
-        ways["mean"] = np.mean(list(found.values()), axis=0)
-        for way, probability in ways.items():
+        found = {scale: predict_image(network, sample.image, window, overlap, [scale]) for scale in scales_of(sample)}
+        scales = choose_scales(sample.resolution, (), SEEN_AT)
+        grids = grids_of(sample.mask.shape, scales, window, overlap)
+        for scale in grids:
+            if scale not in found:
+                found[scale] = predict_image(network, sample.image, window, overlap, [scale])
+        ways = {f"{scale:g}": found[scale] for scale in scales_of(sample)}
+        for way, probability in {**ways, WAY: np.mean([found[scale] for scale in grids], axis=0)}.items():
             counts.setdefault(way, MapCounts()).add(probability, sample)
     return counts
-
-
-def decidedness(probability: Prob) -> float:
-    """How decided a map is where it sees landslides at all: mean distance from one half of what is above a tenth."""
-    likely = probability[probability > 0.1]
-    return float(np.abs(likely - 0.5).mean() * math.sqrt(likely.size)) if likely.size else 0.0
 
 
 def spread(dataset: LandslideDataset, most: int) -> list[Sample]:
@@ -170,7 +167,7 @@ def temperature(counts: Sequence[MapCounts]) -> float:
 
 
 def of_way(part: Mapping[str, Mapping[str, Any]], way: str = WAY) -> MapCounts:
-    """The counts of a part at one scale."""
+    """The counts of a part at one scale, or of its maps."""
     return MapCounts.from_dict(part[way])
 
 
@@ -188,8 +185,8 @@ def left_out_scores(maps: Maps, target: str) -> dict[str, float]:
 
     Returns:
         threshold: best on the validation parts of the other sources.
-        iou: at it and at the scale `WAY`, percent.
-        best: at the best scale and threshold, which nobody may choose so, percent.
+        iou: of the maps that `WAY` makes at it, percent.
+        best: at the best single scale and threshold, which nobody may choose so, percent.
         alarms: share of the landslide-free images among those validation parts with an alarm, percent; NaN if none.
     """
     hills, quiet = hills_and_quiet(of_way(parts["val"]) for name, parts in maps.items() if name != target)

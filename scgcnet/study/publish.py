@@ -11,6 +11,7 @@ import numpy as np
 
 from scgcnet import files, zoo
 from scgcnet.metrics import Confusion, mean_over_sources
+from scgcnet.scene.models import SEEN_AT
 from scgcnet.scene.score import Maps, hills_and_quiet, left_out_scores, mean_iou, of_way, temperature
 from scgcnet.scene.score import best_threshold as best_threshold_of_maps
 from scgcnet.study import results
@@ -68,7 +69,8 @@ def publish(run_id: str, name: str) -> Path:
     }
     if record.maps:
         threshold, heat, val_iou = calibrate(record.maps)
-        metadata |= {"temperature": f"{heat:.3g}", "window": str(size), "colour": json.dumps(colours(material.train))}
+        metadata |= {"temperature": f"{heat:.3g}", "window": str(size), "seen_at": f"{SEEN_AT:g}"}
+        metadata |= {"colour": json.dumps(colours(material.train))}
         metadata |= ground(material.train)
     else:
         threshold, val_iou = best_threshold(network, material.val, size)

@@ -17,6 +17,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from scgcnet import files, zoo
 from scgcnet.scene import MapOptions, SceneError, map_scene, outputs
+from scgcnet.scene.predict import predict_image
 from scgcnet.scene.source import Scene
 from scgcnet.zoo import WeightsError
 
@@ -48,7 +49,7 @@ class TestFiles:
         assert report["model"]["trained_on"] == ["bijie"] and report["model"]["run_id"].startswith("bijie-scgcnet-tiny")
         assert report["model"]["threshold"] == 0.55  # that of the weights
         assert report["scene"]["metres_per_pixel"] == pytest.approx(2, rel=1e-3)
-        assert report["windows"] == {"number": 15, "side": [64, 64], "overlap": [16, 16], "scale": 1}
+        assert report["windows"] == {"number": 15, "side": [64, 64], "overlap": [16, 16], "scales": [1]}
 
     def test_rasters(self, scene: Path, tmp_path: Path) -> None:
         mapped(scene, tmp_path / "out")
@@ -433,7 +434,7 @@ class TestMetres:
     def test_areas_and_the_scale_follow(self, tmp_path: Path) -> None:
         path = write_raster(tmp_path / "a.tif", scene_pixels())
         done = mapped(path, tmp_path / "out", scale=None, metres=0.7)
-        assert done.report["windows"]["scale"] == pytest.approx(0.5)  # tiny-bijie saw 1.4 m
+        assert done.report["windows"]["scales"] == pytest.approx([0.5])  # tiny-bijie saw 1.4 m
         assert done.report["scene"]["metres_per_pixel"] == 0.7 and done.report["scene"]["area_unit"] == "m2"
         assert layer(tmp_path / "out")[2]["area_m2"][0] == pytest.approx(600 * 0.49, rel=0.1)
         assert "seen at 1.4 m per pixel, within" in done.report["scene"]["resemblance"]
@@ -449,6 +450,18 @@ def test_the_window_of_the_weights(scene: Path, tmp_path: Path, monkeypatch: pyt
     done = mapped(scene, tmp_path / "out", window=None)
     assert done.report["windows"]["side"] == [96, 96] and done.report["scene"]["notes"] == []
     assert done.report["made_of"]["options"]["window"] == 96
+
+
+def test_several_scales_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**zoo.read_metadata(zoo.pretrained_file("tiny-bijie")), "seen_at": "1.4"}
+    monkeypatch.setattr("scgcnet.zoo.read_metadata", lambda _: known)
+    path = write_raster(tmp_path / "a.tif", scene_pixels())
+    done = mapped(path, tmp_path / "out", scale=None, metres=0.7)
+    assert done.report["windows"]["scales"] == [1, 0.5]  # at 0.25 it would be a stamp
+    assert "sees it at 0.7, 1.4 m per pixel, at the scale 1, 0.5" in done.report["scene"]["notes"][-1]
+    expected = predict_image(Bright(), scene_pixels(), 64, 0.25, (1, 0.5, 0.25))
+    with rasterio.open(tmp_path / "out" / "probability.tif") as file:
+        assert np.abs(file.read(1) * file.scales[0] - expected).max() < 0.01
 
 
 @pytest.mark.parametrize(

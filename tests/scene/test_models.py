@@ -9,7 +9,7 @@ import torch
 from scgcnet import zoo
 from scgcnet.data import DatasetError, open_dataset
 from scgcnet.scene import SceneError
-from scgcnet.scene.models import TRAINED_AT, Models, choose_scale
+from scgcnet.scene.models import TRAINED_AT, Models, choose_scales
 from scgcnet.zoo import WeightsError
 
 GREY = np.full((4, 4, 3), 100, np.uint8)
@@ -114,7 +114,23 @@ class TestResemblance:
     ],
 )
 def test_scale(metres: float | None, spans: list[tuple[float, float]], scale: float) -> None:
-    assert choose_scale(metres, spans) == pytest.approx(scale)
+    assert choose_scales(metres, spans) == pytest.approx((scale,))
+
+
+@pytest.mark.parametrize(
+    ("metres", "scales"),
+    [
+        (None, (1, 0.5, 0.25)),
+        (0.1, (0.125, 0.0625, 0.03125)),
+        (0.8, (1, 0.5, 0.25)),
+        (1.6, (2, 1, 0.5)),
+        (2.0, (2, 1.25, 0.625)),  # never enlarged more than twice
+        (3.0, (1.875, 0.9375)),
+        (30.0, (2, 1)),
+    ],
+)
+def test_scales_of_weights_trained_on_windows(metres: float | None, scales: tuple[float, ...]) -> None:
+    assert choose_scales(metres, [(0.5, 10)], seen_at=1.6) == pytest.approx(scales)
 
 
 @pytest.mark.slow

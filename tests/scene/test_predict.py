@@ -74,7 +74,6 @@ def test_windows_pass_into_each_other(tmp_path: Path) -> None:
     steps = []
     for overlap in (0, 0.5):
         stream = Stream(tmp_path / str(overlap), Grid.of((300, 260), 130, overlap))
-        stream.folder.mkdir()
         stream.run(asked(Edgy()), read, progress=False)
         steps.append(np.abs(np.diff(stream.rows(0, 300)[0], axis=1)).max())
     assert steps[0] > 0.9 and steps[1] < 0.09
@@ -84,8 +83,6 @@ def test_windows_pass_into_each_other(tmp_path: Path) -> None:
 def test_resumes_where_it_was_stopped(tmp_path: Path, windows: int) -> None:
     grid = Grid.of((300, 260), 96, 0.25)
     whole, broken = Stream(tmp_path / "whole", grid), Stream(tmp_path / "broken", grid)
-    for stream in (whole, broken):
-        stream.folder.mkdir()
     whole.run(asked(Killed(len(grid))), read, progress=False)
     with pytest.raises(KeyboardInterrupt):
         broken.run(asked(Killed(windows)), read, progress=False)
@@ -129,7 +126,6 @@ def test_the_same_bits_whatever_the_number_of_threads(tmp_path: Path, threads: i
         torch.set_num_threads(1)
         parts = predict_windows(folded(zoo.load_model(zoo.pretrained_file())), IMAGE, grid)  # one view
         again = Stream(tmp_path / "again", grid, layers=2)
-        again.folder.mkdir()
         again.run(predict, read, progress=False)
     finally:
         torch.set_num_threads(before)
