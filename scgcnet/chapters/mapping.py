@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyogrio
 import rasterio
 from numpy.typing import NDArray
+from rasterio.transform import Affine
 
 from scgcnet import files, zoo
 from scgcnet.chapters.efficiency import Bench
+from scgcnet.data import dataset_available, open_dataset
 from scgcnet.data.synthetic import VERSION
+from scgcnet.metrics import Confusion
 from scgcnet.scene import MapOptions, MapResult, SceneError, map_scene
 from scgcnet.scene.mapping import OUTPUTS, REPORT
 from scgcnet.scene.outputs import MASK, NO_DATA, POLYGONS, PROBABILITY, QUICK_LOOK, STEPS, read_outlines
@@ -27,6 +31,13 @@ from scgcnet.study.show import NONE
 
 SYNTHETIC = (512, 768)  # height and width, pixels
 MOST = 8  # polygons in a table
+PATCH, DOWN = 256, 4  # side of a square of the patchwork, pixels; squares in a column
+PATCHES = {"bijie": 3, "bijie_negatives": 1, "landslide_free": 2}  # columns of each data set
+PATCHWORK = (
+    f"a patchwork of {DOWN * sum(PATCHES.values())} test images that no training saw, georeferenced at 0.8 m per "
+    "pixel: landslides of Bijie on the left, ground without landslides on the right"
+)
+PLACE = {"crs": "EPSG:32648", "transform": Affine(0.8, 0, 520_000, 0, -0.8, 3_010_000)}  # near Bijie
 ABOUT = {
     PROBABILITY: "probability of landslide, 0 to 1; Cloud-Optimized GeoTIFF",
     MASK: "1 where it is above the threshold, else 0; Cloud-Optimized GeoTIFF",
@@ -36,6 +47,23 @@ ABOUT = {
 }
 
 
+class Scored(NamedTuple):
+    """How well a scene was mapped: IoU of all of it and of the half with landslides, as fractions, and false alarms."""
+
+    iou: float
+    iou_left: float
+    alarmed: int  # squares without landslides in which one was found
+    quiet: int  # squares without landslides
+    share: float  # of their ground
+
+    @property
+    def sentence(self) -> str:
+        """For the page."""
+        alarms = f"{self.alarmed} of {self.quiet} squares without have a false alarm, {100 * self.share:.2f} % of their"
+        left = f"{100 * self.iou_left:.0f} % over the half with landslides"
+        return f"IoU is {100 * self.iou:.0f} % over all of it, {left}; {alarms} ground"
+
+
 @dataclass(frozen=True)
 class ExampleScene:
     """A scene on disk, and its origin in a few words."""
@@ -43,25 +71,25 @@ class ExampleScene:
     path: Path
     about: str
     real: bool
-
-    @property
-    def sentence(self) -> str:
-        """The note at the top of the page."""
-        return f"This page maps {self.about}." + ("" if self.real else " What is found on it means nothing.")
+    truth: Path | None = None  # raster on the same grid, 1 for landslide
 
 
-View = tuple[NDArray[np.uint8], NDArray[np.float32], list[NDArray[np.float64]], float, int]
+View = tuple[NDArray[np.uint8], NDArray[np.float32], list[NDArray[np.float64]], float, int, NDArray[np.uint8] | None]
 
 
 def example_scene(scene: str, real: bool) -> ExampleScene:
-    """The scene of a name: synthetic; A or B for a mosaic of AMU-Net; auto; or a raster file.
+    """The scene of a name: patchwork, of test images; synthetic; A or B, a mosaic of AMU-Net; auto; or a raster file.
 
-    auto is A if it is available and `real`, else synthetic.
+    auto is the patchwork if its images are available and `real`, else synthetic.
     """
     build = project_root() / "build" / "scenes"
-    mosaics = {one.name: one for one in (read_mosaics() if scene in ("auto", "A", "B") else [])}
+    mosaics = {one.name: one for one in (read_mosaics() if scene in ("A", "B") else [])}
     if scene == "auto":
-        scene = "A" if real and mosaics else "synthetic"
+        scene = "patchwork" if real and all(map(dataset_available, PATCHES)) else "synthetic"
+    if scene == "patchwork":
+        path, truth = build / "patchwork.tif", build / "patchwork-truth.tif"
+        _write_patchwork(path, truth)
+        return ExampleScene(path, PATCHWORK, real=True, truth=truth)
     if scene == "synthetic":
         height, width = SYNTHETIC
         path = build / f"synthetic-v{VERSION}.tif"
@@ -90,12 +118,76 @@ def _write_mosaic(path: Path, mosaic: Mosaic) -> None:
         file.write_mask(mosaic.mask != 255)
 
 
-def map_example(scene: ExampleScene, model: str, window: int, overlap: float, threshold: float | None) -> MapResult:
+def patchwork() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Squares of test images side by side: uint8 (1024, 1536, 3), and the truth (1024, 1536).
+
+    The left half has landslides of Bijie, the right half has none: Bijie's landslide-free images, then those of others.
+    """
+    columns = []
+    for name, across in PATCHES.items():
+        part = open_dataset(name, 0, "test")
+        large = [sample for sample in part if min(sample.mask.shape) >= PATCH]
+        chosen = [large[index] for index in np.linspace(0, len(large) - 1, across * DOWN).round().astype(int)]
+        cut = [(middle(sample.image), middle(sample.mask)) for sample in chosen]
+        for column in range(across):
+            ours = cut[column * DOWN : (column + 1) * DOWN]
+            columns.append(tuple(np.concatenate(layers) for layers in zip(*ours, strict=True)))
+    image, mask = (np.concatenate(layers, axis=1) for layers in zip(*columns, strict=True))
+    return image, mask.astype(np.uint8)
+
+
+def middle(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The square of `PATCH` pixels in the middle."""
+    top, left = ((side - PATCH) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + PATCH, left : left + PATCH]
+
+
+def _write_patchwork(path: Path, truth: Path) -> None:
+    image, mask = patchwork()
+    height, width = mask.shape
+    profile = {"driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "tiled": True, **PLACE}
+    for target, bands in ((path, np.moveaxis(image, 2, 0)), (truth, mask[None])):
+        with (
+            files.atomic(target) as temporary,
+            gdal(),
+            rasterio.open(temporary, "w", count=len(bands), **profile) as file,
+        ):
+            file.write(bands)
+
+
+def scored(scene: ExampleScene, result: MapResult) -> Scored | None:
+    """IoU of the mask with the truth, and what lies in the half without landslides; None without a truth."""
+    if scene.truth is None:
+        return None
+    with gdal(), rasterio.open(scene.truth) as truth, rasterio.open(result.folder / MASK) as mask:
+        true, found = truth.read(1), mask.read(1) == 1
+    half = true.shape[1] // 2
+    cells = found[:, half:].reshape(DOWN, PATCH, -1, PATCH).sum(axis=(1, 3))
+    return Scored(
+        iou=Confusion.of(found, true).scores()["iou"],
+        iou_left=Confusion.of(found[:, :half], true[:, :half]).scores()["iou"],
+        alarmed=int((cells > 0).sum()),
+        quiet=cells.size,
+        share=float(found[:, half:].mean()),
+    )
+
+
+def map_example(
+    scene: ExampleScene, model: str | None, window: int | None, overlap: float, threshold: float | None
+) -> MapResult:
     """Maps it into a folder of `build/maps` that is named by scene, options and weights."""
+    model = model or zoo.DEFAULT
     sha256 = hashlib.sha256(zoo.find_weights(model).read_bytes()).hexdigest()
-    name = f"{scene.path.stem}-{window}-{overlap:g}-{threshold or 'auto'}-{Path(model).stem}-{sha256[:8]}"
+    name = f"{scene.path.stem}-{window or 'auto'}-{overlap:g}-{threshold or 'auto'}-{Path(model).stem}-{sha256[:8]}"
     options = MapOptions(window=window, overlap=overlap, threshold=threshold)
     return map_scene(scene.path, project_root() / "build" / "maps" / name, model, options)
+
+
+def about(scene: ExampleScene, result: MapResult) -> str:
+    """The note below the picture: which scene this is, and how well it was mapped."""
+    found = scored(scene, result)
+    told = f". {found.sentence}" if found else "" if scene.real else ". What is found on it means nothing"
+    return f"This is {scene.about}{told}."
 
 
 def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> View:
@@ -107,7 +199,11 @@ def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> View:
         ratio = np.array([image.shape[1] / file.width, image.shape[0] / file.height])
     probability = np.where(stored == NO_DATA, np.nan, stored / np.float32(STEPS)).astype(np.float32)
     threshold, polygons = result.report["model"]["threshold"], result.report["landslides"]["polygons"]
-    return image, probability, [ring * ratio for ring in found], threshold, polygons
+    truth = None
+    if scene.truth is not None:
+        with gdal(), rasterio.open(scene.truth) as file:
+            truth = file.read(1, out_shape=image.shape[:2])
+    return image, probability, [ring * ratio for ring in found], threshold, polygons, truth
 
 
 def file_table(result: MapResult) -> pd.DataFrame:

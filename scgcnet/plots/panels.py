@@ -174,9 +174,14 @@ def cause_panels(failures: Sequence[tuple[str, Sample, npt.NDArray[np.bool_], fl
 
 
 def scene_map(
-    image: Image, probability: Probability, outlines: Sequence[npt.NDArray[np.float64]], threshold: float, polygons: int
+    image: Image,
+    probability: Probability,
+    outlines: Sequence[npt.NDArray[np.float64]],
+    threshold: float,
+    polygons: int,
+    truth: Image | None = None,
 ) -> Figure:
-    """The outlines of the landslides over a scene, and beside it the probability with the threshold marked.
+    """The outlines of the landslides over a scene, the probability with the threshold marked, and the errors if known.
 
     Args:
         image: uint8 (h, w, 3).
@@ -184,20 +189,27 @@ def scene_map(
         outlines: of the landslides and of holes in them, points (n, 2) of columns and rows of the image.
         threshold: above it, a pixel is landslide.
         polygons: number of landslides; one with holes has several outlines.
+        truth: (h, w), 1 for landslide.
     """
     height, width = probability.shape
-    figure, ((left, right),) = page_figure(0.47 * WIDTH * min(height / width, 2) + 0.7, 1, 2)
+    number = 2 if truth is None else 3
+    figure, (axes,) = page_figure(WIDTH / number * 0.94 * min(height / width, 2) + 0.7, 1, number)
+    left, right = axes[:2]
     left.imshow(image)
     for points in outlines:
         left.plot(*(points - 0.5).T, color="white", linewidth=2)
         left.plot(*(points - 0.5).T, color=VERMILION, linewidth=1)
-    number = f"{polygons} polygon{'s' * (polygons != 1)}"
-    left.set_title(number if polygons else "no landslide found", fontsize="medium")
+    found = f"{polygons} polygon{'s' * (polygons != 1)}"
+    left.set_title(found if polygons else "no landslide found", fontsize="medium")
     drawn = right.imshow(probability, cmap="cividis", vmin=0, vmax=1)
     right.set_title("probability", fontsize="medium")
+    if truth is not None:
+        axes[2].imshow(error_overlay(image, truth, probability > threshold))
+        axes[2].set_title("errors", fontsize="medium")
+        error_legend(figure)
     bar = figure.colorbar(drawn, ax=right, shrink=0.8)
     bar.ax.axhline(threshold, color=VERMILION, linewidth=2)
-    for axis in (left, right):
+    for axis in axes:
         axis.set_axis_off()
     return finished(figure)
 

@@ -9,6 +9,7 @@ from raster_files import write_raster
 from scgcnet import plots
 from scgcnet.chapters import mapping
 from scgcnet.chapters.mapping import ExampleScene, example_scene, map_example, view
+from scgcnet.data import Sample
 from scgcnet.scene import SceneError
 from scgcnet.scene.seams import Mosaic
 
@@ -37,7 +38,7 @@ def mosaics(monkeypatch: pytest.MonkeyPatch) -> Mosaic:
 class TestScene:
     def test_synthetic(self, checkout: Path) -> None:
         scene = example_scene("synthetic", real=True)
-        assert not scene.real and scene.sentence.endswith("What is found on it means nothing.")
+        assert not scene.real and scene.about == "a synthetic scene of 768 x 512 px"
         with rasterio.open(scene.path) as file:
             assert file.shape == (512, 768)
         written = scene.path.stat().st_mtime_ns
@@ -45,22 +46,42 @@ class TestScene:
 
     @pytest.mark.usefixtures("mosaics")
     def test_a_mosaic_keeps_unknown_pixels(self, checkout: Path) -> None:
-        scene = example_scene("auto", real=True)
-        assert scene.real and "the mosaic A" in scene.sentence
+        scene = example_scene("A", real=True)
+        assert scene.real and "the mosaic A" in scene.about
         with rasterio.open(scene.path) as file:
             assert (file.read_masks(1)[:30] == 0).all() and (file.read_masks(1)[30:] == 255).all()
 
-    @pytest.mark.usefixtures("mosaics")
     def test_auto_takes_a_synthetic_one_without_real_data(self, checkout: Path, monkeypatch) -> None:
         monkeypatch.setattr(mapping, "SYNTHETIC", (128, 128))
-        assert not example_scene("auto", real=False).real
-        monkeypatch.setattr(mapping, "read_mosaics", list)
+        monkeypatch.setattr(mapping, "dataset_available", lambda name: name != "landslide_free")
         assert not example_scene("auto", real=True).real
+        monkeypatch.setattr(mapping, "read_mosaics", list)
         with pytest.raises(SceneError, match="scene B: the mosaics of AMU-Net are not there"):
             example_scene("B", real=True)
 
     def test_a_file(self, tmp_path: Path) -> None:
         assert example_scene(str(tmp_path / "mine.tif"), real=True).about == "the file mine.tif"
+
+
+@pytest.mark.usefixtures("bright")
+def test_the_patchwork_is_scored(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def part(name: str, *_: object) -> list[Sample]:
+        image, mask = np.zeros((300, 260, 3), np.uint8), np.zeros((300, 260), np.int64)
+        image[100:164, 100:164] = BRIGHT
+        mask[100:164, 100:132] = name == "bijie"
+        small = Sample("small", image[:100], mask[:100])
+        return [small, *(Sample(str(index), image if index else image * 0, mask) for index in range(12))]
+
+    monkeypatch.setattr(mapping, "open_dataset", part)
+    monkeypatch.setattr(mapping, "dataset_available", lambda _: True)
+    scene = example_scene("auto", real=True)
+    result = map_example(scene, "tiny-bijie", 64, 0.25, 0.5)
+    found = mapping.scored(scene, result)
+    assert found is not None and found.quiet == 12 and found.alarmed == 10  # the first of each half is dark
+    assert found.share == pytest.approx(10 * 64 * 64 / (12 * 256 * 256), rel=0.02)
+    assert found.iou_left == pytest.approx(11 / 23, rel=0.02) and found.iou == pytest.approx(11 / 43, rel=0.02)
+    assert "10 of 12 squares without have a false alarm" in mapping.about(scene, result)
+    plots.scene_map(*view(scene, result))
 
 
 @pytest.mark.usefixtures("bright")
@@ -72,7 +93,7 @@ def test_view_and_tables(checkout: Path, tmp_path: Path, place: dict) -> None:
     assert not map_example(scene, "tiny-bijie", 64, 0.25, 0.5).fresh
 
     image, probability, outlines, *rest = view(scene, result, longest=115)
-    assert image.shape == (75, 115, 3) and probability.shape == (75, 115) and rest == [0.5, 2]
+    assert image.shape == (75, 115, 3) and probability.shape == (75, 115) and rest == [0.5, 2, None]
     assert probability[25, 32] == pytest.approx(BRIGHT / 255, abs=0.003)
     assert [points.min(axis=0).tolist() for points in outlines] == [[25, 20], [90, 50]]
 
