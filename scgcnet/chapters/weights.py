@@ -1,7 +1,7 @@
 """How the published weights were chosen: each step of the recipe, mapped on every source while it was left out.
 
-A map is scored at the threshold that is best on the *other* sources (`scgcnet.scene.score.best_threshold`). `stored` is
-a frame from `results.runs`.
+A map is scored at the threshold that is best on the *other* sources, each while it was left out
+(`scgcnet.scene.score.left_out_scores`). `stored` is a frame from `results.runs`.
 """
 
 from __future__ import annotations
@@ -29,18 +29,23 @@ def steps(plan: Plan, stored: pd.DataFrame) -> pd.DataFrame:
         if len(run.train) < 2 or run.dataset in run.train or "sichuan" not in {run.dataset, *run.train}:
             continue
         row: dict[str, Any] = {"step": step_of(run), "target": run.dataset, "seed": run.seed, "run_id": run.run_id}
-        if run.run_id in stored.index and (maps := stored.loc[run.run_id, "maps"]):
-            row |= {"file": stored.loc[run.run_id, "file"], **left_out_scores(maps, run.dataset)}
+        if run.run_id in stored.index and stored.loc[run.run_id, "maps"]:
+            row["file"] = stored.loc[run.run_id, "file"]
         rows.append(row)
-    return pd.DataFrame(
-        rows, columns=["step", "target", "seed", "run_id", "file", "threshold", "iou", "best", "alarms"]
-    )
+    found = pd.DataFrame(rows, columns=["step", "target", "seed", "run_id", "file"])
+    scores: dict[Any, dict[str, float]] = {}
+    for _, runs in found.dropna(subset="file").groupby(["step", "seed"]):
+        each = left_out_scores({row.target: stored.loc[row.run_id, "maps"] for row in runs.itertuples()})
+        scores |= {row.Index: each[row.target] for row in runs.itertuples()}
+    return found.join(pd.DataFrame.from_dict(scores, orient="index", columns=["threshold", "iou", "best", "alarms"]))
 
 
 def step_of(run: Run) -> str:
     """What a run does, in a few words."""
     if run.settings.get("views", "picture") == "picture":
         return "pictures, whole"
+    if run.dataset == "bijie" and "bijie_negatives" in run.train:
+        return "as above, but Bijie's landslide-free images seen"
     words = {"fpn_lite0": "rival: feature pyramid on Lite0", "unet_lite0": "rival: U-Net on Lite0"}.get(run.model)
     if words is None:
         words = {"lite0": "Lite0 as trunk, to stride 32"}.get(run.size, run.size)
@@ -115,10 +120,9 @@ def _file(value: object) -> str | None:
 
 def ways(stored: pd.DataFrame, run_ids: Iterable[str]) -> pd.DataFrame:
     """IoU in percent on the source left out, by scale and rule, one row per run: what the choice of scale gains."""
-    rows = {}
-    for run_id in run_ids:
-        maps, target = stored.loc[run_id, "maps"], stored.loc[run_id, "dataset"]
-        threshold = left_out_scores(maps, target)["threshold"]
+    rows, runs = {}, {stored.loc[run_id, "dataset"]: stored.loc[run_id, "maps"] for run_id in run_ids}
+    for target, scores in left_out_scores(runs).items():
+        maps, threshold = runs[target], scores["threshold"]
         found = {
             way: of_way(maps[target]["all"], way).confusion(threshold).scores()["iou"] for way in maps[target]["all"]
         }

@@ -180,20 +180,43 @@ def hills_and_quiet(parts: Iterable[MapCounts]) -> tuple[list[MapCounts], list[M
     return hills, quiet
 
 
-def left_out_scores(maps: Maps, target: str) -> dict[str, float]:
-    """Scores of one run on the source that it never saw.
+def unseen_threshold(runs: Mapping[str, Maps]) -> float:
+    """The threshold best on sources never seen, of runs of one recipe by the source that each left out.
+
+    Sources seen in training ask for a higher one: a network is surer where it has been. Quiet ground is counted, that
+    of the validation parts.
+    """
+    unseen, quiet = [], []
+    for target, maps in runs.items():
+        unseen.append(of_way(maps[target]["all"]))
+        quiet += _seen(maps, target)[1]
+    return best_threshold(unseen, quiet)
+
+
+def _seen(maps: Maps, target: str) -> tuple[list[MapCounts], list[MapCounts]]:
+    return hills_and_quiet(of_way(parts["val"]) for name, parts in maps.items() if name != target)
+
+
+def left_out_scores(runs: Mapping[str, Maps]) -> dict[str, dict[str, float]]:
+    """Scores of runs of one recipe, by the source that each of them never saw.
 
     Returns:
-        threshold: best on the validation parts of the other sources.
+        For each source
+        threshold: best on the others, each while it was left out itself (`unseen_threshold`); of one run alone, best on
+            the validation parts of what it has seen.
         iou: of the maps that `WAY` makes at it, percent.
         best: at the best single scale and threshold, which nobody may choose so, percent.
-        alarms: share of the landslide-free images among those validation parts with an alarm, percent; NaN if none.
+        alarms: share of the landslide-free images of its validation parts with an alarm, percent; NaN if none.
     """
-    hills, quiet = hills_and_quiet(of_way(parts["val"]) for name, parts in maps.items() if name != target)
-    threshold = best_threshold(hills, quiet)
-    unseen = {way: MapCounts.from_dict(counts) for way, counts in maps[target]["all"].items()}
-    best = max(one.confusion(t).scores()["iou"] for one in unseen.values() for t in THRESHOLDS)
-    images = sum(one.quiet for one in quiet)
-    alarmed = sum(one.alarms(threshold) * one.quiet for one in quiet) / images if images else math.nan
-    iou = unseen[WAY].confusion(threshold).scores()["iou"]
-    return {"threshold": threshold, "iou": 100 * iou, "best": 100 * best, "alarms": 100 * alarmed}
+    found = {}
+    for target, maps in runs.items():
+        hills, quiet = _seen(maps, target)
+        others = {name: other for name, other in runs.items() if name != target}
+        threshold = unseen_threshold(others) if others else best_threshold(hills, quiet)
+        unseen = {way: MapCounts.from_dict(counts) for way, counts in maps[target]["all"].items()}
+        best = max(one.confusion(t).scores()["iou"] for one in unseen.values() for t in THRESHOLDS)
+        images = sum(one.quiet for one in quiet)
+        alarmed = sum(one.alarms(threshold) * one.quiet for one in quiet) / images if images else math.nan
+        iou = unseen[WAY].confusion(threshold).scores()["iou"]
+        found[target] = {"threshold": threshold, "iou": 100 * iou, "best": 100 * best, "alarms": 100 * alarmed}
+    return found

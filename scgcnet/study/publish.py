@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgcnet import files, zoo
 from scgcnet.metrics import Confusion, mean_over_sources
 from scgcnet.scene.models import SEEN_AT
-from scgcnet.scene.score import Maps, hills_and_quiet, left_out_scores, mean_iou, of_way, temperature
+from scgcnet.scene.score import Maps, hills_and_quiet, left_out_scores, mean_iou, of_way, temperature, unseen_threshold
 from scgcnet.scene.score import best_threshold as best_threshold_of_maps
 from scgcnet.study import results
 from scgcnet.study.plan import load_plan
@@ -68,7 +69,7 @@ def publish(run_id: str, name: str) -> Path:
         "sources": ", ".join(record.train_datasets),
     }
     if record.maps:
-        threshold, heat, val_iou = calibrate(record.maps)
+        threshold, heat, val_iou = calibrate(record.maps, left_out_maps(record))
         metadata |= {"temperature": f"{heat:.3g}", "window": str(size), "seen_at": f"{SEEN_AT:g}"}
         metadata |= {"colour": json.dumps(colours(material.train))}
         metadata |= ground(material.train)
@@ -81,15 +82,24 @@ def publish(run_id: str, name: str) -> Path:
     return path
 
 
-def calibrate(maps: Maps) -> tuple[float, float, float]:
-    """Threshold, temperature and the mean IoU at that threshold, best on the validation parts of all sources.
+def calibrate(maps: Maps, left_out: Mapping[str, Maps]) -> tuple[float, float, float]:
+    """Threshold, temperature and the mean validation IoU at that threshold.
 
-    The threshold is that of probabilities after they were divided by the temperature.
+    The temperature is best on the validation parts of all sources; the threshold on the sources that the runs of
+    `left_out_maps` never saw, or on the validation parts where there are fewer than two. It is one of probabilities
+    after they were divided by the temperature.
     """
     hills, quiet = hills_and_quiet(of_way(parts["val"]) for parts in maps.values())
-    heat, threshold = temperature([*hills, *quiet]), best_threshold_of_maps(hills, quiet)
+    heat, threshold = temperature([*hills, *quiet]), raw_threshold(maps, left_out)
     odds = math.log(threshold / (1 - threshold)) / heat
     return 1 / (1 + math.exp(-odds)), heat, mean_iou(hills, quiet, threshold)
+
+
+def raw_threshold(maps: Maps, left_out: Mapping[str, Maps]) -> float:
+    """The threshold of `calibrate`, of probabilities as the network gives them."""
+    if len(left_out) > 1:
+        return unseen_threshold(left_out)
+    return best_threshold_of_maps(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
 
 
 def ground(dataset: LandslideDataset) -> dict[str, str]:
@@ -172,14 +182,13 @@ Scores in percent, over pixels at {counted}:
 
 | counted over | precision | recall | F1 | IoU |
 |---|---|---|---|---|
-{_map_rows(record.maps) if record.maps else _score_rows(record)}
+{_map_rows(record.maps, raw_threshold(record.maps, left_out_maps(record))) if record.maps else _score_rows(record)}
 {_left_out_sentence(record)}
 """
 
 
-def _map_rows(maps: Maps) -> str:
+def _map_rows(maps: Maps, threshold: float) -> str:
     """Scores of maps of the validation and test parts at the threshold of `calibrate`, and alarms on quiet ground."""
-    threshold = best_threshold_of_maps(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
     rows, without = [], []
     for source, parts in maps.items():
         for part, ways in parts.items():
@@ -198,20 +207,26 @@ def _map_rows(maps: Maps) -> str:
 
 
 def _left_out_sentence(record: Record) -> str:
-    if not (found := left_out(record)):
+    if not (runs := left_out_maps(record)):
         return ""
+    found = {source: scores["iou"] for source, scores in left_out_scores(runs).items()}
     each = ", ".join(f"{iou:.0f} on {source}" for source, iou in sorted(found.items()))
     mean = sum(found.values()) / len(found)
     return f"\nOn a source never seen (each left out in turn, a shorter training): {each}; mean IoU {mean:.0f} %.\n"
 
 
-def left_out(record: Record) -> dict[str, float]:
-    """IoU in percent on each source that the same network, trained alike but shorter, never saw, from stored runs."""
-    found = {}
+def left_out_maps(record: Record) -> dict[str, Maps]:
+    """Maps of stored runs of the same network, trained alike but shorter, by the source that each never saw."""
+
+    def recipe(one: Record) -> tuple[Any, ...]:
+        settings = {k: v for k, v in one.config["settings"].items() if k not in ("epochs", "epoch_images")}
+        return one.model, one.size, one.flags, one.profile, one.seed, settings
+
+    found: dict[str, Maps] = {}
     for other in results.records("real"):
-        alike = (other.model, other.size, other.flags) == (record.model, record.size, record.flags)
-        if alike and other.maps and other.dataset not in other.train_datasets and other.profile == record.profile:
-            found[other.dataset] = left_out_scores(other.maps, other.dataset)["iou"]
+        whole = not (other.dataset == "bijie" and "bijie_negatives" in other.train_datasets)
+        if recipe(other) == recipe(record) and other.maps and whole and other.dataset not in other.train_datasets:
+            found[other.dataset] = other.maps
     return found
 
 

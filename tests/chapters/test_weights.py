@@ -21,9 +21,9 @@ def mapped(make_record):
     """A run's record whose maps need a threshold of 0.6 on the sources seen, and score `iou` percent at it unseen."""
 
     def make(run, iou):
-        seen = {"val": {"1": counts({15: 100}, {11: 50, 1: 50})}}
-        quiet = {"val": {"1": counts({}, {1: 100}, quiet=4, alarmed=1)}}
-        unseen = {"1": counts({15: iou, 8: 100 - iou}, {1: 10}), "0.5": counts({15: 90, 8: 10}, {1: 10})}
+        seen = {"val": {"map": counts({15: 100}, {11: 50, 1: 50})}}
+        quiet = {"val": {"map": counts({}, {1: 100}, quiet=4, alarmed=1)}}
+        unseen = {"map": counts({15: iou, 8: 100 - iou}, {11: 100, 1: 10}), "0.5": counts({15: 90, 8: 10}, {1: 10})}
         maps = {name: quiet if name in ("bijie_negatives", "landslide_free") else seen for name in run.train}
         return make_record(run, maps=maps | {run.dataset: {"all": unseen}})
 
@@ -34,6 +34,7 @@ def test_every_step_leaves_each_source_out(plan):
     found = weights.steps(plan, frame([]))
     assert {step: list(rows.target) for step, rows in found.groupby("step", sort=False)} == {
         "Lite0 as trunk, to stride 32": TARGETS,
+        "as above, but Bijie's landslide-free images seen": ["bijie"],
         "rival: feature pyramid on Lite0": TARGETS,
         "Lite0 as trunk, to stride 8": TARGETS,
         "windows, taught by fpn_lite0": TARGETS,
@@ -62,7 +63,7 @@ def test_scores_at_the_threshold_of_the_other_sources(plan, mapped):
         "Lite0 as trunk, to stride 32": dict(zip(TARGETS, [50, 60, 70, 80, 90], strict=True))
     }
     ways = weights.ways(stored, ids)
-    assert ways.loc["cld"].to_dict() == {"1": 70, "0.5": 90}
+    assert ways.loc["cld"].to_dict() == {"map": 70, "0.5": 90}
     with pytest.raises(ValueError, match="synthetic"):
         weights.steps(plan, frame([mapped(runs[ids.iloc[0]], 50).model_copy(update={"data_kind": "synthetic"})]))
 

@@ -72,11 +72,14 @@ def counts(landslide: dict[int, int], other: dict[int, int], quiet: int = 0) -> 
 
 
 def test_weights_that_map_are_calibrated_on_all_sources(store: Callable[..., Record], plan: Plan) -> None:
-    hills = {"1": counts({18: 90, 9: 10}, {1: 90, 11: 20})}
-    maps = {"cld": {"val": hills, "test": hills}, "landslide_free": {"val": {"1": counts({}, {1: 100}, quiet=4)}}}
-    threshold, heat, iou = module.calibrate(maps)
+    hills = {"map": counts({18: 90, 9: 10}, {1: 90, 11: 20})}
+    maps = {"cld": {"val": hills, "test": hills}, "landslide_free": {"val": {"map": counts({}, {1: 100}, quiet=4)}}}
+    threshold, heat, iou = module.calibrate(maps, {})
     assert iou == pytest.approx(0.9) and heat > 0
     assert threshold == pytest.approx(1 / (1 + math.exp(-math.log(0.6 / 0.4) / heat)))
+    softer = {"map": counts({8: 100}, {1: 90, 6: 20})}  # where a network has not been
+    unseen = {name: {**maps, name: {"all": softer}} for name in ("cld", "sichuan")}
+    assert module.raw_threshold(maps, {}) == pytest.approx(0.6) and module.raw_threshold(maps, unseen) < 0.45
     left_out = next(run for run in plan.select("windows") if run.dataset == "cld" and run.size == "lite0")
     store(left_out, [(8, 1, 1, 90)], maps=maps | {"cld": {"all": hills}, "amunet": {"val": hills}})
     run = next(run for run in plan.select("windows") if run.dataset in run.train)
