@@ -51,6 +51,8 @@ def step_of(run: Run) -> str:
         words = {"lite0": "Lite0 as trunk, to stride 32"}.get(run.size, run.size)
         words = "Lite0 as trunk, to stride 8" if run.overrides.get("trunk") == "lite0" else words
         words = "windows" if words == "tiny" else words
+    if not run.settings["loss"]["focal"]:
+        words += ", no focal loss"
     if run.teacher is not None:
         words += f", taught by {run.teacher.model}"
     return words + ", no quiet ground" * ("landslide_free" not in run.train)

@@ -159,6 +159,7 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
         if record.maps
         else ("images resized to", f"{size} x {size} unless it says otherwise")
     )
+    chosen_on = "sources that were left out" if record.maps and len(left_out_maps(record)) > 1 else "validation"
     where = "one district and one sensor" if len(record.train_datasets) == 1 else "few places and sensors"
     return f"""# {name}
 
@@ -175,7 +176,7 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on {shown}
   {size} x {size}.
-- **Threshold best on validation:** {threshold:g} (also in the file's metadata), with a validation IoU of
+- **Threshold:** {threshold:g} (also in the file's metadata), best on {chosen_on}; its validation IoU is
   {100 * val_iou:.2f} %; the scores below are at {"it" if record.maps else "0.5"}.
 
 Scores in percent, over pixels at {counted}:

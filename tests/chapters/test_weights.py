@@ -35,6 +35,7 @@ def test_every_step_leaves_each_source_out(plan):
     assert {step: list(rows.target) for step, rows in found.groupby("step", sort=False)} == {
         "Lite0 as trunk, to stride 32": TARGETS,
         "as above, but Bijie's landslide-free images seen": ["bijie"],
+        "Lite0 as trunk, to stride 32, no focal loss": ["amunet"],
         "rival: feature pyramid on Lite0": TARGETS,
         "Lite0 as trunk, to stride 8": TARGETS,
         "windows, taught by fpn_lite0": TARGETS,
