@@ -72,7 +72,9 @@ def map_command(
     out: Annotated[Path, typer.Option(help="Folder to write; of several scenes, with one for each.")],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Published weights by name, or a file of weights; of several, the mean probability counts."),
+        typer.Option(
+            help="Published weights by name, a file of weights, or an ONNX file; of several, the mean probability."
+        ),
     ] = None,
     views: Annotated[int, typer.Option(help="Views of each window: 1, 2 (mirrored), 4 or 8 (turned too).")] = 1,
     window: Annotated[
@@ -210,20 +212,18 @@ def export(
 ) -> None:
     """Write weights as an ONNX file that gives PyTorch's probabilities, and whose metadata QGIS' Deepness reads.
 
-    Example: scgcnet export --model tiny-multisource --out landslides.onnx --tile 512
+    Example: scgcnet export --model lite0-multisource --out landslides.onnx --tile 256
     """
     from scgcnet import zoo
     from scgcnet.export import export_weights
 
-    stored = zoo.read_metadata(zoo.find_weights(model))
     if metres is None:
         from scgcnet.scene.models import spans_of
 
-        metres = min((finest for finest, _ in spans_of(stored)), default=1.0)
+        stored = zoo.read_metadata(zoo.find_weights(model))
+        metres = float(stored.get("seen_at", 0)) or min((finest for finest, _ in spans_of(stored)), default=1.0)
     nodes, difference = export_weights(model, out, metres, tile)
     print(f"{out}: {nodes} nodes, {out.stat().st_size / 1e6:.1f} MB, differs from PyTorch by {difference:.0e}")
-    if float(stored.get("threshold", 0.5)) < 0.5:
-        print(f"note: the threshold is {stored['threshold']}; Deepness has none below 0.5", file=sys.stderr)
 
 
 # ---------------------------------------------------------------------------------------------------------------- study

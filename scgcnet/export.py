@@ -59,6 +59,27 @@ class _AdaptivePool(nn.Module):
         return self._means(x.shape[2]) @ x @ self._means(x.shape[3]).T
 
 
+class _Calibrated(nn.Module):
+    """A network whose probabilities are those of a map: logits divided by the temperature of its weights.
+
+    Deepness sets probabilities below its threshold to 0 and takes the larger, so it has no threshold below 0.5. For it
+    (`shifted`) the logit of the threshold is taken off, and the threshold becomes 0.5.
+    """
+
+    def __init__(self, network: nn.Module, stored: Mapping[str, str], shifted: bool) -> None:
+        super().__init__()
+        threshold = float(stored.get("threshold", 0.5))
+        self.network, self.config = network.eval(), network.config
+        self.stride: Any = getattr(network, "stride", 32)
+        self.temperature = float(stored.get("temperature", 1))
+        self.threshold = 0.5 if shifted else threshold
+        self.shift = math.log(threshold / (1 - threshold)) if shifted else 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images) / self.temperature
+        return logits - torch.tensor([0.0, self.shift])[:, None, None] if self.shift else logits
+
+
 class _Exported(nn.Module):
     """What is traced: the network without branches that depend on the size, and the softmax."""
 
@@ -140,8 +161,6 @@ def _count_nodes(graph: Any) -> int:
 def deepness_metadata(network: nn.Module, threshold: float, metres: float, tile: int | None = None) -> dict[str, str]:
     """What Deepness reads (docs: "Adding metadata to ONNX model"), as JSON.
 
-    Deepness sets probabilities below the threshold to 0 and takes the larger: a threshold below 0.5 has no effect.
-
     Args:
         network: of `zoo.create_model`.
         threshold: probability from which a pixel is landslide.
@@ -178,7 +197,8 @@ def export_weights(model: str, path: Path, metres: float, tile: int | None = Non
         tile: as for `export_network`.
 
     Returns:
-        The number of nodes, and the largest difference of a probability.
+        The number of nodes, and the largest difference of a probability from PyTorch's. Probabilities are those of a
+        map; with a tile they are shifted so that the threshold is 0.5, see `_Calibrated`.
 
     Raises:
         ExportError: as for `export_network`, or the file does not give PyTorch's probabilities; it is not kept then.
@@ -187,9 +207,11 @@ def export_weights(model: str, path: Path, metres: float, tile: int | None = Non
     """
     _package("onnxruntime")
     source = zoo.find_weights(model)
-    network, stored = zoo.load_model(source), zoo.read_metadata(source)
-    about = {key: value for key, value in stored.items() if key != "format"}
-    about |= deepness_metadata(network, float(stored.get("threshold", 0.5)), metres, tile)
+    stored = zoo.read_metadata(source)
+    network = _Calibrated(zoo.load_model(source), stored, shifted=tile is not None)
+    stored["threshold"] = f"{network.threshold:g}"
+    about = {key: value for key, value in stored.items() if key not in ("format", "temperature")}
+    about |= deepness_metadata(network, network.threshold, metres, tile)
     nodes = export_network(network, path, tile, about)
     difference = max(compare(network, OnnxNetwork(path), [(tile, tile)] if tile else SIZES[2:4]))
     if not difference <= TOLERANCE:
@@ -205,6 +227,7 @@ class OnnxNetwork:
 
     Attributes:
         metadata: text stored in the file: Deepness' keys, and those of the weights (`threshold`, `sources`, `run_id`).
+        side: of the square images that it takes, pixels; None for any size.
 
     Raises:
         ExportError: onnxruntime is not installed, or the file is missing or damaged.
@@ -218,6 +241,8 @@ class OnnxNetwork:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common class of their own
             raise ExportError(f"{path}: cannot be read as ONNX: {str(error).splitlines()[0]}") from error
+        side = self._session.get_inputs()[0].shape[2]
+        self.side: int | None = side if isinstance(side, int) else None
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, images: Tensor) -> Tensor:

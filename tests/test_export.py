@@ -20,6 +20,8 @@ from scgcnet.bench.onnx import NETWORKS
 from scgcnet.cli import main
 from scgcnet.data.transforms import normalise
 from scgcnet.scan.reference import forward
+from scgcnet.scene import SceneError
+from scgcnet.scene.models import Models
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -50,7 +52,7 @@ def network() -> nn.Module:
 @pytest.fixture(scope="module")
 def weights(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    zoo.save_model(network, path, {"threshold": "0.52", "sources": "bijie", "run_id": "r1"})
+    zoo.save_model(network, path, {"threshold": "0.45", "temperature": "0.8", "sources": "bijie", "run_id": "r1"})
     return path
 
 
@@ -59,13 +61,23 @@ def test_any_size(network: nn.Module, weights: Path) -> None:
     told = in_a_process("-m", "scgcnet.cli", "export", "--model", str(weights), "--out", str(path))
     assert told.startswith(f"{path}: ") and int(told.removeprefix(f"{path}: ").split()[0]) < 2000
     exported = export.OnnxNetwork(path)
-    assert max(export.compare(network, exported, (*export.SIZES, (1, 1)))) < 1e-4
+    calibrated = export._Calibrated(network, {"temperature": "0.8"}, shifted=False)
+    assert max(export.compare(calibrated, exported, (*export.SIZES, (1, 1)))) < 1e-4
     assert json.loads(exported.metadata["resolution"]) == 140  # that of its source
     image = torch.randn(1, 3, 40, 70)
     with torch.inference_mode():
-        logits = network(image)
+        logits = network(image) / 0.8
     assert logits.std() > 0.1  # else little is compared
     torch.testing.assert_close(exported(image), logits.log_softmax(1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_map_by_onnx_runtime_is_the_same(weights: Path, tmp_path: Path) -> None:
+    path = weights.with_suffix(".onnx")
+    assert path.is_file(), "written by the test above"
+    assert Models([str(path)]).metadata[0]["sources"] == "bijie" and Models([str(path)]).threshold == 0.45
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    ((other,), (one,)) = (Models([str(file)]).engines for file in (path, weights))
+    np.testing.assert_allclose(other(image), one(image), atol=1e-4)
 
 
 DEEPNESS = (
@@ -114,12 +126,14 @@ def test_deepness_makes_the_mask_that_pytorch_makes(network: nn.Module, weights:
     assert "differs from PyTorch by" in in_a_process("-m", "scgcnet.cli", "export", *where)
     stored = export.OnnxNetwork(path).metadata
     assert stored.keys() >= {*DEEPNESS, "run_id", "threshold", "sources", "model", "config"}
-    assert json.loads(stored["resolution"]) == 200
+    with pytest.raises(SceneError, match=f"takes images of {SIDE} px alone: export the weights without --tile"):
+        Models([str(path)])
+    assert json.loads(stored["resolution"]) == 200 and stored["threshold"] == stored["seg_thresh"] == "0.5"
 
     def segment(tile: np.ndarray) -> np.ndarray:
         pixels = normalise(tile.transpose(2, 0, 1).astype(np.float32))
         with torch.inference_mode():
-            return (network(torch.from_numpy(pixels)[None]).softmax(1)[0, 1] > 0.52).numpy()
+            return ((network(torch.from_numpy(pixels)[None]) / 0.8).softmax(1)[0, 1] > 0.45).numpy()
 
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     found, wanted = joined(image, as_deepness_does(path)), joined(image, segment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,23 +47,6 @@ ABOUT = {
 }
 
 
-class Scored(NamedTuple):
-    """How well a scene was mapped: IoU of all of it and of the half with landslides, as fractions, and false alarms."""
-
-    iou: float
-    iou_left: float
-    alarmed: int  # squares without landslides in which one was found
-    quiet: int  # squares without landslides
-    share: float  # of their ground
-
-    @property
-    def sentence(self) -> str:
-        """For the page."""
-        alarms = f"{self.alarmed} of {self.quiet} squares without have a false alarm, {100 * self.share:.2f} % of their"
-        left = f"{100 * self.iou_left:.0f} % over the half with landslides"
-        return f"IoU is {100 * self.iou:.0f} % over all of it, {left}; {alarms} ground"
-
-
 @dataclass(frozen=True)
 class ExampleScene:
     """A scene on disk, and its origin in a few words."""
@@ -72,6 +55,7 @@ class ExampleScene:
     about: str
     real: bool
     truth: Path | None = None  # raster on the same grid, 1 for landslide
+    quiet_from: int | None = None  # column from which squares of `PATCH` pixels hold no landslide
 
 
 View = tuple[NDArray[np.uint8], NDArray[np.float32], list[NDArray[np.float64]], float, int, NDArray[np.uint8] | None]
@@ -89,7 +73,7 @@ def example_scene(scene: str, real: bool) -> ExampleScene:
     if scene == "patchwork":
         path, truth = build / "patchwork.tif", build / "patchwork-truth.tif"
         _write_patchwork(path, truth)
-        return ExampleScene(path, PATCHWORK, real=True, truth=truth)
+        return ExampleScene(path, PATCHWORK, real=True, truth=truth, quiet_from=PATCH * PATCHES["bijie"])
     if scene == "synthetic":
         height, width = SYNTHETIC
         path = build / f"synthetic-v{VERSION}.tif"
@@ -155,21 +139,25 @@ def _write_patchwork(path: Path, truth: Path) -> None:
             file.write(bands)
 
 
-def scored(scene: ExampleScene, result: MapResult) -> Scored | None:
-    """IoU of the mask with the truth, and what lies in the half without landslides; None without a truth."""
+def scored(scene: ExampleScene, result: MapResult) -> dict[str, float]:
+    """How well a scene was mapped; nothing without a truth.
+
+    Returns:
+        iou: with the truth, as a fraction; and where the scene has a quiet part
+        iou_left: of the other part.
+        quiet, alarmed: squares of the quiet part, and those with a false alarm.
+        share: of its ground that is a false alarm.
+    """
     if scene.truth is None:
-        return None
+        return {}
     with gdal(), rasterio.open(scene.truth) as truth, rasterio.open(result.folder / MASK) as mask:
         true, found = truth.read(1), mask.read(1) == 1
-    half = true.shape[1] // 2
-    cells = found[:, half:].reshape(DOWN, PATCH, -1, PATCH).sum(axis=(1, 3))
-    return Scored(
-        iou=Confusion.of(found, true).scores()["iou"],
-        iou_left=Confusion.of(found[:, :half], true[:, :half]).scores()["iou"],
-        alarmed=int((cells > 0).sum()),
-        quiet=cells.size,
-        share=float(found[:, half:].mean()),
-    )
+    scores = {"iou": Confusion.of(found, true).scores()["iou"]}
+    if (left := scene.quiet_from) is not None:
+        cells = found[:, left:].reshape(len(found) // PATCH, PATCH, -1, PATCH).any(axis=(1, 3))
+        scores |= {"iou_left": Confusion.of(found[:, :left], true[:, :left]).scores()["iou"], "quiet": cells.size}
+        scores |= {"alarmed": int(cells.sum()), "share": float(found[:, left:].mean())}
+    return scores
 
 
 def map_example(
@@ -185,9 +173,16 @@ def map_example(
 
 def about(scene: ExampleScene, result: MapResult) -> str:
     """The note below the picture: which scene this is, and how well it was mapped."""
-    found = scored(scene, result)
-    told = f". {found.sentence}" if found else "" if scene.real else ". What is found on it means nothing"
-    return f"This is {scene.about}{told}."
+    told, found = f"This is {scene.about}.", scored(scene, result)
+    if "iou" in found:
+        told += f" The IoU is {100 * found['iou']:.0f} %"
+        if "quiet" in found:
+            told += (
+                f", {100 * found['iou_left']:.0f} % in the part with landslides; {found['alarmed']:.0f} of "
+                f"{found['quiet']:.0f} squares without have a false alarm, {100 * found['share']:.2f} % of their ground"
+            )
+        told += "."
+    return told if scene.real else f"{told} Numbers on synthetic scenes mean nothing elsewhere."
 
 
 def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> View:

@@ -7,12 +7,14 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scgcnet import zoo
+from scgcnet.export import OnnxNetwork
 from scgcnet.scene.options import SceneError
 from scgcnet.scene.predict import Engine, folded, torch_engine
 
@@ -35,16 +37,21 @@ class Models:
     """One network or several, whose probabilities are averaged.
 
     Args:
-        names: of published weights, or weights files; none for the weights for images from elsewhere.
+        names: of published weights, or weights files, or ONNX files of `scgcnet export`, which ONNX Runtime runs; none
+            for the weights for images from elsewhere.
 
     Raises:
+        ExportError: an ONNX file cannot be read, or onnxruntime is not installed.
         WeightsError: there are no such weights, a file is damaged, or a network has other than two classes.
         SceneError: they take different numbers of bands.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.files = [zoo.find_weights(name) for name in names or [zoo.DEFAULT]]
-        self.metadata = [zoo.read_metadata(file) for file in self.files]
+        self._exported = {file: _exported(file) for file in self.files if file.suffix == ".onnx"}
+        self.metadata = [
+            self._exported[file].metadata if file in self._exported else zoo.read_metadata(file) for file in self.files
+        ]
         configs = [json.loads(one["config"]) for one in self.metadata]
         self.channels: int = configs[0]["in_channels"]
         if other := [
@@ -140,7 +147,7 @@ class Models:
         """The networks, ready to predict; logits are divided by the `temperature` of a file."""
         temperatures = self._read("temperature", lambda text: _numbers(text)[0], default="1")
         return [
-            torch_engine(folded(zoo.load_model(file)), temperature)
+            torch_engine(self._exported.get(file) or folded(zoo.load_model(file)), temperature)
             for file, temperature in zip(self.files, temperatures, strict=True)
         ]
 
@@ -183,6 +190,15 @@ class Models:
                 f"its bands (mean ± deviation, 0 to 255) are {each}, {_place(inside)} the means in training, {known}"
             )
         return "; ".join(told) or None
+
+
+def _exported(file: Path) -> OnnxNetwork:
+    network = OnnxNetwork(file, threads=1)
+    if network.side is not None:
+        raise SceneError(f"{file} takes images of {network.side} px alone: export the weights without --tile")
+    if "config" not in network.metadata:
+        raise zoo.WeightsError(f"{file}: not written by scgcnet export")
+    return network
 
 
 def _place(inside: bool) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
@@ -60,7 +60,9 @@ def folded(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def landslide_probability(network: nn.Module, image: NDArray[np.uint8], temperature: float = 1.0) -> Prob:
+def landslide_probability(
+    network: Callable[[Tensor], Tensor], image: NDArray[np.uint8], temperature: float = 1.0
+) -> Prob:
     """Probability of landslide, float32 (h, w), of a uint8 image (h, w, C).
 
     The network gives logits (1, 2, h, w), in evaluation mode; they are divided by the temperature.
@@ -72,8 +74,8 @@ def landslide_probability(network: nn.Module, image: NDArray[np.uint8], temperat
     return found
 
 
-def torch_engine(network: nn.Module, temperature: float = 1.0) -> Engine:
-    """A network of torch as a map asks it."""
+def torch_engine(network: Callable[[Tensor], Tensor], temperature: float = 1.0) -> Engine:
+    """A network as a map asks it."""
     return lambda image: landslide_probability(network, image, temperature)
 
 

@@ -77,9 +77,9 @@ def test_the_patchwork_is_scored(checkout: Path, monkeypatch: pytest.MonkeyPatch
     scene = example_scene("auto", real=True)
     result = map_example(scene, "tiny-bijie", 64, 0.25, 0.5)
     found = mapping.scored(scene, result)
-    assert found is not None and found.quiet == 12 and found.alarmed == 10  # the first of each half is dark
-    assert found.share == pytest.approx(10 * 64 * 64 / (12 * 256 * 256), rel=0.02)
-    assert found.iou_left == pytest.approx(11 / 23, rel=0.02) and found.iou == pytest.approx(11 / 43, rel=0.02)
+    assert found["quiet"] == 12 and found["alarmed"] == 10  # the first of each data set is dark
+    assert found["share"] == pytest.approx(10 * 64 * 64 / (12 * 256 * 256), rel=0.02)
+    assert found["iou_left"] == pytest.approx(11 / 23, rel=0.02) and found["iou"] == pytest.approx(11 / 43, rel=0.02)
     assert "10 of 12 squares without have a false alarm" in mapping.about(scene, result)
     plots.scene_map(*view(scene, result))
 

@@ -1,0 +1,92 @@
+"""Chapter "Train on your data": a region with outlines as analysts hold them, and weights trained on it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyogrio.raw
+import rasterio
+import shapely
+from rasterio.features import shapes
+
+from scgcnet import files
+from scgcnet.chapters.efficiency import Bench
+from scgcnet.chapters.mapping import ExampleScene
+from scgcnet.own.evaluation import Evaluation, evaluate
+from scgcnet.own.training import WEIGHTS, Trained, TrainOptions, train
+from scgcnet.scene.source import gdal
+from scgcnet.scene.synthetic import write_synthetic_scene
+from scgcnet.study.networks import NOT_RUN
+from scgcnet.study.plan import project_root
+from scgcnet.study.show import NONE
+
+SIDE = 768  # pixels, of a synthetic scene
+LAYER = "landslides.gpkg"
+
+
+def example_region(seed: int) -> Path:
+    """A folder of build/scenes with a synthetic scene and a GeoPackage of its landslides; one seed, one region."""
+    folder = project_root() / "build" / "scenes" / f"region-{seed}"
+    if not (folder / LAYER).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _, truth = write_synthetic_scene(folder / "scene.tif", (SIDE, SIDE), seed)
+        with gdal(), rasterio.open(truth) as file:
+            mask, transform, crs = file.read(1), file.transform, file.crs
+        outlines = [shapely.geometry.shape(one) for one, _ in shapes(mask, mask == 1, transform=transform)]
+        with files.atomic(folder / LAYER) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the name of the unfinished file
+            pyogrio.raw.write(
+                temporary, shapely.to_wkb(np.array(outlines)), [], [], driver="GPKG", layer="landslides",
+                geometry_type="Polygon", crs=crs.to_string(),
+            )  # fmt: skip
+        truth.replace(folder.with_name(f"{folder.name}-truth.tif"))  # a second raster would be a second scene
+    return folder
+
+
+def train_example(region: Path, start: str, epochs: int, image_size: int) -> Trained:
+    """Weights trained on a region, in a folder of build/own."""
+    out = project_root() / "build" / "own" / f"{region.name}-{start}-{epochs}-{image_size}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return train(region, out, TrainOptions(start=start, epochs=epochs, image_size=image_size))
+
+
+def elsewhere(region: Path) -> ExampleScene:
+    """The scene of another region, with its truth."""
+    truth = region.with_name(f"{region.name}-truth.tif")
+    return ExampleScene(region / "scene.tif", "another synthetic scene, not seen in training", real=False, truth=truth)
+
+
+def scores(trained: Trained, region: Path) -> Evaluation:
+    """`scgcnet evaluate` of trained weights on another region."""
+    return evaluate(region, str(trained.folder / WEIGHTS))
+
+
+def score_table(found: Evaluation) -> pd.DataFrame:
+    """Percent, with the 95 % interval where there is one."""
+    rows = []
+    for name, row in found.summary.iterrows():
+        between = NONE if np.isnan(row.low) else f"{row.low:.1f} to {row.high:.1f}"
+        rows.append({"Score": str(name), "Value": f"{row.value:.1f}", "95 % interval": between, "n": f"{row.n:.0f}"})
+    return pd.DataFrame(rows)
+
+
+def export_table(measured: Bench) -> pd.DataFrame:
+    """One row for each network as an ONNX file: `scgcnet bench export`."""
+    if measured is None:
+        return pd.DataFrame([{"Network": NOT_RUN}])
+    rows = []
+    for one in measured["networks"]:
+        row = {"Network": " ".join(one["network"])}
+        if "reason" in one:
+            rows.append({**row, "Nodes": one["reason"]})
+            continue
+        row |= {
+            "Nodes": one["nodes"],
+            "MB": f"{one['bytes'] / 1e6:.1f}",
+            "Largest difference": f"{one['difference']:.0e}",
+        }
+        rows.append({**row, "PyTorch, ms": f"{one['torch_ms']:.0f}", "ONNX Runtime, ms": f"{one['onnx_ms']:.0f}"})
+    return pd.DataFrame(rows).fillna(NONE)

@@ -1,0 +1,47 @@
+"""The chapter "Train on your data": its region, the weights and the tables."""
+
+import json
+
+import pytest
+
+from scgcnet import plots
+from scgcnet.chapters import mapping, own_data
+from scgcnet.own.source import find_source
+
+
+@pytest.fixture
+def region(tmp_path, monkeypatch):
+    for module in (own_data, mapping):
+        monkeypatch.setattr(module, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(own_data, "SIDE", 512)
+    return own_data.example_region(1)
+
+
+def test_a_region_is_read_as_a_users(region):
+    (picture,) = find_source(region).pictures
+    assert picture.path.name == "scene.tif" and picture.metres == pytest.approx(1.4, rel=1e-3)
+    written = (region / own_data.LAYER).stat().st_mtime_ns
+    assert own_data.example_region(1) == region and (region / own_data.LAYER).stat().st_mtime_ns == written
+
+
+def test_trained_mapped_and_scored(region):
+    trained = own_data.train_example(region, "none", 1, 64)
+    assert trained.fresh and not own_data.train_example(region, "none", 1, 64).fresh
+    other = own_data.example_region(2)
+    shown = own_data.elsewhere(other)
+    result = mapping.map_example(shown, str(trained.folder / "weights.safetensors"), None, 0.25, None)
+    assert set(mapping.scored(shown, result)) == {"iou"} and "The IoU is" in mapping.about(shown, result)
+    plots.scene_map(*mapping.view(shown, result))
+    table = own_data.score_table(own_data.scores(trained, other))
+    assert {"iou, %", "recall, %"} <= set(table["Score"])
+
+
+def test_exports_and_reasons():
+    good = {"nodes": 900, "bytes": 2.1e6, "difference": 1e-7, "torch_ms": 20.4, "onnx_ms": 10.2}
+    measured = {
+        "networks": [{"network": ["unet", "tiny"], **good}, {"network": ["x", "tiny"], "reason": "no operator"}]
+    }
+    first, second = own_data.export_table(json.loads(json.dumps(measured))).to_dict("records")
+    assert first["Network"] == "unet tiny" and (first["MB"], first["ONNX Runtime, ms"]) == ("2.1", "10")
+    assert second["Nodes"] == "no operator" and second["MB"] == "-"
+    assert own_data.export_table(None).to_numpy().tolist() == [["not run"]]
