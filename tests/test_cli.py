@@ -86,6 +86,7 @@ def test_whoever_reads_may_stop_and_ctrl_c_says_what_is_kept(tmp_path: Path) -> 
     )
     assert listed.stdout.count("\n") == 1 and not listed.stderr
     script = "import os, signal, sys; from scgcnet import cli, study\n"
+    script += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
     script += "study.load_plan = lambda: signal.raise_signal(signal.SIGINT)\n"
     script += "sys.exit(cli.main(['list']))"
     stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

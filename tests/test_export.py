@@ -56,11 +56,16 @@ def weights(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-def test_any_size(network: nn.Module, weights: Path) -> None:
+@pytest.fixture(scope="module")
+def exported_file(weights: Path) -> Path:
     path = weights.with_suffix(".onnx")
     told = in_a_process("-m", "scgcnet.cli", "export", "--model", str(weights), "--out", str(path))
     assert told.startswith(f"{path}: ") and int(told.removeprefix(f"{path}: ").split()[0]) < 2000
-    exported = export.OnnxNetwork(path)
+    return path
+
+
+def test_any_size(network: nn.Module, exported_file: Path) -> None:
+    exported = export.OnnxNetwork(exported_file)
     calibrated = export._Calibrated(network, {"temperature": "0.8"}, shifted=False)
     assert max(export.compare(calibrated, exported, (*export.SIZES, (1, 1)))) < 1e-4
     assert json.loads(exported.metadata["resolution"]) == 140  # that of its source
@@ -71,9 +76,8 @@ def test_any_size(network: nn.Module, weights: Path) -> None:
     torch.testing.assert_close(exported(image), logits.log_softmax(1), rtol=1e-4, atol=1e-4)
 
 
-def test_a_map_by_onnx_runtime_is_the_same(weights: Path, tmp_path: Path) -> None:
-    path = weights.with_suffix(".onnx")
-    assert path.is_file(), "written by the test above"
+def test_a_map_by_onnx_runtime_is_the_same(weights: Path, exported_file: Path) -> None:
+    path = exported_file
     assert Models([str(path)]).metadata[0]["sources"] == "bijie" and Models([str(path)]).threshold == 0.45
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     ((other,), (one,)) = (Models([str(file)]).engines for file in (path, weights))
