@@ -255,7 +255,8 @@ def choose_scales(metres: float | None, spans: Sequence[Span], seen_at: float | 
             return UNKNOWN
         middle = min(metres / seen_at, LARGEST)
         finest = 2 * middle if 2 * middle <= LARGEST else LARGEST if middle < LARGEST / APART else None
-        return tuple(scale for scale in (finest, middle, middle / 2) if scale is not None)
+        found = [scale for scale in (finest, middle, middle / 2) if scale is not None]
+        return tuple(1.0 if abs(scale - 1) < SAME else scale for scale in found)
     if metres is None or not spans:
         return (1.0,)
     nearest = [min(max(metres, finest), coarsest) for finest, coarsest in spans]

@@ -123,6 +123,7 @@ def test_scale(metres: float | None, spans: list[tuple[float, float]], scale: fl
         (None, (1, 0.5, 0.25)),
         (0.1, (0.125, 0.0625, 0.03125)),
         (0.8, (1, 0.5, 0.25)),
+        (0.79, (1, 0.49375, 0.246875)),  # as good as the same
         (1.6, (2, 1, 0.5)),
         (2.0, (2, 1.25, 0.625)),  # never enlarged more than twice
         (3.0, (1.875, 0.9375)),
