@@ -41,13 +41,12 @@ def hero_cases(real: bool) -> list[tuple[str, Sample, Probability, float, float]
     Of each of `DOMAINS` that is available (`real`), else of synthetic images, the first `LOOKED_AT` with landslides
     are ranked by IoU, and the shown ones are at the upper quartile, the middle and the lower quartile.
     """
-    from scgcnet.scene.models import Models, choose_scales
-    from scgcnet.scene.predict import folded, predict_image
+    from scgcnet.scene.models import map_image
+    from scgcnet.scene.predict import folded
 
     path = zoo.pretrained_file()
     network, known = folded(zoo.load_model(path)), zoo.read_metadata(path)
-    threshold, window = float(known["threshold"]), int(known.get("window", 128))
-    models = Models([str(path)])
+    threshold = float(known["threshold"])
     there = [name for name in DOMAINS if real and dataset_available(name)] or ["synthetic"]
     found = []
     for place, share in enumerate((0.75, 0.5, 0.25)):
@@ -56,9 +55,7 @@ def hero_cases(real: bool) -> list[tuple[str, Sample, Probability, float, float]
         samples = [sample for sample in part if (sample.mask == 1).any()][:LOOKED_AT]
         cases = []
         for sample in samples:
-            probability = predict_image(
-                network, sample.image, window, 0.25, choose_scales(sample.resolution, models.spans, models.seen_at)
-            )
+            probability = map_image(network, sample.image, sample.resolution, known)
             cases.append((sample, probability, Confusion.of(probability > threshold, sample.mask).scores()["iou"]))
         cases.sort(key=lambda case: case[2])
         sample, probability, iou = cases[round(share * (len(cases) - 1))]

@@ -20,8 +20,8 @@ from scgcnet.data import LandslideDataset, Sample
 from scgcnet.metrics import Confusion, component_hits, false_alarms
 from scgcnet.own.parts import survey
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
-from scgcnet.scene.models import choose_scales, spans_of
-from scgcnet.scene.predict import folded, predict_image
+from scgcnet.scene.models import map_image
+from scgcnet.scene.predict import folded
 from scgcnet.scene.score import ALARM
 from scgcnet.study import stats
 
@@ -126,10 +126,7 @@ def stored_range(metadata: dict[str, str]) -> tuple[float, float] | None:
 
 def predict(network: nn.Module, sample: Sample, metadata: dict[str, str]) -> NDArray[np.float32]:
     """Probability of landslide (H, W) as a map has it, by weights with this metadata."""
-    window = int(metadata.get("window", WINDOW))
-    seen_at = float(metadata["seen_at"]) if "seen_at" in metadata else None
-    scales = choose_scales(sample.resolution, spans_of(metadata), seen_at)
-    return predict_image(network, sample.image, window, OVERLAP, scales)
+    return map_image(network, sample.image, sample.resolution, metadata)
 
 
 def score(

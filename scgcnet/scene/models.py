@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from scgcnet import zoo
 from scgcnet.export import OnnxNetwork
 from scgcnet.scene.options import SceneError
-from scgcnet.scene.predict import Engine, folded, torch_engine
+from scgcnet.scene.predict import Engine, Prob, folded, predict_image, torch_engine
 
 #: Metres per pixel of the network's input in training: median over a source's images once resized to 128 px. For
 #: weights that do not say it themselves, as is true of the two numbers below.
@@ -262,6 +263,28 @@ def choose_scales(metres: float | None, spans: Sequence[Span], seen_at: float | 
     nearest = [min(max(metres, finest), coarsest) for finest, coarsest in spans]
     scale = metres / min(nearest, key=lambda one: abs(math.log(one / metres)))
     return (1.0,) if scale > 1 - SAME else (scale,)
+
+
+def map_image(
+    network: nn.Module,
+    image: NDArray[np.uint8],
+    metres: float | None,
+    metadata: Mapping[str, str],
+    overlap: float = 0.25,
+) -> Prob:
+    """Probability of landslide of an image in memory, float32 (H, W), as `scgcnet map` has it.
+
+    Args:
+        network: of the weights, in evaluation mode.
+        image: uint8 (H, W, C).
+        metres: its ground resolution, metres per pixel; None if unknown.
+        metadata: of the weights: window, scales and temperature are theirs.
+        overlap: share of a window's side that neighbours have in common.
+    """
+    seen_at = float(metadata["seen_at"]) if "seen_at" in metadata else None
+    scales = choose_scales(metres, spans_of(metadata), seen_at)
+    window, temperature = int(metadata.get("window", WINDOW)), float(metadata.get("temperature", 1))
+    return predict_image(network, image, window, overlap, scales, temperature)
 
 
 def _pair(text: str) -> Span:

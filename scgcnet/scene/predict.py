@@ -101,12 +101,12 @@ def combined(engines: Sequence[Engine], views: int = 1) -> Predict:
     return predict
 
 
-def predict_windows(network: nn.Module, image: NDArray[np.uint8], grid: Grid) -> Windows:
+def predict_windows(network: nn.Module, image: NDArray[np.uint8], grid: Grid, temperature: float = 1.0) -> Windows:
     """The windows of a grid, each by itself."""
     found = {}
     for row, column in product(range(len(grid.rows.starts)), range(len(grid.columns.starts))):
         part = image[slice(*grid.rows.span(row)), slice(*grid.columns.span(column))]
-        found[row, column] = grid.unpadded(landslide_probability(network, grid.padded(part))).copy()
+        found[row, column] = grid.unpadded(landslide_probability(network, grid.padded(part), temperature)).copy()
     return found
 
 
@@ -127,7 +127,12 @@ def grids_of(shape: tuple[int, int], scales: Sequence[float], window: int, overl
 
 
 def predict_image(
-    network: nn.Module, image: NDArray[np.uint8], window: int, overlap: float, scales: Sequence[float] = (1.0,)
+    network: nn.Module,
+    image: NDArray[np.uint8],
+    window: int,
+    overlap: float,
+    scales: Sequence[float] = (1.0,),
+    temperature: float = 1.0,
 ) -> Prob:
     """Probability of landslide of an image in memory as a map of it has it, float32 (H, W).
 
@@ -137,11 +142,12 @@ def predict_image(
         window: side, pixels of the working grid.
         overlap: share of the side that neighbours have in common.
         scales: pixels of each working grid per pixel of the image; the mean over the grids is taken.
+        temperature: by which logits are divided.
     """
     found = []
     for grid in grids_of(image.shape[:2], scales, window, overlap).values():
         shape = (grid.rows.length, grid.columns.length)
-        part = blend(predict_windows(network, _resized(image, shape), grid), grid)
+        part = blend(predict_windows(network, _resized(image, shape), grid, temperature), grid)
         found.append(_resized(part[..., None], image.shape[:2])[..., 0])
     mean: Prob = np.mean(found, axis=0)
     return mean

@@ -205,7 +205,7 @@ def left_out_scores(runs: Mapping[str, Maps]) -> dict[str, dict[str, float]]:
         threshold: best on the others, each while it was left out itself (`unseen_threshold`); of one run alone, best on
             the validation parts of what it has seen.
         iou: of the maps that `WAY` makes at it, percent.
-        best: at the best single scale and threshold, which nobody may choose so, percent.
+        best: at the best single scale and threshold, chosen on the source itself; an upper limit, percent.
         alarms: share of the landslide-free images of its validation parts with an alarm, percent; NaN if none.
     """
     found = {}
