@@ -25,7 +25,7 @@ from scgcnet.scene.predict import folded
 from scgcnet.scene.score import ALARM
 from scgcnet.study import stats
 
-WINDOW, OVERLAP = 1024, 0.25  # the map's, where weights carry no window
+PIECE = 1024  # pixels; largest side of what a scene is cut into
 SIZES = (
     500,
     2_000,
@@ -86,7 +86,7 @@ def evaluate(path: Path, model: str, out: Path | None = None, *, progress: bool 
             f"{path} is of 8 bits, but {weights.name} was trained on values from {low:g} to {high:g}: name rasters of "
             "the same kind, or other weights."
         )
-    data = Pieces("own", [p for picture in source.pictures for p in cut(picture, WINDOW)], channels, value_range)
+    data = Pieces("own", [p for picture in source.pictures for p in cut(picture, PIECE)], channels, value_range)
     data, _ = survey(data, progress)
     notes = list(source.notes)
     if not value_range and not source.eight_bits:

@@ -16,7 +16,7 @@ from torch import nn
 
 from scgcnet import zoo
 from scgcnet.export import OnnxNetwork
-from scgcnet.scene.options import SceneError
+from scgcnet.scene.options import MapOptions, SceneError
 from scgcnet.scene.predict import Engine, Prob, folded, predict_image, torch_engine
 
 #: Metres per pixel of the network's input in training: median over a source's images once resized to 128 px. For
@@ -270,7 +270,6 @@ def map_image(
     image: NDArray[np.uint8],
     metres: float | None,
     metadata: Mapping[str, str],
-    overlap: float = 0.25,
 ) -> Prob:
     """Probability of landslide of an image in memory, float32 (H, W), as `scgcnet map` has it.
 
@@ -279,12 +278,11 @@ def map_image(
         image: uint8 (H, W, C).
         metres: its ground resolution, metres per pixel; None if unknown.
         metadata: of the weights: window, scales and temperature are theirs.
-        overlap: share of a window's side that neighbours have in common.
     """
     seen_at = float(metadata["seen_at"]) if "seen_at" in metadata else None
     scales = choose_scales(metres, spans_of(metadata), seen_at)
     window, temperature = int(metadata.get("window", WINDOW)), float(metadata.get("temperature", 1))
-    return predict_image(network, image, window, overlap, scales, temperature)
+    return predict_image(network, image, window, MapOptions.overlap, scales, temperature)
 
 
 def _pair(text: str) -> Span:

@@ -9,7 +9,8 @@ import torch
 from scgcnet import zoo
 from scgcnet.data import DatasetError, open_dataset
 from scgcnet.scene import SceneError
-from scgcnet.scene.models import TRAINED_AT, Models, choose_scales
+from scgcnet.scene.models import TRAINED_AT, Models, choose_scales, map_image
+from scgcnet.scene.predict import predict_image
 from scgcnet.zoo import WeightsError
 
 GREY = np.full((4, 4, 3), 100, np.uint8)
@@ -115,6 +116,17 @@ class TestResemblance:
 )
 def test_scale(metres: float | None, spans: list[tuple[float, float]], scale: float) -> None:
     assert choose_scales(metres, spans) == pytest.approx((scale,))
+
+
+def test_an_image_in_memory_is_mapped_with_scales_window_and_temperature() -> None:
+    network = zoo.load_pretrained("tiny-bijie")
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    raw = predict_image(network, image, 128, 0.25)
+    odds = (raw / (1 - raw)) ** 2
+    tempered = map_image(network, image, None, {"window": "128", "temperature": "0.5"})
+    np.testing.assert_allclose(tempered, odds / (1 + odds), atol=1e-4)
+    both = map_image(network, image, 1.6, {"window": "128", "seen_at": "1.6"})
+    np.testing.assert_allclose(both, predict_image(network, image, 128, 0.25, (2, 1)), atol=1e-6)
 
 
 @pytest.mark.parametrize(
