@@ -5,8 +5,8 @@
 #   GPUS       runs that may use a graphics card at once, default 1
 #   PYTHON     interpreter that makes the environment, default python3.11, else python3
 #   VENV       folder of the environment; empty (make book VENV=) uses the one that is active, such as conda's
-#   PIP_ARGS   options for pip. On Linux the default index serves torch with CUDA (gigabytes); the CPU build is smaller:
-#              make book PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'
+#   UV_ARGS    options of `uv pip install`. On Linux the default index serves torch with CUDA (gigabytes); the CPU build
+#              is smaller: make book UV_ARGS='--torch-backend cpu'
 
 PROFILE ?= smoke
 CORES ?= all
@@ -17,6 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo 
 BIN := $(if $(VENV),$(VENV)/bin/)
 READY := $(if $(VENV),$(VENV)/.ready)
 PIP := $(BIN)python -m pip --disable-pip-version-check --quiet
+UV := UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)uv pip install --quiet --python $(BIN)python
 SNAKEMAKE := $(BIN)snakemake --cores $(CORES) --resources gpu=$(GPUS) --config profile=$(PROFILE) --
 INDEX := build/book/_build/html/index.html
 
@@ -66,8 +67,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "[1/3] making $(VENV) with $$($(PYTHON) --version)"
 	@command -v which >/dev/null || { echo "The program \`which\` is needed (package which or debianutils)"; exit 1; }
 	@test -x $(BIN)python || $(PYTHON) -m venv $(VENV)
-	@echo "[2/3] installing the $$(grep -c == requirements.lock) packages of requirements.lock, a few minutes"
-	@$(PIP) install $(PIP_ARGS) -r requirements.lock
+	@echo "[2/3] installing the $$(grep -c == requirements.lock) packages of requirements.lock, a minute or more"
+	@$(PIP) install 'uv>=0.9' && $(UV) $(UV_ARGS) -r requirements.lock \
+	  || { echo "uv cannot install them here, pip tries"; $(PIP) install -r requirements.lock; }
 	@echo "[3/3] installing scgcnet itself, checking the whole"
 	@$(PIP) install --no-deps --no-build-isolation -e . && $(PIP) check
 	@touch $@

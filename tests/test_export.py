@@ -64,6 +64,7 @@ def exported_file(weights: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_any_size(network: nn.Module, exported_file: Path) -> None:
     exported = export.OnnxNetwork(exported_file)
     calibrated = export._Calibrated(network, {"temperature": "0.8"}, shifted=False)
@@ -76,6 +77,7 @@ def test_any_size(network: nn.Module, exported_file: Path) -> None:
     torch.testing.assert_close(exported(image), logits.log_softmax(1), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_map_by_onnx_runtime_is_the_same(weights: Path, exported_file: Path) -> None:
     path = exported_file
     assert Models([str(path)]).metadata[0]["sources"] == "bijie" and Models([str(path)]).threshold == 0.45

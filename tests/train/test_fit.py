@@ -239,6 +239,7 @@ def test_other_ways_to_train(change: dict[str, Any], tmp_path: Path) -> None:
         assert history == alone
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work_and_agree(tmp_path: Path) -> None:
     """Under torchrun, on two CPU processes: both return the same, and the scores are those of the whole part."""
     script = tmp_path / "two.py"
