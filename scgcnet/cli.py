@@ -366,7 +366,7 @@ def weights(
     run_id: Annotated[str, typer.Argument(help="A stored run whose weights are in build/weights.")],
     name: Annotated[str, typer.Argument(help="Name to publish them under.")],
 ) -> None:
-    """Publish the weights of a run with the package: threshold best on validation, and a model card.
+    """Publish the weights of a run with the package: threshold, temperature, model card.
 
     Example: scgcnet weights bijie-scgcnet-tiny-cpu-s0 tiny-bijie
     """

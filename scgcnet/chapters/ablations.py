@@ -25,7 +25,7 @@ from scgcnet.study.networks import (
 )
 from scgcnet.study.paper import SCORE_NAMES, read_paper
 from scgcnet.study.plan import Plan, PlanError, Run, plain
-from scgcnet.study.show import NONE, Table
+from scgcnet.study.show import NONE, Note, Table
 
 #: The steps of Table II that the paper's text discusses.
 STEPS = (("A1", "A2"), ("A1", "A3"), ("A1", "A4"), ("A2", "A5"), ("A2", "A6"), ("A3", "A7"), ("A5", "A8"), ("A1", "A8"))
@@ -121,6 +121,18 @@ def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEP
             row["Outcome"] = "better" if low > 0 else "worse" if high < 0 else "unresolved"
         rows.append({**row, "Runs": run_links(stored)})
     return Table(pd.DataFrame(rows), "Effect of each step (points of IoU)")
+
+
+def steps_note(found: Sequence[Network]) -> Note:
+    """How the whole network compares with the baseline, and which steps of Table II the seeds resolve."""
+    gains = gain_table(found).frame.set_index("Step")
+    resolved = gains[gains.Outcome.isin(("better", "worse"))]
+    measured = next(name for name in gains.columns if name.startswith("Measured"))
+    text = f"From the baseline A1 to the whole network A8 the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU on "
+    text += f"CLD; here it is {gains[measured].iloc[-1]} on {found[0].run.dataset}. "
+    text += f"Seeds resolve {len(resolved)} of the {len(gains)} steps"
+    each = [f"{step} ({row['What is added']}) {row[measured]}" for step, row in resolved.iterrows()]
+    return Note("Which part helps", f"{text}: {'; '.join(each)}." if each else f"{text}.")
 
 
 def seeds_of(*found: Network) -> str:

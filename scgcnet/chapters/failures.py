@@ -22,7 +22,7 @@ from scgcnet.study import results
 from scgcnet.study.cases import EXAMPLE, SIZE, spread
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.plan import Plan, Run, at_home, project_root
-from scgcnet.study.publish import best_threshold
+from scgcnet.study.publish import picture_threshold
 from scgcnet.study.results import ResultError
 from scgcnet.study.runner import free_images, load_predictor, open_material, open_test
 from scgcnet.study.show import NONE, Link, Note, Table
@@ -115,7 +115,7 @@ def _load(spec: Run) -> Shown:
     size, title = spec.settings["image_size"], f"{record.model} {record.size}, seed {record.seed}"
     iou = record.metrics.pooled["iou"]
     facts = RunFacts(spec.run_id, title, record.file, ", ".join(record.train_datasets), iou)
-    return Shown(facts, network, size, best_threshold(network, material.val, size)[0], material.val)
+    return Shown(facts, network, size, picture_threshold(network, material.val, size)[0], material.val)
 
 
 def _pretrained(name: str, val: LandslideDataset) -> Shown:

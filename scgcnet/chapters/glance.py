@@ -22,11 +22,11 @@ from scgcnet.study.show import Cards, Chips
 #: Of each exhibit of the paper, the label of its chip and the page that shows it.
 PAGES = {
     "table1": ("Table I", "comparison"),
-    "table2": ("Table II", "modules"),
-    "table3": ("Table III", "dilation"),
+    "table2": ("Table II", "ablations"),
+    "table3": ("Table III", "ablations"),
     "fig5_6": ("Figs. 5, 6", "comparison"),
-    "fig7": ("Fig. 7", "modules"),
-    "fig8_9": ("Figs. 8, 9", "newdomain"),
+    "fig7": ("Fig. 7", "ablations"),
+    "fig8_9": ("Figs. 8, 9", "places"),
     "fig10": ("Fig. 10", "efficiency"),
     "fig11": ("Fig. 11", "atlas"),
 }
@@ -125,7 +125,7 @@ def headlines(claims: pd.DataFrame, found: Sequence[Network], ours: str) -> Card
             f"of the ground without landslides, for {many(len(shares), 'network')} trained on landslide images alone."
         )
         title = f"{min(shares):.0f} to {max(shares):.0f} % false alarms"
-        items.append((title, f"{text} The published weights are trained on quiet ground too.", "domains"))
+        items.append((title, f"{text} The published weights are trained on quiet ground too.", "places"))
     return Cards(tuple(items))
 
 

@@ -23,7 +23,7 @@ from scgcnet.metrics import Confusion
 from scgcnet.study import results
 from scgcnet.study.pages import page_profile
 from scgcnet.study.plan import Plan, PlanError
-from scgcnet.study.publish import best_threshold
+from scgcnet.study.publish import picture_threshold
 from scgcnet.study.results import Kind, ResultError
 from scgcnet.study.runner import limit_threads, load_predictor
 from scgcnet.study.show import Note
@@ -308,7 +308,7 @@ def _on_real(weights: str, part: Part) -> TrainedNetwork | None:
     network, size = zoo.load_model(path), record.config["settings"]["image_size"]
     val, images = (open_dataset(dataset, record.split, one) for one in ("val", part))
     known = zoo.read_metadata(path).get("threshold")
-    threshold = float(known) if known else best_threshold(network, val, size)[0]
+    threshold = float(known) if known else picture_threshold(network, val, size)[0]
     text = (
         f"{weights} ({record.model} {record.size}, {size} px), trained on real images of "
         f"{', '.join(record.train_datasets)}, is shown {_PARTS[part]} images of {dataset}. Its threshold "

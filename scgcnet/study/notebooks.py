@@ -233,7 +233,8 @@ def set_title(page: Path, title: str) -> None:
 
 
 def dress(page: Path, name: str, template: Path) -> None:
-    """Make a page of an executed chapter: code folded away (left out where it shows nothing), and how to run it again.
+    """Make a page of an executed chapter: code folded away (left out where it shows nothing, or what it shows is folded
+    itself: tag `hide-output`), and how to run it again.
 
     The notebook that was executed stays whole; this is the book's copy.
 
@@ -247,8 +248,8 @@ def dress(page: Path, name: str, template: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             tags = cell.metadata.get("tags", [])
-            silent = "parameters" in tags or not cell.outputs
-            cell.metadata["tags"] = [*tags, "remove-cell" if silent else "hide-input"]
+            silent, folded = "parameters" in tags or not cell.outputs, "hide-output" in tags
+            cell.metadata["tags"] = [*tags, "remove-cell" if silent else "remove-input" if folded else "hide-input"]
     notebook.cells.append(nbformat.v4.new_markdown_cell(_rerun_box(notebook, name, template), id=f"rerun-{name}"[:60]))
     nbformat.write(notebook, page)
 

@@ -1,4 +1,4 @@
-"""Weights published with the package: the threshold best on validation, and a model card."""
+"""Weights published with the package: their threshold, temperature and model card."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ import numpy as np
 from scgcnet import files, zoo
 from scgcnet.metrics import Confusion, mean_over_sources
 from scgcnet.scene.models import SEEN_AT
-from scgcnet.scene.score import Maps, hills_and_quiet, left_out_scores, mean_iou, of_way, temperature, unseen_threshold
-from scgcnet.scene.score import best_threshold as best_threshold_of_maps
+from scgcnet.scene.score import (
+    Maps,
+    best_threshold,
+    hills_and_quiet,
+    left_out_scores,
+    mean_iou,
+    of_way,
+    temperature,
+    unseen_threshold,
+)
 from scgcnet.study import results
 from scgcnet.study.plan import load_plan
 from scgcnet.study.results import Record, ResultError
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from scgcnet.data import LandslideDataset
 
 #: What was read, with its sensor, ground resolution and licence; data/README.md has the references.
-SOURCES = {
+LICENCES = {
     "bijie": "Bijie (TripleSat, 0.8 m): no licence stated",
     "bijie_negatives": "the landslide-free images of Bijie (TripleSat, 0.8 m): no licence stated",
     "landslide4sense": "Landslide4Sense as RGB pictures (Sentinel-2, 10 m): no licence stated",
@@ -39,7 +47,7 @@ THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
 
 
 def publish(run_id: str, name: str) -> Path:
-    """Write a stored run's weights, with the threshold of `best_threshold`, and their card; no test part is opened.
+    """Write a stored run's weights, with the threshold of `calibrate` (`picture_threshold`, if it was trained on whole pictures), and their card; no test part is opened.
 
     Args:
         run_id: of a planned run on real data.
@@ -74,7 +82,7 @@ def publish(run_id: str, name: str) -> Path:
         metadata |= {"colour": json.dumps(colours(material.train))}
         metadata |= ground(material.train)
     else:
-        threshold, val_iou = best_threshold(network, material.val, size)
+        threshold, val_iou = picture_threshold(network, material.val, size)
     metadata["threshold"] = f"{threshold:.2g}"
     path = zoo.WEIGHTS / f"{name}.safetensors"
     zoo.save_model(network, path, metadata, half=bool(record.maps))
@@ -99,7 +107,7 @@ def raw_threshold(maps: Maps, left_out: Mapping[str, Maps]) -> float:
     """The threshold of `calibrate`, of probabilities as the network gives them."""
     if len(left_out) > 1:
         return unseen_threshold(left_out)
-    return best_threshold_of_maps(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
+    return best_threshold(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
 
 
 def ground(dataset: LandslideDataset) -> dict[str, str]:
@@ -123,7 +131,7 @@ def colours(dataset: LandslideDataset) -> list[tuple[float, float]]:
     return [(float(one), float(other)) for one, other in zip(low, high, strict=True)]
 
 
-def best_threshold(network: nn.Module, val: LandslideDataset, image_size: int) -> tuple[float, float]:
+def picture_threshold(network: nn.Module, val: LandslideDataset, image_size: int) -> tuple[float, float]:
     """The one of `THRESHOLDS` with the highest validation IoU at the network's input size, and that IoU.
 
     Of several data sets the mean counts.
@@ -148,12 +156,12 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
     Args:
         name: of the weights.
         record: the run that made them.
-        threshold: best on validation.
+        threshold: that of `calibrate` or `picture_threshold`.
         val_iou: the validation IoU with that threshold, as a fraction of 1.
     """
     size = record.config["settings"]["image_size"]
     cost = f"{record.params / 1e6:.2f} M parameters, {record.gmac:.2f} GMAC for an image of {size} x {size}"
-    sources = "\n".join(f"  - {SOURCES.get(source, source)}" for source in record.train_datasets)
+    sources = "\n".join(f"  - {LICENCES.get(source, source)}" for source in record.train_datasets)
     shown, counted = (
         ("windows of", "native size")
         if record.maps
