@@ -52,7 +52,7 @@ def _grid_sampler_flops(*args: Any, out_shape: Any, **kwargs: Any) -> int:
 
 def count_cost(model: nn.Module, shape: tuple[int, int, int, int]) -> Cost:
     """Counts one forward pass of `model` on an input of `shape` (B, C, H, W); the model is left as it is."""
-    meta = copy.deepcopy(model).to("meta").eval()
+    meta = _without_norms(copy.deepcopy(model).to("meta")).eval()
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.grid_sampler_2d: _grid_sampler_flops})
     with torch.no_grad(), counter:
         meta(torch.empty(shape, device="meta"))
@@ -63,6 +63,15 @@ def count_cost(model: nn.Module, shape: tuple[int, int, int, int]) -> Cost:
         if name.startswith(f"{root}.")
     }
     return Cost(count_params(model), counter.get_total_flops() // 2, by_module)
+
+
+def _without_norms(model: nn.Module) -> nn.Module:
+    """Takes normalisations out: they multiply nothing that is counted, and are a third of the time of a count."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) in (nn.BatchNorm2d, nn.LayerNorm):
+                setattr(parent, name, nn.Identity())
+    return model
 
 
 def cost_table(networks: Mapping[str, Mapping[str, Any]], image_sizes: Sequence[int]) -> pd.DataFrame:

@@ -128,8 +128,8 @@ def steps_note(found: Sequence[Network]) -> Note:
     gains = gain_table(found).frame.set_index("Step")
     resolved = gains[gains.Outcome.isin(("better", "worse"))]
     measured = next(name for name in gains.columns if name.startswith("Measured"))
-    text = f"From the baseline A1 to the whole network A8 the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU on "
-    text += f"CLD; here it is {gains[measured].iloc[-1]} on {found[0].run.dataset}. "
+    text = f"From the baseline A1 to the whole network A8 the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU "
+    text += f"on CLD; here it is {gains[measured].iloc[-1]} on {found[0].run.dataset}. "
     text += f"Seeds resolve {len(resolved)} of the {len(gains)} steps"
     each = [f"{step} ({row['What is added']}) {row[measured]}" for step, row in resolved.iterrows()]
     return Note("Which part helps", f"{text}: {'; '.join(each)}." if each else f"{text}.")

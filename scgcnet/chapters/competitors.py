@@ -46,7 +46,8 @@ def check_counts(published: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in published.to_dict("records"):
         options = {key: int(value) for key, value in (pair.split("=") for pair in row["options"].split())}
-        params, gmac = _count(row["network"], row["size"], (row["height"], row["width"]), row["auxiliary"], **options)
+        size = (row["height"], row["width"])
+        params, (gmac,) = _count(row["network"], row["size"], [size], row["auxiliary"], **options)
         faults = [
             f"{what}: {ours:.2f} {unit}, the reference has {printed}"
             for what, ours, printed, unit, usual in (
@@ -64,11 +65,13 @@ def check_counts(published: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _count(name: str, size: str, shape: tuple[int, int], auxiliary: bool, **options: int) -> tuple[float, float]:
-    """Parameters in millions and GMAC for one image."""
+def _count(
+    name: str, size: str, shapes: Sequence[tuple[int, int]], auxiliary: bool, **options: int
+) -> tuple[float, list[float]]:
+    """Parameters in millions, and GMAC for one image of each shape."""
     with torch.device("meta"):
         model = zoo.create_model(name, size, **options)
-    return count_params(model, auxiliary=auxiliary) / 1e6, count_cost(model, (1, 3, *shape)).gmac
+    return count_params(model, auxiliary=auxiliary) / 1e6, [count_cost(model, (1, 3, *shape)).gmac for shape in shapes]
 
 
 def count_costs(sides: Sequence[int], size: str | None = None, *, auxiliary: bool = False) -> pd.DataFrame:
@@ -78,9 +81,8 @@ def count_costs(sides: Sequence[int], size: str | None = None, *, auxiliary: boo
     """
     rows = {}
     for name, published in networks()["size"].items():
-        counts = {side: _count(str(name), size or published, (side, side), auxiliary) for side in sides}
-        gmac = {f"GMAC at {side}": cost for side, (_, cost) in counts.items()}
-        rows[name] = {"params": counts[sides[0]][0], **gmac}
+        params, costs = _count(str(name), size or published, [(side, side) for side in sides], auxiliary)
+        rows[name] = {"params": params} | {f"GMAC at {side}": gmac for side, gmac in zip(sides, costs, strict=True)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -200,7 +200,11 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
                 kernel_name=KERNEL,
                 cwd=str(project_root()),
                 progress_bar=sys.stderr.isatty(),
-                extra_arguments=["--IPKernelApp.log_level=40"],  # it warns of its own transport each time
+                # It warns of its own transport each time; and torch and numba take seconds to leave in order.
+                extra_arguments=[
+                    "--IPKernelApp.log_level=40",
+                    "--IPKernelApp.exec_lines=import atexit, os; atexit.register(os._exit, 0)",
+                ],
             )
     except (PapermillExecutionError, DeadKernelError) as error:
         message = _last_line(error)
@@ -233,10 +237,10 @@ def set_title(page: Path, title: str) -> None:
 
 
 def dress(page: Path, name: str, template: Path) -> None:
-    """Make a page of an executed chapter: code folded away (left out where it shows nothing, or what it shows is folded
-    itself: tag `hide-output`), and how to run it again.
+    """Make a page of an executed chapter: code folded away, and how to run it again.
 
-    The notebook that was executed stays whole; this is the book's copy.
+    Code is left out where it shows nothing, or where what it shows is folded itself (tag `hide-output`). The notebook
+    that was executed stays whole; this is the book's copy.
 
     Args:
         page: the copy.

@@ -47,7 +47,9 @@ THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.1, 0.95, 0.05), 2))
 
 
 def publish(run_id: str, name: str) -> Path:
-    """Write a stored run's weights, with the threshold of `calibrate` (`picture_threshold`, if it was trained on whole pictures), and their card; no test part is opened.
+    """Write a stored run's weights, with their threshold, and their card; no test part is opened.
+
+    The threshold is that of `calibrate`, or of `picture_threshold` for a run that is not scored as maps.
 
     Args:
         run_id: of a planned run on real data.
