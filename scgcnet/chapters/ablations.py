@@ -120,7 +120,9 @@ def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEP
             row["95 % over seeds"] = f"{low:+.2f} to {high:+.2f}" if interval else f"unknown: {seeds_of(one, other)}"
             row["Outcome"] = "better" if low > 0 else "worse" if high < 0 else "unresolved"
         rows.append({**row, "Runs": run_links(stored)})
-    return Table(pd.DataFrame(rows), "Effect of each step (points of IoU)")
+    frame = pd.DataFrame(rows)
+    shown = tuple(name for name in frame if name != "Runs")  # a row would be four lines high
+    return Table(frame, "Effect of each step (points of IoU)", shown)
 
 
 def steps_note(found: Sequence[Network]) -> Note:

@@ -6,15 +6,16 @@ A map is scored at the threshold that is best on the *other* sources, each while
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from scgcnet.scene.score import best_threshold, hills_and_quiet, left_out_scores, of_way
+from scgcnet.scene.score import Maps, left_out_scores, of_way
 from scgcnet.study.networks import NOT_RUN, cell, refuse_synthetic
 from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan, Run
+from scgcnet.study.publish import raw_threshold
 from scgcnet.study.show import NONE, Table
 
 
@@ -78,12 +79,15 @@ def steps_table(found: pd.DataFrame) -> Table:
     return Table(pd.DataFrame(rows), "IoU of maps of a source never seen, and false alarms on quiet ground (%)")
 
 
-def maps_table(stored: pd.DataFrame, run_id: str) -> Table:
-    """Scores of maps by a run of each source that it was trained on, and false alarms where there are no landslides."""
+def maps_table(stored: pd.DataFrame, run_id: str, left_out: Mapping[str, Maps]) -> Table:
+    """Scores of maps by a run of each source that it was trained on, and false alarms where there are no landslides.
+
+    The threshold is that of the published weights, chosen on the maps of `publish.left_out_maps`.
+    """
     if run_id not in stored.index or not stored.loc[run_id, "maps"]:
         return Table(pd.DataFrame([{"Source": NOT_RUN}]), "Maps by the published weights")
     maps = stored.loc[run_id, "maps"]
-    threshold = best_threshold(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
+    threshold = raw_threshold(maps, left_out)
     rows = []
     for source, parts in maps.items():
         for part, ways_of_part in parts.items():

@@ -230,7 +230,7 @@ def left_out_maps(record: Record) -> dict[str, Maps]:
     """Maps of stored runs of the same network, trained alike but shorter, by the source that each never saw."""
 
     def recipe(one: Record) -> tuple[Any, ...]:
-        settings = {k: v for k, v in one.config["settings"].items() if k not in ("epochs", "epoch_images")}
+        settings = {k: v for k, v in one.config["settings"].items() if k not in ("epochs", "epoch_images", "lr")}
         return one.model, one.size, one.flags, one.profile, one.seed, settings
 
     found: dict[str, Maps] = {}

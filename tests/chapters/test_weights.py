@@ -74,10 +74,10 @@ def test_maps_of_the_sources_trained_on(plan, mapped):
     stored = frame([mapped(run, 50)])
     maps = {name: parts for name, parts in stored.maps.iloc[0].items() if "val" in parts}
     stored.at[run.run_id, "maps"] = maps
-    table = weights.maps_table(stored, run.run_id).frame.set_index("Source")
+    table = weights.maps_table(stored, run.run_id, {}).frame.set_index("Source")
     assert table.loc["bijie"].tolist() == ["val", 4, "100.0", "100.0", "100.0", "-"]
     assert table.loc["landslide_free", "False alarms"] == "25 of images, 0.00 of the ground"
-    assert weights.maps_table(stored, "gone").frame.to_numpy().tolist() == [["not run"]]
+    assert weights.maps_table(stored, "gone", {}).frame.to_numpy().tolist() == [["not run"]]
 
 
 def test_windows_of_synthetic_images_where_nothing_else_is(tmp_path, monkeypatch):

@@ -42,9 +42,9 @@ def test_weights_are_published_with_their_threshold_and_card(
     metadata = zoo.read_metadata(path)
     assert (metadata["run_id"], metadata["finished_utc"]) == (record.run_id, record.finished_utc)
     assert metadata["sources"] == "bijie, landslide4sense"
-    assert float(metadata["threshold"]) in module.THRESHOLDS
+    assert 0 < float(metadata["threshold"]) < 1 and float(metadata["temperature"]) > 0
     text = path.with_suffix(".md").read_text("utf-8")
-    assert record.run_id in text and text.count("\n| ") == 1 + 2 + 3  # head, two ways of counting, three other parts
+    assert record.run_id in text and text.count("\n| ") == 1 + 2 * 2  # head; maps of two parts of two sources
 
     write_fake("bijie", tmp_path / "others", n=12, seed=5)
     write_fake("landslide4sense", tmp_path / "others", n=15, seed=1)
