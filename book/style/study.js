@@ -4,6 +4,11 @@ document.addEventListener("DOMContentLoaded", () => {
   // docutils marks an entry of the bibliography with a role that ARIA has withdrawn, inside role="list".
   for (const entry of document.querySelectorAll('[role="doc-biblioentry"]')) entry.setAttribute("role", "listitem");
 
+  // The arrow beside a page that has pages below it has no name.
+  for (const arrow of document.querySelectorAll(".has-children > details > summary")) {
+    arrow.setAttribute("aria-label", `pages below ${arrow.closest("li").querySelector("a").textContent}`);
+  }
+
   // On a narrow screen a sidebar opens as a dialog. Whoever closes it goes on from the button that opened it.
   for (const side of ["primary", "secondary"]) {
     const button = document.querySelector(`.${side}-toggle`);
