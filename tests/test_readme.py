@@ -12,8 +12,8 @@ from scgcnet.data import write_fake
 
 pytestmark = pytest.mark.slow
 PAGES = ("README.md", "data/README.md")
-#: Run by tests/book, and the command that runs this test.
-ELSEWHERE = ("make book", "make test")
+#: Run by tests/book, the same at another profile (tests/study/test_workflow.py), and the command that runs this test.
+ELSEWHERE = ("make book", "make book PROFILE=cpu", "make test")
 COMMANDS = dict.fromkeys(
     command
     for page in PAGES
