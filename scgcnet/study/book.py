@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from scgcnet import files
+from scgcnet.study.cards import write_cards
 from scgcnet.study.notebooks import (
     TABLE_FOLDER,
     dress,
@@ -80,6 +81,8 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
     if (tables := root / TABLE_FOLDER / profile).is_dir() and html.is_dir():
         shutil.copytree(tables, html / "tables", dirs_exist_ok=True)
     copy_explorers(html, root)
+    if html.is_dir():
+        write_cards(html)
     faults += gate(html, pages, failed)
     if faults:
         listed = "".join(f"\n  - {fault}" for fault in faults)
@@ -215,7 +218,7 @@ def gate(html: Path, pages: Collection[str], failed: Collection[str] = ()) -> li
     faults += [
         f"{name}.html is in no table of contents"
         for name in built
-        if name not in {*pages, *_MADE_BY_SPHINX} and not name.startswith(f"{EXPLORERS}/")
+        if name not in {*pages, *_MADE_BY_SPHINX} and name.split("/")[0] not in (EXPLORERS, "results", "build")
     ]
     for name, path in built.items():
         text = path.read_text(encoding="utf-8")
