@@ -22,7 +22,7 @@ SNAKEMAKE := $(BIN)snakemake --cores $(CORES) --resources gpu=$(GPUS) --config p
 INDEX := build/book/_build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-all lint trials study bench clean
+.PHONY: help book pdf test test-all lint trials study bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -30,6 +30,9 @@ help:  ## list the targets
 
 book: $(READY)  ## run what PROFILE lacks, execute the chapters, build the book
 	@$(SNAKEMAKE) book && echo "Book: $(INDEX)" || { echo "Book: FAILED, see above"; exit 1; }
+
+pdf: book  ## print the book into one PDF, where Chromium is installed
+	@$(BIN)scgcnet book --pdf
 
 trials: $(READY)  ## trials on validation that PROFILE lacks: learning rates, loss weights, recipes
 	@$(SNAKEMAKE) trials && echo "Trials: all there that can be had here, see what won with: scgcnet trials"

@@ -351,14 +351,22 @@ def chapter_command(
 
 
 @app.command()
-def book(profile: Annotated[str, typer.Option(help="A profile of study.yml.")] = "smoke") -> None:
-    """Bind the executed chapters of a profile; `make book` does it all.
+def book(
+    profile: Annotated[str, typer.Option(help="A profile of study.yml.")] = "smoke",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the built book into build/book.pdf, by Chromium.")] = False,
+) -> None:
+    """Bind the executed chapters of a profile, or print what was bound; `make book` and `make pdf` do it all.
 
     Example: scgcnet book --profile cpu
     """
-    from scgcnet.study.book import build_book
+    from scgcnet.study import book as bound
+    from scgcnet.study.plan import project_root
 
-    print(build_book(profile))
+    if not pdf:
+        print(bound.build_book(profile))
+        return
+    root = project_root()
+    print(bound.print_book(root / bound.HTML, bound.toc_pages(root / "_toc.yml"), root / "build" / "book.pdf"))
 
 
 @app.command()

@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,44 @@ def _build(profile: str, plan: Plan, root: Path, pages: list[str]) -> Path:
         listed = "".join(f"\n  - {fault}" for fault in faults)
         raise BookError(f"the book is not in order:{listed}\nwhat could be built: {HTML}/index.html")
     return html / "index.html"
+
+
+def print_book(html: Path, pages: Sequence[str], output: Path) -> Path:
+    """Print the built pages into one PDF with bookmarks, by Chromium.
+
+    Args:
+        html: folder of the built pages.
+        pages: their names in order.
+        output: file to write.
+
+    Returns:
+        `output`.
+
+    Raises:
+        BookError: there is no Chromium, or no such page.
+    """
+    from pypdf import PdfWriter
+    from tqdm import tqdm
+
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        raise BookError("no Chromium to print with; on Debian: apt-get install chromium")
+    if missing := [name for name in pages if not (html / f"{name}.html").is_file()]:
+        raise BookError(f"{html}/{missing[0]}.html is missing: make book")
+    writer = PdfWriter()
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--user-data-dir={folder}"]
+        for name in tqdm(pages, desc="printing", unit="page"):
+            printed = Path(folder, f"{name}.pdf")
+            address = (html / f"{name}.html").as_uri()
+            command = [chromium, *options, "--virtual-time-budget=10000", f"--print-to-pdf={printed}", address]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            if not printed.is_file():
+                raise BookError(f"{chromium} did not print {name}.html: {done.stderr.strip()[-300:]}")
+            writer.append(printed, outline_item=name)
+    with files.atomic(output) as partial:
+        writer.write(partial)
+    return output
 
 
 def copy_explorers(html: Path, root: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from pypdf import PdfReader
 from templates import write_template
 
-from scgcnet.study.book import BookError, build_book, copy_explorers, gate, stage, toc_pages
+from scgcnet.study.book import BookError, build_book, copy_explorers, gate, print_book, stage, toc_pages
 from scgcnet.study.notebooks import ChapterError, execute, executed_file, failure
 from scgcnet.study.plan import Chapter, Plan, load_plan
 
@@ -219,3 +220,26 @@ def test_a_book_with_a_failed_chapter(book: tuple[Path, Plan]) -> None:
     for folder in LINKED:
         assert (html / folder / "x.json").is_file()
     assert "unpkg" not in (html / "good.html").read_text()
+
+
+class TestPrint:
+    def test_without_a_browser_or_a_page(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shutil, "which", lambda name: "/bin/true" if name == "chromium" else None)
+        with pytest.raises(BookError, match=r"one\.html is missing: make book"):
+            print_book(tmp_path, ["one"], tmp_path / "book.pdf")
+        (tmp_path / "one.html").write_text("one")
+        with pytest.raises(BookError, match=r"did not print one\.html"):
+            print_book(tmp_path, ["one"], tmp_path / "book.pdf")
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+        with pytest.raises(BookError, match="no Chromium"):
+            print_book(tmp_path, ["one"], tmp_path / "book.pdf")
+
+    @pytest.mark.slow
+    def test_pages_in_order_with_bookmarks(self, tmp_path: Path) -> None:
+        if shutil.which("chromium") is None:
+            pytest.skip("no chromium; on Debian: apt-get install chromium")
+        for name in ("two", "one"):
+            (tmp_path / f"{name}.html").write_text(f"<p>This is page {name}.</p>")
+        pdf = PdfReader(print_book(tmp_path, ["two", "one"], tmp_path / "book.pdf"))
+        assert [page.extract_text().strip() for page in pdf.pages] == ["This is page two.", "This is page one."]
+        assert [item.title for item in pdf.outline] == ["two", "one"]
