@@ -45,11 +45,11 @@ function setThreshold(model, step) {
 }
 
 let waiting = 0;
-/** Draws the case at once, and the list when the hand rests: it may have to be sorted anew. */
+/** Draws the case at once, and the values of the list, in their order, when the hand rests. */
 function changed() {
   draw();
   clearTimeout(waiting);
-  waiting = setTimeout(() => (list(), link()), 120);
+  waiting = setTimeout(() => (list(true), link()), 120);
 }
 
 // ---- the address: what is looked at, and how
@@ -61,8 +61,12 @@ function link() {
     if (model >= 0 && state.steps[model] !== MODELS[model].threshold)
       words.set(model === state.a ? "at" : "with-at", (state.steps[model] / 100).toFixed(2));
   if (state.sort !== "iou" || state.down) words.set("sort", (state.down ? "-" : "") + state.sort);
+  for (const input of filters()) if (input.value !== standard(input)) words.set(input.id, input.value);
   history.replaceState(null, "", `#${words}`);
 }
+
+const filters = () => $("filter").querySelectorAll("select, input");
+const standard = (input) => (input.id === "f-dataset" ? CASES[0].dataset : "");
 
 /** Takes what an address says and knows no other names than those of this page. */
 function follow() {
@@ -77,6 +81,7 @@ function follow() {
   }
   const sort = words.get("sort") ?? "iou", key = sort.replace(/^-/, "");
   if (Object.hasOwn(KEYS, key)) (state.sort = key), (state.down = sort.startsWith("-"));
+  for (const input of filters()) input.value = words.get(input.id) ?? standard(input);
   controls();
   list();
   const place = CASES.findIndex((item) => idOf(item) === words.get("case"));
@@ -87,6 +92,7 @@ function controls() {
   $("sort").value = state.sort;
   $("a").value = state.a;
   $("b").value = state.b;
+  $("disagree").hidden = state.b < 0;
   $("direction").textContent = state.down ? "↓ falling" : "↑ rising";
   $("direction").setAttribute("aria-label", `Order: ${state.down ? "falling" : "rising"}`);
   sliders();
@@ -138,6 +144,14 @@ function step(by) {
   choose(selection[place]);
 }
 
+/** Goes to the next listed case on which the two models differ by 10 points of IoU or more, round the list. */
+function disagreement() {
+  const from = selection.indexOf(state.at) + 1, turned = [...selection.slice(from), ...selection.slice(0, from)];
+  const differs = (place) => Math.abs(now(CASES[place]).iou - now(CASES[place], state.b).iou) >= 0.1;
+  const place = state.b < 0 ? undefined : turned.find(differs);
+  if (place !== undefined) choose(place);
+}
+
 function compare(model) {
   state.b = model === state.a ? -1 : model;
   controls();
@@ -151,6 +165,7 @@ const LETTERS = {
   ".": () => setThreshold(state.a, state.steps[state.a] + 1),
   v: () => setThreshold(state.a, MODELS[state.a].threshold),
   c: () => MODELS.length > 1 && compare(state.b < 0 ? (state.a + 1) % MODELS.length : -1),
+  d: disagreement,
   o: () => (($("outline").checked = !$("outline").checked), draw()),
   "?": () => $("keys").showModal(),
 };
@@ -193,8 +208,8 @@ for (const [key, { title, sortOnly }] of Object.entries(KEYS)) {
 for (const option of $("f-dataset").options) // at first and when cleared: the test part; images without landslides are another
   option.selected = option.defaultSelected = option.value === CASES[0].dataset;
 $("compared").hidden = MODELS.length < 2;
-$("filter").addEventListener("input", list);
-$("filter").addEventListener("reset", () => setTimeout(list));
+$("filter").addEventListener("input", () => (list(), link()));
+$("filter").addEventListener("reset", () => setTimeout(() => (list(), link())));
 $("filter").addEventListener("submit", (event) => event.preventDefault());
 $("sort").addEventListener("change", () => ((state.sort = $("sort").value), list(), link()));
 $("direction").addEventListener("click", () => ((state.down = !state.down), controls(), list(), link()));
@@ -205,6 +220,7 @@ $("a").addEventListener("change", () => {
 });
 $("b").addEventListener("change", () => compare(+$("b").value));
 $("outline").addEventListener("change", draw);
+$("disagree").addEventListener("click", disagreement);
 $("previous").addEventListener("click", () => step(-1));
 $("next").addEventListener("click", () => step(1));
 $("csv").addEventListener("click", save);

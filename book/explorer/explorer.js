@@ -64,9 +64,10 @@ function order(first, second) {
   return (state.down ? -by : by) || first - second;
 }
 
-function list() {
+/** Lists the cases that pass; `kept` leaves out none and in order, while a threshold moves. */
+function list(kept = false) {
   const key = KEYS[state.sort], bar = (value) => `linear-gradient(to right, var(--bar) ${value}%, transparent ${value}%)`;
-  selection = CASES.map((_, place) => place).filter((place) => passes(CASES[place])).sort(order);
+  if (!kept) selection = CASES.map((_, place) => place).filter((place) => passes(CASES[place])).sort(order);
   $("list").replaceChildren(
     ...selection.map((place) => {
       const item = CASES[place], iou = 100 * now(item).iou, told = [`IoU ${iou.toFixed(0)} %`];
@@ -91,16 +92,69 @@ function list() {
     }),
   );
   $("count").textContent = `${selection.length} of ${CASES.length} cases`;
-  const inputs = [...$("filter").querySelectorAll("select, input")]
-    .filter((input) => input.value !== (input.id === "f-dataset" ? CASES[0].dataset : "")).length;
+  const inputs = [...filters()].filter((input) => input.value !== standard(input)).length;
   $("filtered").textContent = inputs ? `(${inputs} set)` : "";
   $("csv").disabled = !selection.length;
   mark();
   pool();
+  causes();
+  if (!kept && shown && selection.length && !selection.includes(state.at)) choose(selection[0]);
+}
+
+/** The listed cases by size and IoU; a click opens one. The list does the same for the keyboard. */
+function dots() {
+  const width = 320, height = 150, drawn = (name, properties) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
+    return made;
+  };
+  const size = (place) => Math.log10(Math.max(CASES[place].truth, 1)), sizes = selection.map(size);
+  const low = Math.min(...sizes), span = Math.max(...sizes) - low || 1;
+  const label = `IoU of ${selection.length} cases, 0 to 100 %, by landslide pixels on a logarithmic scale`;
+  const plot = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  const words = (x, y, text, anchor) => {
+    const made = drawn("text", { x, y, "text-anchor": anchor, class: "tick-label" });
+    made.textContent = text;
+    plot.append(made);
+  };
+  words(2, 12, "100 %", "start");
+  words(2, height - 16, "0", "start");
+  if (selection.length) {
+    words(40, height - 2, `${whole(10 ** low)} px`, "start");
+    words(width - 4, height - 2, `${whole(10 ** (low + span))} px`, "end");
+  }
+  for (const place of selection) {
+    const cx = 46 + ((size(place) - low) / span) * (width - 56), cy = height - 20 - now(CASES[place]).iou * (height - 30);
+    const dot = drawn("circle", { cx, cy, r: place === state.at ? 6 : 3.5, class: place === state.at ? "dot at" : "dot" });
+    dot.addEventListener("click", () => choose(place));
+    plot.append(dot);
+  }
+  $("dots").replaceChildren(plot);
+}
+
+/** How many cases of the data set each cause holds for: buttons that filter by it. */
+function causes() {
+  const { value: dataset } = $("f-dataset"), there = CASES.filter((item) => !dataset || item.dataset === dataset);
+  const counted = Object.entries(CAUSES).map(([cause, words]) =>
+    [cause, words, there.filter((item) => item.models[state.a].causes.includes(cause)).length]);
+  const held = counted.filter(([cause, , number]) => number || $("f-cause").value === cause);
+  $("causes").replaceChildren(...held.map(([cause, words, number]) => {
+    const button = element("button", { type: "button", textContent: `${words} ${number}` });
+    const share = (100 * number) / Math.max(there.length, 1);
+    button.style.backgroundImage = `linear-gradient(to right, var(--bar) ${share}%, transparent ${share}%)`;
+    button.setAttribute("aria-pressed", $("f-cause").value === cause);
+    button.addEventListener("click", () => {
+      $("f-cause").value = $("f-cause").value === cause ? "" : cause;
+      list();
+      link();
+    });
+    return button;
+  }));
 }
 
 function mark() {
   for (const row of $("list").children) row.setAttribute("aria-selected", row.id === `case-${state.at}`);
+  dots();
   const row = $(`case-${state.at}`), box = $("list");
   if (!row) return box.removeAttribute("aria-activedescendant");
   box.setAttribute("aria-activedescendant", row.id);
@@ -211,14 +265,15 @@ const PANELS = { image: "Image", truth: "Truth", probability: "Probability", pre
 
 function panels() {
   const wanted = state.b < 0
-    ? [["image", state.a], ["probability", state.a], ["prediction", state.a], ["errors", state.a]]
+    ? [["image", state.a], ["errors", state.a], ["probability", state.a], ["prediction", state.a]]
     : [state.a, state.b].flatMap((model, row) =>
-        [row ? "truth" : "image", "probability", "prediction", "errors"].map((kind) => [kind, model]));
+        [row ? "truth" : "image", "errors", "probability", "prediction"].map((kind) => [kind, model]));
   const box = $("panels");
   box.className = state.b < 0 ? "two" : "four";
   while (box.children.length > wanted.length) box.lastChild.remove();
   while (box.children.length < wanted.length)
-    box.append(element("figure", {}, element("canvas"), element("figcaption")));
+    box.append(element("figure", { onclick: ({ currentTarget }) => currentTarget.classList.toggle("large") },
+      element("canvas"), element("figcaption")));
   return wanted.map(([kind, model], place) => ({ kind, model, figure: box.children[place] }));
 }
 

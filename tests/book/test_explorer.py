@@ -107,6 +107,44 @@ def test_filters_sorts_and_keeps_its_address(show: Callable[..., Page]) -> None:
     assert len(rows) == 1 + 5 and not any(",=HYPERLINK" in row for row in rows)  # no formula
 
 
+def test_a_filter_is_in_the_address_and_leaves_no_unlisted_case_on_view(show: Callable[..., Page]) -> None:
+    page = show()
+    button = page.locator("#causes button").first
+    cause, number = (button.text_content() or "").rsplit(" ", 1)
+    button.click()
+    assert len(names(page)) == int(number) and page.locator("#f-cause option:checked").text_content() == cause
+    page.locator("#filters summary").click()
+    sizes = sorted(entry.facts.truth for entry in ATLAS.entries)
+    page.locator("#size-low").fill(str(sizes[-1]))
+    (kept,) = names(page)
+    expect(page.locator("#name")).to_contain_text(kept)
+    assert page.locator("#dots circle.at").count() == page.locator("#dots circle").count() == 1
+    assert names(show(page.evaluate("location.hash"))) == [kept]
+    page.locator("#causes [aria-pressed=true]").click()
+    page.locator("#filter button[type=reset]").click()
+    expect(page.locator("#count")).to_have_text("5 of 6 cases")
+
+
+def test_a_moving_threshold_keeps_the_order(show: Callable[..., Page]) -> None:
+    page = show()
+    order, values = names(page), page.locator("#list .value").all_text_contents()
+    page.locator("#threshold-0").fill("95")
+    page.wait_for_function("before => document.querySelector('#list .value').textContent !== before", arg=values[0])
+    assert names(page) == order
+
+
+def test_the_next_disagreement_of_two_models(show: Callable[..., Page]) -> None:
+    page = show("#with=fake-1&with-at=0.99")
+    far = "place => Math.abs(now(CASES[place]).iou - now(CASES[place], 1).iou) >= 0.1"
+    differ = page.evaluate(f"selection.filter({far})")
+    assert 0 < len(differ) < 5
+    seen = []
+    for _ in differ:
+        page.keyboard.press("d")
+        seen.append(page.evaluate("state.at"))
+    assert sorted(seen) == sorted(differ)
+
+
 @pytest.mark.parametrize(("width", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_accessible(show: Callable[..., Page], width: int, theme: str) -> None:
     page = show("#with=fake-1", width)
