@@ -537,6 +537,22 @@ def bench_sides_command(
     bench_sides(WHOLES(sides), json)
 
 
+@bench_app.command("labels")
+def bench_labels_command(
+    run_id: Annotated[str, typer.Argument(help="A stored run that leaves AMU-Net out.")],
+    counts: Annotated[str, typer.Option(help="Numbers of labelled windows.")] = "5,20,80",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Time of each training.")] = 4,
+    json: Json = None,
+) -> None:
+    """Train on a few labelled windows of a place never seen, and score another scene of it.
+
+    Example: scgcnet bench labels amunet-scgcnet-lite0 --counts 5,20
+    """
+    from scgcnet.bench.labels import bench_labels
+
+    bench_labels(run_id, WHOLES(counts), minutes, json)
+
+
 @bench_app.command("export")
 def bench_export_command(json: Json = None) -> None:
     """Export every network: nodes, size, difference from PyTorch, and time. Takes an hour on a slow machine.

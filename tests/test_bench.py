@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 from map_scenes import Bright
+from PIL import Image
 
 from scgcnet import zoo
-from scgcnet.bench import images, timings
+from scgcnet.bench import images, labels, timings
 from scgcnet.bench.timings import BenchError, bench, compared, median_ms
 from scgcnet.chapters.efficiency import iou_curves
 from scgcnet.cli import main
-from scgcnet.data import open_dataset, write_fake
+from scgcnet.data import open_dataset, open_whole, write_fake
 from scgcnet.metrics import Confusion
+from scgcnet.own.source import find_source
 from scgcnet.scan import selective_scan_2d
 from scgcnet.scene.seams import Mosaic
 from scgcnet.train.predict import predict
@@ -198,6 +200,28 @@ class TestSeams:
         monkeypatch.setenv("SCGCNET_DATA", str(tmp_path))
         assert main(["bench", "seams"]) == 2
         assert "the mosaics of AMU-Net are not there" in capsys.readouterr().err
+
+
+class TestLabels:
+    def test_windows_of_one_mosaic_share_no_pixel_and_are_written_as_a_user_holds_them(self, tmp_path: Path) -> None:
+        write_fake("amunet", tmp_path)
+        whole = open_whole("amunet", tmp_path)
+        tiles = labels._tiles(whole, "B")
+        names = [whole.names[tile].split("_") for tile in tiles]
+        assert names and all(scene == "B" and int(top) % 256 == int(left) % 256 == 0 for scene, top, left in names)
+        assert all((whole[tile].mask != 255).all() for tile in tiles)
+        labels._write(whole, tiles[:2], tmp_path / "windows")
+        assert len(find_source(tmp_path / "windows").pictures) == 2
+        mask = np.asarray(Image.open(tmp_path / "windows" / "masks" / f"{whole.names[tiles[0]]}.png"))
+        np.testing.assert_array_equal(mask, 255 * whole[tiles[0]].mask)
+
+    def test_without_mosaics_or_a_run_that_left_them_out(self, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("SCGCNET_DATA", str(tmp_path))
+        with pytest.raises(BenchError, match="the mosaics of AMU-Net are not there"):
+            labels.bench_labels("amunet-scgcnet-lite0", [5], 1)
+        write_fake("amunet", tmp_path)
+        with pytest.raises(BenchError, match="no run that leaves amunet out"):
+            labels.bench_labels("sichuan-scgcnet-lite0", [5], 1)
 
 
 class TestSides:

@@ -15,7 +15,7 @@ COMMANDS = [
     ["weights"], ["peers"],
     ["data", "check"], ["data", "audit"], ["data", "fake"],
     ["bench", "all"], ["bench", "scan"], ["bench", "network"], ["bench", "data"], ["bench", "scene"],
-    ["bench", "seams"], ["bench", "sides"], ["bench", "export"],
+    ["bench", "seams"], ["bench", "sides"], ["bench", "labels"], ["bench", "export"],
 ]  # fmt: skip
 
 

@@ -73,6 +73,17 @@ def score_table(found: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def labels_table(measured: Bench) -> pd.DataFrame:
+    """One row for each number of labelled windows: `scgcnet bench labels`."""
+    if measured is None:
+        return pd.DataFrame([{"Labelled windows": NOT_RUN}])
+    rows: dict[int, dict[str, object]] = {}
+    for one in measured["rows"]:
+        told = f"{one['iou']:.1f} [{one['low']:.1f}, {one['high']:.1f}]"
+        rows.setdefault(one["windows"], {"Labelled windows": one["windows"]})[f"Start: {one['start']}"] = told
+    return pd.DataFrame(rows.values()).fillna(NONE)
+
+
 def export_table(measured: Bench) -> pd.DataFrame:
     """One row for each network as an ONNX file: `scgcnet bench export`."""
     if measured is None:
