@@ -92,7 +92,8 @@ def test_a_killed_map_resumes_and_is_the_same(tmp_path: Path) -> None:
     assert main([*arguments, str(whole)]) == 0
     process = subprocess.Popen([sys.executable, "-m", "scgcnet.cli", *arguments, broken], stdout=subprocess.DEVNULL)
     until = time.monotonic() + 120
-    while process.poll() is None and len(list(broken.glob(".work/window-*.npy"))) < 11:  # of 40: in the second row
+    done = broken / ".work" / "scale-1"  # 40 windows: 11 are in the second row
+    while process.poll() is None and len(list(done.glob("window-*.npy"))) < 11:
         assert time.monotonic() < until
         time.sleep(0.001)
     process.kill()
