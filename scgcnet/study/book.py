@@ -140,9 +140,12 @@ def copy_explorers(html: Path, root: Path) -> None:
     """
     for page in html.glob("*.html"):
         for name in set(_EXPLORER.findall(page.read_text(encoding="utf-8"))):
-            made = root / "build" / EXPLORERS / name
+            made, copied = root / "build" / EXPLORERS / name, html / EXPLORERS / name
             if made.is_dir():
-                shutil.copytree(made, html / EXPLORERS / name, dirs_exist_ok=True)
+                shutil.copytree(made, copied, dirs_exist_ok=True)
+                back = f'<p class="about"><a href="../../{page.name}">Back to the book</a></p>'
+                text = (copied / "index.html").read_text(encoding="utf-8")
+                files.write_text(copied / "index.html", text.replace("<!-- book -->", back))
 
 
 def toc_pages(toc: Path) -> list[str]:
