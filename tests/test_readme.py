@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from checkout import REPOSITORY, blocks, commands, copy_checkout, shell
 from map_scenes import UTM, scene_pixels
+from own_data import write_tiles
 from raster_files import write_raster
 
 from scgcnet.data import write_fake
@@ -13,7 +14,9 @@ from scgcnet.data import write_fake
 pytestmark = pytest.mark.slow
 PAGES = ("README.md", "data/README.md")
 #: Run by tests/book, the same at another profile (tests/study/test_workflow.py), and the command that runs this test.
-ELSEWHERE = ("make book", "make book PROFILE=cpu", "make test")
+ELSEWHERE = ("make book", "make book PROFILE=cpu", "make study PROFILE=cpu", "make test")
+#: What would take long, and what is run instead.
+SHORT = {"--time 30m": "--from none --epochs 1 --image-size 64"}
 COMMANDS = dict.fromkeys(
     command
     for page in PAGES
@@ -25,20 +28,24 @@ DATA = ("check bijie", "audit bijie", "data_sha256", "check cld")  # parts of co
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy with a scene, a folder of scenes, and fakes of Bijie, CLD and a folder of one's own images."""
+    """A copy with a scene, a folder of scenes, own images to train on and to score, and fakes of Bijie and CLD."""
     folder = copy_checkout(tmp_path_factory.mktemp("readme"))
     write_raster(folder / "scene.tif", scene_pixels(), **UTM)
     (folder / "scenes").mkdir()
     shutil.copy(folder / "scene.tif", folder / "scenes")
     for name in ("bijie", "cld"):
-        write_fake(name, folder / "elsewhere")
+        write_fake(name, folder / "sets")
     write_fake("folder", folder / "mine")
+    for name in ("region", "elsewhere"):
+        write_tiles(folder / name, 12)
     return folder
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(project: Path, command: str) -> None:
-    data = {"SCGCNET_DATA": "elsewhere"} if any(part in command for part in DATA) else {}
+    data = {"SCGCNET_DATA": "sets"} if any(part in command for part in DATA) else {}
+    for long, short in SHORT.items():
+        command = command.replace(long, short)
     done = shell(command, project, **data)
     assert done.returncode == 0, done.stdout[-6000:]
 
