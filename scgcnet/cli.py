@@ -5,11 +5,26 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
+
+from scgcnet.arguments import (
+    BOUNDS,
+    PAIR,
+    WHOLES,
+    Dataset,
+    Folder,
+    Model,
+    Profile,
+    Quiet,
+    Threads,
+    minutes_of,
+    number_or_auto,
+)
+from scgcnet.bench import commands
 
 app = typer.Typer(
     help="SCGC-Net: map landslides, rerun the study, build its book.",
@@ -18,48 +33,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 data_app = typer.Typer(help="Data sets: check or audit one, write a synthetic one.", no_args_is_help=True)
-bench_app = typer.Typer(help="Time and memory of this machine.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.add_typer(bench_app, name="bench")
+app.add_typer(commands.app, name="bench")
 _USAGE: Any = typer.BadParameter.__mro__[1]  # of the click that this typer carries
-T = TypeVar("T")
-
-Profile = Annotated[str | None, typer.Option(help="A profile of study.yml.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a training [default: OMP_NUM_THREADS, else 1].")]
-Dataset = Annotated[str, typer.Argument(help="Data set, such as bijie.")]
-Folder = Annotated[Path | None, typer.Argument(help="Folder of data sets [default: SCGCNET_DATA or data].")]
-Json = Annotated[Path | None, typer.Option(help="File to write the numbers to.")]
-Model = Annotated[str, typer.Option(help="Published weights by name, or a file of weights.")]
-
-
-def _list_of(kind: Callable[[str], T], what: str, length: int | None = None) -> Callable[[Any], tuple[T, ...]]:
-    def read(text: Any) -> tuple[T, ...]:
-        if not isinstance(text, str):  # a default
-            return tuple(text)
-        try:
-            found = tuple(kind(part) for part in text.split(","))
-        except ValueError:
-            found = ()
-        if not found or length not in (None, len(found)):
-            raise typer.BadParameter(f"expected {what}, not {text!r}")
-        return found
-
-    return read
-
-
-WHOLES = _list_of(int, "whole numbers with commas between, such as 4,3,2")
-REALS = _list_of(float, "numbers with commas between, such as 1,0.5")
-PAIR = _list_of(float, "two numbers with a comma between, such as 0,3000", 2)
-BOUNDS = _list_of(float, "LEFT,BOTTOM,RIGHT,TOP, four numbers with commas between", 4)
-
-
-def _number_or_auto(text: str) -> float | None:
-    try:
-        return None if text == "auto" else float(text)
-    except ValueError:
-        raise typer.BadParameter(f"expected a number or auto, not {text!r}") from None
-
 
 # -------------------------------------------------------------------------------------------------------------- mapping
 
@@ -106,15 +82,15 @@ def map_command(
     from scgcnet.scene import MapOptions, map_scene
     from scgcnet.scene.many import find_scenes, map_scenes
 
-    side = _number_or_auto(window)
+    side = number_or_auto(window)
     options = MapOptions(
         window=None if side is None else int(side),
         overlap=overlap,
-        threshold=_number_or_auto(threshold),
+        threshold=number_or_auto(threshold),
         min_area=min_area,
         bands=WHOLES(bands) if bands else None,
         value_range=PAIR(value_range) if value_range else None,  # type: ignore[arg-type]
-        scale=_number_or_auto(scale),
+        scale=number_or_auto(scale),
         views=views,
         metres=metres,
         bounds=BOUNDS(bounds) if bounds else None,  # type: ignore[arg-type]
@@ -135,17 +111,6 @@ def map_command(
 # ------------------------------------------------------------------------------------------------------------- own data
 
 Own = Annotated[Path, typer.Argument(help="Folder of images and masks, or rasters (or one) beside outlines.")]
-
-
-def _minutes(text: str) -> float:
-    unit = {"s": 1 / 60, "m": 1.0, "h": 60.0}.get(text[-1:])
-    try:
-        minutes = float(text[:-1]) * (unit or 0)
-    except ValueError:
-        minutes = 0.0
-    if not minutes > 0:
-        raise typer.BadParameter(f"expected a time such as 90s, 30m or 2h, not {text!r}")
-    return minutes
 
 
 @app.command("train")
@@ -177,7 +142,7 @@ def train_command(
     _set_threads(threads)
     from scgcnet.own.training import TrainOptions, train
 
-    minutes = None if time is None else _minutes(time)
+    minutes = None if time is None else minutes_of(time)
     options = TrainOptions(start, size, epochs, image_size, minutes, val, landslide_free, seed)
     done = train(source, out, options, progress=not quiet)
     print(done.summary if done.fresh else f"{done.summary} (it was there already)")
@@ -360,7 +325,7 @@ def book(
     Example: scgcnet book --profile cpu
     """
     from scgcnet.study import book as bound
-    from scgcnet.study.plan import project_root
+    from scgcnet.study.runs import project_root
 
     if not pdf:
         print(bound.build_book(profile))
@@ -456,112 +421,6 @@ def fake_data(
 
     write_fake(name, folder, n=number, seed=seed)
     print(f"wrote {number} synthetic images in the layout of {name} below {folder}")
-
-
-# ---------------------------------------------------------------------------------------------------------------- bench
-
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Small sizes: shows that it runs, not how fast.")]
-Against = Annotated[Path | None, typer.Option(help="File of an earlier run to compare with.")]
-
-
-def _bench_part(name: str, parts: list[str], text: str) -> None:
-    def command(device: Device = "cpu", quick: Quick = False, json: Json = None, against: Against = None) -> None:
-        from scgcnet.bench.timings import bench
-
-        bench(parts, device, quick, json, against)
-
-    command.__doc__ = f"{text}\n\nExample: scgcnet bench {name} --quick"
-    bench_app.command(name)(command)
-
-
-_bench_part("all", ["scan", "network"], "Time the scan and the networks.")
-_bench_part("scan", ["scan"], "Time the selective scan: every backend against plain PyTorch.")
-_bench_part("network", ["network"], "Time the networks: training, inference, and where the time goes.")
-
-
-@bench_app.command("data")
-def bench_data_command(name: Dataset, folder: Folder = None) -> None:
-    """Time reading and augmenting images beside training on them.
-
-    Example: scgcnet bench data bijie
-    """
-    from scgcnet.bench.images import bench_data
-
-    bench_data(name, folder)
-
-
-@bench_app.command("scene")
-def bench_scene_command(
-    side: Annotated[int, typer.Option(help="Pixels of each side.")] = 20_000,
-    window: Annotated[int, typer.Option(help="As for map.")] = 1024,
-    model: Model = "tiny-bijie",
-    json: Json = None,
-) -> None:
-    """Map a large synthetic scene: memory and speed.
-
-    Example: scgcnet bench scene --side 2000
-    """
-    from scgcnet.bench.images import bench_scene
-
-    bench_scene(side, model, window, json)
-
-
-@bench_app.command("seams")
-def bench_seams_command(
-    windows: Annotated[str, typer.Option(help="Sides of the windows.")] = "128,256,512,1024",
-    scales: Annotated[str, typer.Option(help="As --scale of map.")] = "1,0.5",
-    model: Model = "tiny-bijie",
-    json: Json = None,
-) -> None:
-    """Map real mosaics with several windows: seams, IoU and time.
-
-    Example: scgcnet bench seams --windows 128,256
-    """
-    from scgcnet.bench.images import bench_seams
-
-    bench_seams(model, WHOLES(windows), REALS(scales), json)
-
-
-@bench_app.command("sides")
-def bench_sides_command(
-    sides: Annotated[str, typer.Option(help="Sides of the square input, pixels.")] = "64,96,128,192,256",
-    json: Json = None,
-) -> None:
-    """Score trained networks on validation images at several sizes.
-
-    Example: scgcnet bench sides --sides 64,128
-    """
-    from scgcnet.bench.images import bench_sides
-
-    bench_sides(WHOLES(sides), json)
-
-
-@bench_app.command("labels")
-def bench_labels_command(
-    run_id: Annotated[str, typer.Argument(help="A stored run that leaves AMU-Net out.")],
-    counts: Annotated[str, typer.Option(help="Numbers of labelled windows.")] = "5,20,80",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time of each training.")] = 4,
-    json: Json = None,
-) -> None:
-    """Train on a few labelled windows of a place never seen, and score another scene of it.
-
-    Example: scgcnet bench labels amunet-scgcnet-lite0 --counts 5,20
-    """
-    from scgcnet.bench.labels import bench_labels
-
-    bench_labels(run_id, WHOLES(counts), minutes, json)
-
-
-@bench_app.command("export")
-def bench_export_command(json: Json = None) -> None:
-    """Export every network: nodes, size, difference from PyTorch, and time. Takes an hour on a slow machine.
-
-    Example: scgcnet bench export --json build/export.json
-    """
-    from scgcnet.bench.onnx import bench_export
-
-    bench_export(json)
 
 
 def _set_threads(threads: int | None) -> None:

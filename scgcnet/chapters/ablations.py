@@ -24,7 +24,8 @@ from scgcnet.study.networks import (
     whole_runs,
 )
 from scgcnet.study.paper import SCORE_NAMES, read_paper
-from scgcnet.study.plan import Plan, PlanError, Run, plain
+from scgcnet.study.plan import Plan
+from scgcnet.study.runs import PlanError, Run, plain
 from scgcnet.study.show import NONE, Note, Table
 
 #: The steps of Table II that the paper's text discusses.

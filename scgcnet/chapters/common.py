@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from scgcnet.study.networks import condition, in_words
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan
+from scgcnet.study.runs import Run
 from scgcnet.study.show import NONE, Link, Note, Table
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from scgcnet.study.networks import (
     whole_runs,
 )
 from scgcnet.study.paper import PAPER_DATASETS, SCORE_NAMES, full_name, paper_scores
-from scgcnet.study.plan import Plan, Run, project_root
+from scgcnet.study.plan import Plan
+from scgcnet.study.runs import Run, project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 
 RERUNS = "results/reruns.csv"

@@ -27,7 +27,8 @@ from scgcnet.study.networks import (
     whole_runs,
 )
 from scgcnet.study.paper import SCORE_NAMES, paper_scores
-from scgcnet.study.plan import Plan, Run, configuration
+from scgcnet.study.plan import Plan
+from scgcnet.study.runs import Run, configuration
 from scgcnet.study.show import NONE, Note, Table
 
 PROFILE = "cpu"  # whose runs are the headline; of larger ones the page itself tells

@@ -11,7 +11,7 @@ import pandas as pd
 from scgcnet.cost import cost_table
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.paper import read_paper
-from scgcnet.study.plan import project_root
+from scgcnet.study.runs import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 
 OURS, LEAN = "SCGC-Net, base", "SCGC-Net, lean"

@@ -21,10 +21,11 @@ from scgcnet.explain.failures import CAUSES, OTHER, TITLES, Cause, calibration_e
 from scgcnet.study import results
 from scgcnet.study.cases import EXAMPLE, SIZE, spread
 from scgcnet.study.networks import NOT_RUN
-from scgcnet.study.plan import Plan, Run, at_home, project_root
+from scgcnet.study.plan import Plan
 from scgcnet.study.publish import picture_threshold
 from scgcnet.study.results import ResultError
 from scgcnet.study.runner import free_images, load_predictor, open_material, open_test
+from scgcnet.study.runs import Run, at_home, project_root
 from scgcnet.study.show import NONE, Link, Note, Table
 
 FEW = 5  # images: a share of fewer is not printed in percent

@@ -26,7 +26,7 @@ from scgcnet.scene.seams import Mosaic, read_mosaics
 from scgcnet.scene.source import Scene, gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
 from scgcnet.study.networks import NOT_RUN
-from scgcnet.study.plan import project_root
+from scgcnet.study.runs import project_root
 from scgcnet.study.show import NONE
 
 SYNTHETIC = (512, 768)  # height and width, pixels

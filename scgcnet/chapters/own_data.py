@@ -20,7 +20,7 @@ from scgcnet.own.training import WEIGHTS, Trained, TrainOptions, train
 from scgcnet.scene.source import gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
 from scgcnet.study.networks import NOT_RUN
-from scgcnet.study.plan import project_root
+from scgcnet.study.runs import project_root
 from scgcnet.study.show import NONE
 
 SIDE = 768  # pixels, of a synthetic scene

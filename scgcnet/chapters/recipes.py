@@ -13,8 +13,9 @@ import pandas as pd
 
 from scgcnet.chapters.common import SHARED
 from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, chosen_runs, rate_trials, whole_runs
-from scgcnet.study.plan import Plan, PlanError, Run, project_root
+from scgcnet.study.plan import Plan
 from scgcnet.study.results import ResultError
+from scgcnet.study.runs import PlanError, Run, project_root
 from scgcnet.study.show import NONE, Link, Links, Note, Table
 from scgcnet.study.stats import prediction_interval, seed_interval, summarize
 

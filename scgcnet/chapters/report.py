@@ -15,8 +15,9 @@ import pandas as pd
 
 from scgcnet.study.networks import NOT_RUN, changes, kind_of_split, many, run_links
 from scgcnet.study.paper import FOLDER, read_table
-from scgcnet.study.plan import Increment, Plan, Run, project_root
+from scgcnet.study.plan import Plan
 from scgcnet.study.results import ResultError
+from scgcnet.study.runs import Increment, Run, project_root
 from scgcnet.study.show import NONE, Note, Sentences, Table
 from scgcnet.study.stats import Verdict
 

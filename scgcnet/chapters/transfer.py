@@ -15,7 +15,8 @@ from scgcnet.chapters.common import SHARED
 from scgcnet.study import results, stats
 from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, rate_trials, refuse_synthetic
 from scgcnet.study.paper import SCORE_NAMES
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan
+from scgcnet.study.runs import Run
 from scgcnet.study.show import NONE, Note, Table
 
 #: How a tile belongs to a part, by the kind of split: scgcnet/data/amunet.py.

@@ -6,7 +6,7 @@ A map is scored at the threshold that is best on the *other* sources, each while
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,8 +14,9 @@ import pandas as pd
 from scgcnet.scene.score import Maps, left_out_scores, of_way
 from scgcnet.study.networks import NOT_RUN, cell, refuse_synthetic
 from scgcnet.study.paper import SCORE_NAMES
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan
 from scgcnet.study.publish import raw_threshold
+from scgcnet.study.runs import Run
 from scgcnet.study.show import NONE, Table
 
 
@@ -122,15 +123,3 @@ def sample_windows(size: int = 256, number: int = 16, seed: int = 1) -> list[tup
 
 def _file(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def ways(stored: pd.DataFrame, run_ids: Iterable[str]) -> pd.DataFrame:
-    """IoU in percent on the source left out, by scale and rule, one row per run: what the choice of scale gains."""
-    rows, runs = {}, {stored.loc[run_id, "dataset"]: stored.loc[run_id, "maps"] for run_id in run_ids}
-    for target, scores in left_out_scores(runs).items():
-        maps, threshold = runs[target], scores["threshold"]
-        found = {
-            way: of_way(maps[target]["all"], way).confusion(threshold).scores()["iou"] for way in maps[target]["all"]
-        }
-        rows[target] = {way: 100 * iou for way, iou in found.items()}
-    return pd.DataFrame.from_dict(rows, orient="index")

@@ -26,11 +26,10 @@ WAY = "map"  # as `scgcnet map` does it: the mean over `models.choose_scales`
 BINS = 20  # of probability, of equal width
 THRESHOLDS = np.arange(1, BINS) / BINS
 SCALES = (0.25, 0.5, 1.0, 2.0)
-SIDES = (
-    96,
-    640,
-)  # pixels; a scale below 1 keeps the shorter side above the first, one above 1 the longer below the second
-ALARM = (100.0, 30)  # least area of a false alarm that counts: square metres, or pixels where the resolution is unknown
+#: Pixels: a scale below 1 keeps the shorter side above the first, one above 1 the longer below the second.
+SIDES = (96, 640)
+#: Least area of a false alarm that counts: square metres, or pixels where the resolution is unknown.
+ALARM = (100.0, 30)
 
 #: What a record holds: by data set, part and scale, the fields of `MapCounts`.
 Maps = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
@@ -205,7 +204,8 @@ def left_out_scores(runs: Mapping[str, Maps]) -> dict[str, dict[str, float]]:
         threshold: best on the others, each while it was left out itself (`unseen_threshold`); of one run alone, best on
             the validation parts of what it has seen.
         iou: of the maps that `WAY` makes at it, percent.
-        best: at the best single scale and threshold, chosen on the source itself; an upper limit, percent.
+        best: at the best threshold, of maps or of a scale that suits every image, chosen on the source itself; an
+            upper limit, percent.
         alarms: share of the landslide-free images of its validation parts with an alarm, percent; NaN if none.
     """
     found = {}
@@ -214,7 +214,8 @@ def left_out_scores(runs: Mapping[str, Maps]) -> dict[str, dict[str, float]]:
         others = {name: other for name, other in runs.items() if name != target}
         threshold = unseen_threshold(others) if others else best_threshold(hills, quiet)
         unseen = {way: MapCounts.from_dict(counts) for way, counts in maps[target]["all"].items()}
-        best = max(one.confusion(t).scores()["iou"] for one in unseen.values() for t in THRESHOLDS)
+        whole = [one for one in unseen.values() if one.images == unseen[WAY].images]  # scales that suit every image
+        best = max(one.confusion(t).scores()["iou"] for one in whole for t in THRESHOLDS)
         images = sum(one.quiet for one in quiet)
         alarmed = sum(one.alarms(threshold) * one.quiet for one in quiet) / images if images else math.nan
         iou = unseen[WAY].confusion(threshold).scores()["iou"]

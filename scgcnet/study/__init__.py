@@ -2,9 +2,10 @@
 
 from scgcnet.study import results
 from scgcnet.study.pages import chapter_runs, obtain, obtain_trials, page_profile, real_profile
-from scgcnet.study.plan import Plan, PlanError, Run, load_plan, project_root
+from scgcnet.study.plan import Plan, load_plan
 from scgcnet.study.results import Record, ResultError
 from scgcnet.study.runner import data_parts, open_test, run, run_trial
+from scgcnet.study.runs import PlanError, Run, project_root
 
 __all__ = [
     "Plan",

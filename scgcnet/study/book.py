@@ -30,7 +30,8 @@ from scgcnet.study.notebooks import (
     set_title,
     write_not_executed,
 )
-from scgcnet.study.plan import Plan, load_plan, project_root
+from scgcnet.study.plan import Plan, load_plan
+from scgcnet.study.runs import project_root
 
 PAGES = "book"
 SOURCE = "build/book-src"

@@ -22,10 +22,11 @@ from scgcnet.data import LandslideDataset, Part, Sample, dataset_available, open
 from scgcnet.metrics import Confusion
 from scgcnet.study import results
 from scgcnet.study.pages import page_profile
-from scgcnet.study.plan import Plan, PlanError
+from scgcnet.study.plan import Plan
 from scgcnet.study.publish import picture_threshold
 from scgcnet.study.results import Kind, ResultError
 from scgcnet.study.runner import limit_threads, load_predictor
+from scgcnet.study.runs import PlanError
 from scgcnet.study.show import Note
 from scgcnet.train.predict import predict
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from scgcnet.study import results, stats
 from scgcnet.study.paper import PAPER_DATASETS, PAPER_TEST_IMAGES
-from scgcnet.study.plan import Plan, Run, at_home, configuration
+from scgcnet.study.plan import Plan
+from scgcnet.study.runs import Run, at_home, configuration
 from scgcnet.study.show import NONE, Link, Links
 
 NOT_RUN = "not run"

@@ -30,7 +30,8 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
-from scgcnet.study.plan import Chapter, Plan, project_root
+from scgcnet.study.plan import Chapter, Plan
+from scgcnet.study.runs import project_root
 from scgcnet.study.show import TABLES
 
 CHAPTERS = "build/chapters"

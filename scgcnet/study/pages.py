@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from scgcnet.study import results
-from scgcnet.study.plan import Plan, PlanError, Run, at_home
+from scgcnet.study.plan import Plan
 from scgcnet.study.results import Record
 from scgcnet.study.runner import run, run_trial
+from scgcnet.study.runs import PlanError, Run, at_home
 
 
 def chapter_runs(

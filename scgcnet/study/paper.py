@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from scgcnet.study.plan import CLAIMS_FILE, project_root
+from scgcnet.study.plan import CLAIMS_FILE
+from scgcnet.study.runs import project_root
 
 FOLDER = "results/paper"
 #: Our names of data sets, and those in the paper's Table I.

@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scgcnet import files
-from scgcnet.study.plan import config_id, configuration, project_root
+from scgcnet.study.runs import config_id, configuration, project_root
 
 Kind = Literal["real", "synthetic"]
 ROOTS: dict[Kind, str] = {"real": "results", "synthetic": "build"}

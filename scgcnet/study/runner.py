@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scgcnet import files
 from scgcnet.study import results
-from scgcnet.study.plan import PlanError, Run, project_root
 from scgcnet.study.results import Details, FreeCounts, ImageCounts, Metrics, Record, ResultError
+from scgcnet.study.runs import PlanError, Run, project_root
 from scgcnet.train.config import PROTOCOL, TrainConfig, distributed
 
 if TYPE_CHECKING:

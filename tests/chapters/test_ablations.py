@@ -5,8 +5,8 @@ import pytest
 from scgcnet.chapters import ablations
 from scgcnet.chapters.ablations import WHOLE, experiment_runs, experiment_table, experiments, gain_table, networks
 from scgcnet.study import PlanError
-from scgcnet.study.plan import plain
 from scgcnet.study.results import frame
+from scgcnet.study.runs import plain
 
 MODULES = [f"A{n}" for n in range(1, 9)]
 RATES = [f"B{n}" for n in range(1, 8)]

@@ -15,7 +15,7 @@ from scgcnet.chapters.claims import Evidence, as_text, ledger, setting
 from scgcnet.study import results
 from scgcnet.study.networks import Network
 from scgcnet.study.paper import read_paper
-from scgcnet.study.plan import Run
+from scgcnet.study.runs import Run
 from scgcnet.study.stats import Condition, Verdict
 
 #: IoU on a new data set by increment: of convnext 37 is above nine tenths of 40, but 35 follows.

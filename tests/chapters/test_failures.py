@@ -32,9 +32,10 @@ from scgcnet.explain.atlas import Atlas
 from scgcnet.explain.explorer import PAGE
 from scgcnet.explain.failures import CAUSES, TITLES, calibration_error
 from scgcnet.study import results
-from scgcnet.study.plan import Plan, PlanError, Run
+from scgcnet.study.plan import Plan
 from scgcnet.study.results import ResultError
 from scgcnet.study.runner import run
+from scgcnet.study.runs import PlanError, Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

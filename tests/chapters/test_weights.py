@@ -63,8 +63,6 @@ def test_scores_at_the_threshold_of_the_other_sources(plan, mapped):
     assert weights.dots(found) == {
         "Lite0 as trunk, to stride 32": dict(zip(TARGETS, [50, 60, 70, 80, 90], strict=True))
     }
-    ways = weights.ways(stored, ids)
-    assert ways.loc["cld"].to_dict() == {"map": 70, "0.5": 90}
     with pytest.raises(ValueError, match="synthetic"):
         weights.steps(plan, frame([mapped(runs[ids.iloc[0]], 50).model_copy(update={"data_kind": "synthetic"})]))
 

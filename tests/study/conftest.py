@@ -11,8 +11,9 @@ import pytest
 
 from scgcnet.metrics import Confusion
 from scgcnet.study import results
-from scgcnet.study.plan import Plan, Run, load_plan
+from scgcnet.study.plan import Plan, load_plan
 from scgcnet.study.results import Details, ImageCounts, Record
+from scgcnet.study.runs import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HASH = "0" * 64

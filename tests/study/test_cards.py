@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scgcnet.study.cards import card, write_cards
-from scgcnet.study.plan import Run
 from scgcnet.study.results import Record
+from scgcnet.study.runs import Run
 
 
 def test_a_card_says_what_the_record_says(store: Callable[..., Record], ours: list[Run]) -> None:

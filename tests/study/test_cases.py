@@ -34,8 +34,9 @@ from scgcnet.study.cases import (
     spread_samples,
     validation_part,
 )
-from scgcnet.study.plan import Plan, PlanError
+from scgcnet.study.plan import Plan
 from scgcnet.study.results import Record, ResultError
+from scgcnet.study.runs import PlanError
 from scgcnet.study.show import Note
 from scgcnet.train.predict import predict
 

@@ -19,8 +19,9 @@ from scgcnet.study.networks import (
     repeats,
     run_links,
 )
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan
 from scgcnet.study.results import Record
+from scgcnet.study.runs import Run
 
 GOOD, FAIR, POOR = (90, 5, 10, 900), (80, 10, 20, 900), (40, 20, 60, 900)
 

@@ -32,7 +32,8 @@ from scgcnet.study.notebooks import (
     parameters_of,
     parse_value,
 )
-from scgcnet.study.plan import Chapter, Plan, PlanError
+from scgcnet.study.plan import Chapter, Plan
+from scgcnet.study.runs import PlanError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((REPOSITORY / "book").glob("*.ipynb"))

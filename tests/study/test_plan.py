@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scgcnet.study.plan import Plan, PlanError, config_id, configuration, load_plan, loss_grid, plain
+from scgcnet.study.plan import Plan, load_plan, loss_grid
+from scgcnet.study.runs import PlanError, config_id, configuration, plain
 
 EDITS = {
     "profiles.cpu.lr": (-1, r"profile cpu, lr: Input should be greater than 0"),

@@ -14,10 +14,11 @@ from scgcnet.data import write_fake
 from scgcnet.scene.score import BINS
 from scgcnet.study import publish as module
 from scgcnet.study import results
-from scgcnet.study.plan import Plan, Run
+from scgcnet.study.plan import Plan
 from scgcnet.study.publish import card, publish
 from scgcnet.study.results import PartCounts, Record, ResultError
 from scgcnet.study.runner import run
+from scgcnet.study.runs import Run
 
 
 @pytest.mark.slow

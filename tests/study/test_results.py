@@ -10,8 +10,8 @@ import pytest
 
 from scgcnet import files, zoo
 from scgcnet.study import results
-from scgcnet.study.plan import Run
 from scgcnet.study.results import Record, ResultError
+from scgcnet.study.runs import Run
 
 IMAGES = [(8, 1, 1, 90), (5, 0, 5, 90)]
 

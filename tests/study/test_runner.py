@@ -20,8 +20,9 @@ import scgcnet.train.predict
 from scgcnet import files, zoo
 from scgcnet.data import DatasetNotFoundError, write_fake
 from scgcnet.study import pages, results, runner
-from scgcnet.study.plan import Plan, PlanError, Run
+from scgcnet.study.plan import Plan
 from scgcnet.study.runner import data_parts, load_predictor, run, run_trial
+from scgcnet.study.runs import PlanError, Run
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.fit import FitResult
 

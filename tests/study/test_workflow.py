@@ -12,7 +12,8 @@ import yaml
 from checkout import copy_checkout, shell
 from templates import write_template
 
-from scgcnet.study.plan import Plan, Run, load_plan
+from scgcnet.study.plan import Plan, load_plan
+from scgcnet.study.runs import Run
 
 pytestmark = pytest.mark.slow
 #: In place of the command line: appends its arguments to `calls`, fails for what `fails` names, else writes the output.
