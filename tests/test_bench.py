@@ -172,7 +172,7 @@ class TestScene:
         assert "megapixels/s, peak" in capsys.readouterr().out
         scene = json.loads(numbers.read_text())["scene"]
         assert (scene["side"], scene["windows"]) == (300, 9)
-        assert 100 < scene["peak_mb"] < 1500
+        assert scene["peak_mb"] > 100  # no upper bound: a child's peak begins at its parent's, which here is pytest
 
     def test_a_mapping_that_fails(self, tmp_path: Path) -> None:
         with pytest.raises(BenchError, match="the mapping failed with status 2"):

@@ -1,7 +1,8 @@
 """The start page and the replication report: progress of the study, verdicts on the claims, deviations.
 
 `claims` is the frame of `chapters.claims.ledger`, a row per claim: id, kind, dataset, value, unit, location, quote,
-verdict, condition ("" if not run), finding, runs (list of run ids), need. `stored` is from `results.runs`.
+verdict, condition ("" if not run), finding, runs (list of run ids), need. `answers` is `chapters.statements.answers`,
+by claim. `stored` is from `results.runs`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from scgcnet.chapters.statements import NOT_TESTED, deciding
 from scgcnet.study.networks import NOT_RUN, changes, kind_of_split, many, run_links
 from scgcnet.study.paper import FOLDER, read_table
 from scgcnet.study.plan import Plan
@@ -172,12 +174,52 @@ def findings(claims: pd.DataFrame) -> Sentences:
     return Sentences(tuple(sentences or ["Nothing was found yet: no run on real images is stored."]))
 
 
-def verdicts(plan: Plan, claims: pd.DataFrame) -> dict[str, list[str]]:
-    """What `plots.claim_squares` draws: the verdicts on the claims of each exhibit, settings of the protocol apart."""
-    found = claims[claims.kind != "protocol"]
+def verdicts(plan: Plan, claims: pd.DataFrame, answers: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
+    """What `plots.claim_squares` draws: verdicts on the results of each exhibit, and the answers here."""
+    found = claims.set_index("id")
+    found = found.assign(here=answers.answer)[found.kind == "result"]
+    panels = {"The claim, at the paper's scale": "verdict", "The same statement, tested here": "here"}
     return {
-        exhibit.title.partition(",")[0]: list(found[found.id.isin(exhibit.claims)].verdict) for exhibit in plan.exhibits
+        title: {
+            exhibit.title.partition(",")[0]: list(found[column][found.index.isin(exhibit.claims)])
+            for exhibit in plan.exhibits
+        }
+        for title, column in panels.items()
     }
+
+
+def statement_rows(answers: pd.DataFrame) -> dict[str, tuple[float, float, float, str]]:
+    """What `plots.statement_rows` draws: of each statement with differences, the one that decides."""
+    rows = {}
+    for one in answers[(answers.effects.str.len() > 0) & (answers.answer != NOT_TESTED)].itertuples():
+        worst = deciding(one.effects, one.answer)
+        rows[one.statement] = (worst.value, worst.value - worst.half, worst.value + worst.half, one.answer)
+    return rows
+
+
+def answers_note(answers: pd.DataFrame) -> Note:
+    """How many statements have each answer."""
+    counts, n = Counter(answers.answer), len(answers)
+    text = (
+        f"Of {n} statements, {counts['holds']} hold, {counts['does not hold']} do not, {counts['not resolved']} could "
+    )
+    text += f"not be resolved with these runs, and {counts[NOT_TESTED]} were not tested."
+    return Note("The same statements here", text)
+
+
+def statement_table(answers: pd.DataFrame, stored: pd.DataFrame) -> Table:
+    """Every statement with its answer, the difference that decides and its runs."""
+    rows = [
+        {
+            "Statement": one.statement,
+            "Here": one.answer,
+            "Evidence: difference that should be above 0, with its joint 95 % interval": one.evidence or NONE,
+            "Claim": one.Index,
+            "Runs": run_links(stored.loc[one.runs]),
+        }
+        for one in answers.itertuples()
+    ]
+    return Table(pd.DataFrame(rows), "The paper's results as statements, tested here")
 
 
 def summary_note(claims: pd.DataFrame) -> Note:

@@ -20,36 +20,44 @@ _UNIT = 0.2
 _CRITICAL, _BARS, _LEVEL, _ROW = -2.8, 0.6, 0.5, 1.0
 
 
+#: By the words of both columns of the ledger.
 _VERDICT = {
-    "supported": (BLUE, "-"),
-    "contradicted": (VERMILION, "-"),
-    "unresolved": ("#BBBBBB", "-"),
-    "not run": ("white", ":"),
+    **dict.fromkeys(("supported", "holds"), (BLUE, "-")),
+    **dict.fromkeys(("contradicted", "does not hold"), (VERMILION, "-")),
+    **dict.fromkeys(("unresolved", "not resolved"), ("#BBBBBB", "-")),
+    **dict.fromkeys(("not run", "not tested"), ("white", ":")),
 }
+_LEGEND = ("supported, holds", "contradicted, does not hold", "unresolved", "not run, not tested")
 
 
-def claim_squares(rows: Mapping[str, Sequence[str]]) -> Figure:
+def claim_squares(panels: Mapping[str, Mapping[str, Sequence[str]]]) -> Figure:
     """A square for each claim, coloured by its verdict, in a row for each table or figure that it rests on.
 
     Args:
-        rows: exhibit -> verdicts of its claims ("supported", "contradicted", "unresolved" or "not run"), from top to
-            bottom.
+        panels: title -> exhibit -> verdicts of its claims ("supported", "contradicted", "unresolved", "not run"), or
+            answers ("holds", "does not hold", "not resolved", "not tested"), from top to bottom. All panels have the
+            same exhibits.
     """
-    if not any(rows.values()):
+    most = max((len(verdicts) for rows in panels.values() for verdicts in rows.values()), default=0)
+    if not most:
         return message("No claims to show.")
-    figure, ((axis,),) = page_figure(0.3 * len(rows) + 0.7)
-    for y, verdicts in enumerate(rows.values()):
-        for x, verdict in enumerate(sorted(verdicts, key=list(_VERDICT).index)):
-            face, line = _VERDICT[verdict]
-            axis.add_patch(Rectangle((x - 0.42, y - 0.42), 0.84, 0.84, fc=face, ec=GREY, ls=line, lw=1))
-    axis.set_xlim(-0.6, max(map(len, rows.values())) - 0.4)
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_aspect("equal", anchor="W")
-    axis.set_yticks(range(len(rows)), rows)
-    axis.set_xticks([])
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    marks = [Patch(fc=face, ec=GREY, ls=line, label=verdict) for verdict, (face, line) in _VERDICT.items()]
+    names = list(next(iter(panels.values())))
+    figure, (axes,) = page_figure(0.3 * len(names) + 1.0, 1, len(panels), sharey=True)
+    for axis, (title, rows) in zip(axes, panels.items(), strict=True):
+        for y, verdicts in enumerate(rows.values()):
+            for x, verdict in enumerate(sorted(verdicts, key=list(_VERDICT).index)):
+                face, line = _VERDICT[verdict]
+                axis.add_patch(Rectangle((x - 0.42, y - 0.42), 0.84, 0.84, fc=face, ec=GREY, ls=line, lw=1))
+        axis.set_title(title, loc="left", fontsize="medium")
+        axis.set_xlim(-0.6, most - 0.4)
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.set_aspect("equal", anchor="W")
+        axis.set_yticks(range(len(names)), names)
+        axis.set_xticks([])
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    faces = list(dict.fromkeys(_VERDICT.values()))
+    marks = [Patch(fc=face, ec=GREY, ls=line, label=name) for name, (face, line) in zip(_LEGEND, faces, strict=True)]
     figure.legend(handles=marks, loc="outside upper center", ncols=4, frameon=False, fontsize="small")
     return finished(figure)
 

@@ -100,6 +100,35 @@ def score_differences(rows: Mapping[str, tuple[float, float, float, str]], refer
     return finished(figure)
 
 
+def statement_rows(rows: Mapping[str, tuple[float, float, float, str]]) -> Figure:
+    """Difference that a statement says is above 0, with its interval, a row for each statement.
+
+    Args:
+        rows: statement -> (difference in percentage points, low, high, answer); the answer is "holds", "does not hold"
+            or "not resolved".
+    """
+    if not rows:
+        return message("No statement was tested yet.")
+    figure, axis = _row_figure(list(rows))
+    axis.axvline(0, color=BLACK, lw=1)
+    styles = {"holds": (BLUE, "o"), "does not hold": (VERMILION, "s"), "not resolved": (GREY, "D")}
+    limit = 8.0  # points; what lies beyond stands at the edge, with its number
+    for y, (*score, answer) in enumerate(rows.values()):
+        _interval_row(axis, y, np.clip(score, -limit, limit), *styles[answer], hollow=answer == "not resolved")
+        if abs(score[0]) > limit:
+            side = math.copysign(1, score[0])
+            text = f"{score[0]:+.0f}"
+            axis.text(0.95 * side * limit, y, text, ha="right" if side > 0 else "left", va="center", fontsize="small")
+    axis.set_xlim(-1.04 * limit, 1.04 * limit)
+    axis.set_xlabel("difference that should be above 0, percentage points")
+    marks = [
+        mark(name, *style, line=2, mfc="white" if name == "not resolved" else style[0])
+        for name, style in styles.items()
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    return finished(figure)
+
+
 def paper_dots(
     rows: Mapping[str, tuple[float | None, float | None, Interval | None, Interval | None]], highlight: str, title: str
 ) -> Figure:

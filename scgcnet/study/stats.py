@@ -97,7 +97,7 @@ def summarize(values: Sequence[float], limits: tuple[float, float] = (-np.inf, n
         raise ValueError(f"scores must be finite, and at least one: {list(values)}")
     if len(found) == 1:
         return Summary(1, float(found[0]))
-    mean, half = float(found.mean()), _student(len(found) - 1) * float(found.std(ddof=1)) / len(found) ** 0.5
+    mean, half = float(found.mean()), student(len(found) - 1) * float(found.std(ddof=1)) / len(found) ** 0.5
     return Summary(len(found), mean, max(mean - half, limits[0]), min(mean + half, limits[1]))
 
 
@@ -105,7 +105,7 @@ def prediction_interval(values: Sequence[float], level: float = 0.95) -> tuple[f
     """Interval in which one more value of the same kind falls at that level (Student-t); of at least two values."""
     if len(values) < 2:
         raise ValueError(f"two values are needed to predict another: {list(values)}")
-    mean, half = float(np.mean(values)), _student(len(values) - 1, level) * float(np.std(values, ddof=1))
+    mean, half = float(np.mean(values)), student(len(values) - 1, level) * float(np.std(values, ddof=1))
     return mean - half * (1 + 1 / len(values)) ** 0.5, mean + half * (1 + 1 / len(values)) ** 0.5
 
 
@@ -119,12 +119,39 @@ def seed_interval(ours: Sequence[float], theirs: Sequence[float], level: float =
         return float(value), float(value)
     share = a / (a + b)  # Welch-Satterthwaite without the squares of variances, which underflow
     freedom = 1 / (share**2 / (len(first) - 1) + (1 - share) ** 2 / (len(second) - 1))
-    half = _student(freedom, level) * (a + b) ** 0.5
+    half = student(freedom, level) * (a + b) ** 0.5
     return float(value - half), float(value + half)
 
 
-def _student(freedom: float, level: float = 0.95) -> float:
+def student(freedom: float, level: float = 0.95) -> float:
+    """Half width of a Student-t interval at a level, in standard errors."""
     return float(special.stdtrit(freedom, (1 + level) / 2))  # scipy.stats takes every page a second to import
+
+
+def pooled_deviation(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Standard deviation within groups of repeats, taken as the same in all of them, and its degrees of freedom.
+
+    It lends the many repeats of other networks to one that has few. (NaN, 0) without any repeat.
+    """
+    squares = [float(np.square(np.asarray(group) - np.mean(group)).sum()) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in groups if len(group) > 1)
+    return ((sum(squares) / freedom) ** 0.5 if freedom else float("nan")), float(freedom)
+
+
+def image_error(ours: Array, theirs: Array, groups: Sequence[Hashable], name: str = "iou") -> float:
+    """Standard error of the difference of two networks over test images, in points; arguments as for `compare`.
+
+    From the influence of each group on the ratio that a score is (delta method), which needs no draws.
+    """
+
+    def influence(counts: Array) -> Floats:
+        part, whole = (by_group(counts, groups) @ np.array(weights, np.float64) for weights in SCORES[name])
+        sums = whole.sum(axis=1, keepdims=True)
+        ratio = part.sum(axis=1, keepdims=True) / np.maximum(sums, 1)
+        return np.asarray(((part - ratio * whole) / np.maximum(sums, 1)).mean(axis=0))
+
+    moved = influence(ours) - influence(theirs)
+    return 100 * float(np.sqrt(len(moved) / max(len(moved) - 1, 1) * np.square(moved).sum()))
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

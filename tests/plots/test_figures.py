@@ -42,12 +42,18 @@ FULL: dict[str, Callable[[], Figure]] = {
     "component_recall": lambda: plots.component_recall({"a": [("small", 50, 40, 60)]}, [9]),
     "ablation_bars": lambda: plots.ablation_bars({"A1": (60, 59, 61), "A2": None}, "A1"),
     "score_differences": lambda: plots.score_differences({"a": (1, 0, 2, "unresolved")}, "b"),
-    "claim_squares": lambda: plots.claim_squares({"Table I": ["not run", "supported", "unresolved", "contradicted"]}),
+    "claim_squares": lambda: plots.claim_squares(
+        {
+            "paper": {"Table I": ["not run", "supported", "unresolved", "contradicted"]},
+            "here": {"Table I": ["holds", "does not hold", "not resolved", "not tested"]},
+        }
+    ),
     "hero": lambda: plots.hero([("cld", SAMPLE, PROBABILITY, 0.5, 0.7)] * 3),
     "paper_dots": lambda: plots.paper_dots(
         {"a": (60, 55, (55, 54, 56), (55, 50, 60)), "b": (1, 2, None, None)}, "a", "t"
     ),
     "step_dots": lambda: plots.step_dots({"a": {"bijie": 50.0, "cld": math.nan}}),
+    "statement_rows": lambda: plots.statement_rows({"a": (-17, -20, -14, "does not hold"), "b": (1, 0.5, 2, "holds")}),
     "window_grid": lambda: plots.window_grid([(SAMPLE.image, SAMPLE.mask, "a")]),
     "size_curves": lambda: plots.size_curves({"IoU, %": {"a": {128: 50.0, 256: 55.0}}}, "a"),
     "cause_panels": lambda: plots.cause_panels([("cut; small", SAMPLE, PROBABILITY > 0, 0.1)] * 5),
@@ -56,7 +62,7 @@ FULL: dict[str, Callable[[], Figure]] = {
     "scene_map": lambda: plots.scene_map(SAMPLE.image, PROBABILITY, [np.eye(2)], 0.5, 2),
 }
 EMPTY: dict[str, Callable[[], Figure]] = {
-    "claim_squares": lambda: plots.claim_squares({"Table I": []}),
+    "claim_squares": lambda: plots.claim_squares({"paper": {"Table I": []}}),
     "hero": lambda: plots.hero([]),
     "prediction_panels": lambda: plots.prediction_panels([]),
     "network_panels": lambda: plots.network_panels([]),
@@ -67,6 +73,7 @@ EMPTY: dict[str, Callable[[], Figure]] = {
     "ablation_bars": lambda: plots.ablation_bars({"A1": None}, "A1"),
     "score_differences": lambda: plots.score_differences({}, "a"),
     "step_dots": lambda: plots.step_dots({"a": {"bijie": math.nan}}),
+    "statement_rows": lambda: plots.statement_rows({}),
     "size_curves": lambda: plots.size_curves({"IoU, %": {}}, "a"),
     "cause_panels": lambda: plots.cause_panels([]),
 }

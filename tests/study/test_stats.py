@@ -184,3 +184,20 @@ def test_verdicts(low: float, high: float, condition: stats.Condition, verdict: 
     assert stats.judge(73.53, Summary(3, (low + high) / 2, low, high), condition) == verdict
     assert stats.judge(73.53, Summary(1, 80.0), "same") == "unresolved"
     assert stats.judge(73.53, None, "same") == "not run"
+
+
+def test_deviation_within_groups_is_pooled() -> None:
+    deviation, freedom = stats.pooled_deviation([[1, 3], [10, 12, 14], [99]])
+    assert (deviation, freedom) == (pytest.approx(((2 + 8) / 3) ** 0.5), 3)
+    assert math.isnan(stats.pooled_deviation([[1]])[0])
+
+
+def test_image_error_is_that_of_the_bootstrap() -> None:
+    rng = np.random.default_rng(1)
+    ours, theirs = network(rng, 200, 0.8, seeds=2), network(rng, 200, 0.6)
+    for score in ("iou", "recall"):
+        wide = stats.compare(ours, theirs, alone(ours), score)
+        assert stats.image_error(ours, theirs, alone(ours), score) == pytest.approx(
+            (wide.high - wide.low) / 2 / 1.96, rel=0.1
+        )
+    assert stats.image_error(ours, ours, alone(ours)) == 0
