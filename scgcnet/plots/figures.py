@@ -114,7 +114,9 @@ def statement_rows(rows: Mapping[str, tuple[float, float, float, str]]) -> Figur
     styles = {"holds": (BLUE, "o"), "does not hold": (VERMILION, "s"), "not resolved": (GREY, "D")}
     limit = 8.0  # points; what lies beyond stands at the edge, with its number
     for y, (*score, answer) in enumerate(rows.values()):
-        _interval_row(axis, y, np.clip(score, -limit, limit), *styles[answer], hollow=answer == "not resolved")
+        _interval_row(
+            axis, y, [max(-limit, min(limit, end)) for end in score], *styles[answer], hollow=answer == "not resolved"
+        )
         if abs(score[0]) > limit:
             side = math.copysign(1, score[0])
             text = f"{score[0]:+.0f}"
