@@ -45,8 +45,14 @@ def bench_labels(run_id: str, counts: Sequence[int], minutes: float, json_path: 
         raise BenchError(f"{spec.run_id}: not stored with its weights, or no run that leaves {PLACE} out")
     others = {source: maps for source, maps in left_out_maps(record).items() if source != PLACE}
     seen = {source: parts for source, parts in record.maps.items() if source != PLACE}
-    threshold, heat, _ = calibrate(seen, others)
-    known = {"threshold": f"{threshold:.2g}", "temperature": f"{heat:.3g}", "seen_at": f"{SEEN_AT:g}", "window": "256"}
+    (threshold, peak), heat, _ = calibrate(seen, others)
+    known = {
+        "threshold": f"{threshold:.2g}",
+        "peak": f"{peak:.2g}",
+        "temperature": f"{heat:.3g}",
+        "seen_at": f"{SEEN_AT:g}",
+        "window": "256",
+    }
     whole, rows = open_whole(PLACE), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

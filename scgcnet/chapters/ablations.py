@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from scgcnet.study import results, stats
+from scgcnet.chapters.effects import Family, of_score
+from scgcnet.study import results
 from scgcnet.study.networks import (
     NOT_RUN,
     Network,
@@ -100,8 +101,15 @@ def _parts(name: str) -> str:
     return " + ".join(part.upper() for part, on in changes.items() if on) or "baseline"
 
 
+def label(name: str) -> str:
+    """An experiment with what it has: A2 HMIE, A8 all; of Table III the name alone."""
+    words = {"A1": "no part", "A8": "all"}.get(name, _parts(name)) if name.startswith("A") else ""
+    return f"{name} {words}".strip()
+
+
 def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEPS) -> Table:
-    """IoU of the second experiment of each step minus that of the first."""
+    """IoU of the second experiment of each step minus that of the first; intervals are those of `chapters.effects`."""
+    family = Family([one for one in found if len(one.runs)])
     paper, by_name, rows = read_paper(), {one.name: one for one in found}, []
     measured = f"Measured, {found[0].run.dataset}"
     every = pd.concat([one.runs.assign(experiment=one.name) for one in found])
@@ -111,14 +119,14 @@ def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEP
         row = {"Step": f"{before} to {after}"}
         row["What is added"] = ", ".join(part.upper() for part in new if new[part] and not old[part])
         row["Paper, CLD"] = f"{float(paper.row(after).exact('IoU') - paper.row(before).exact('IoU')):+.2f}"
-        row |= {measured: NOT_RUN, "95 % over seeds": NONE, "Outcome": NOT_RUN}
+        row |= {measured: NOT_RUN, "95 %": NONE, "Outcome": NOT_RUN}
         stored = every[every.experiment.isin((before, after))]
         if stored.experiment.nunique() == 2:
             one, other = by_name[before], by_name[after]
-            interval = stats.seed_interval(other.scores(), one.scores())
-            low, high = interval or (0.0, 0.0)
+            (effect,) = family.effects(of_score("iou"), [(other, one)]) or (None,)
+            low, high = (effect.value - effect.half, effect.value + effect.half) if effect else (0.0, 0.0)
             row[measured] = f"{other.mean() - one.mean():+.2f}"
-            row["95 % over seeds"] = f"{low:+.2f} to {high:+.2f}" if interval else f"unknown: {seeds_of(one, other)}"
+            row["95 %"] = f"{low:+.2f} to {high:+.2f}" if effect else f"unknown: {seeds_of(one, other)}"
             row["Outcome"] = "better" if low > 0 else "worse" if high < 0 else "unresolved"
         rows.append({**row, "Runs": run_links(stored)})
     frame = pd.DataFrame(rows)
@@ -131,11 +139,14 @@ def steps_note(found: Sequence[Network]) -> Note:
     gains = gain_table(found).frame.set_index("Step")
     resolved = gains[gains.Outcome.isin(("better", "worse"))]
     measured = next(name for name in gains.columns if name.startswith("Measured"))
-    text = f"From the baseline A1 to the whole network A8 the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU "
-    text += f"on CLD; here it is {gains[measured].iloc[-1]} on {found[0].run.dataset}. "
-    text += f"Seeds resolve {len(resolved)} of the {len(gains)} steps"
-    each = [f"{step} ({row['What is added']}) {row[measured]}" for step, row in resolved.iterrows()]
-    return Note("Which part helps", f"{text}: {'; '.join(each)}." if each else f"{text}.")
+    text = f"From A1 (no part) to A8 (all) the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU on CLD; here "
+    text += f"it is {gains[measured].iloc[-1]} on {found[0].run.dataset}."
+    if run := [one for one in found if len(one.runs)]:
+        best = max(run, key=lambda one: one.mean())
+        text += f" The highest row is {label(best.name)}, {best.mean():.1f} %."
+    each = [f"{row['What is added']} ({step}) {row[measured]}" for step, row in resolved.iterrows()]
+    text += f" Beyond chance are {len(resolved)} of {len(gains)} steps{': ' * bool(each)}{'; '.join(each)}."
+    return Note("Which part helps", text)
 
 
 def seeds_of(*found: Network) -> str:
@@ -146,12 +157,12 @@ def seeds_of(*found: Network) -> str:
 
 
 def bars(found: Sequence[Network]) -> dict[str, tuple[float, float, float] | None]:
-    """Mean, low and high of the test IoU in percent by experiment, all alike for a single run; None if not run."""
-    shown: dict[str, tuple[float, float, float] | None] = {one.name: None for one in found}
+    """Mean, low and high of the test IoU in percent by `label`, all alike for a single run; None if not run."""
+    shown: dict[str, tuple[float, float, float] | None] = {label(one.name): None for one in found}
     for one in found:
         if iou := one.summary():
             low, high = (iou.mean if end is None else end for end in (iou.low, iou.high))
-            shown[one.name] = (iou.mean, low, high)
+            shown[label(one.name)] = (iou.mean, low, high)
     return shown
 
 

@@ -155,11 +155,13 @@ def standing_note(found: Sequence[Network], name: str) -> Note:
     if name not in run or len(run) < 2:
         return Note("No ranking yet", f"{name}, or a network to compare it with, was not run.")
     place, elsewhere = run.index(name) + 1, [one.name for one in native].index(name) + 1
-    outcomes = [one.outcome for one in compare_networks(found, name).values()]
+    compared = list(compare_networks(found, name).values())
+    apart = sum(one.difference.low * one.difference.high > 0 for one in compared)
+    settled = sum(one.outcome != "unresolved" for one in compared)
     text = f"{name} is number {place} of {len(run)} by mean IoU at the network's input size (first: {run[0]}) and "
-    text += f"number {elsewhere} at native size (first: {native[0].name}). Compared image by image, "
-    text += f"{outcomes.count('better')} of {len(outcomes)} others are better, {outcomes.count('worse')} worse and "
-    text += f"{outcomes.count('unresolved')} unresolved."
+    text += f"number {elsewhere} at native size (first: {native[0].name}). On the same test images {apart} of "
+    text += f"{len(compared)} others differ from it; beyond the spread over seeds {settled or 'none'} "
+    text += f"do{'es' * (settled < 2)}."
     counted = {one.name: one for one in order if one.counted}
     best = next((other for other in counted if other != name), None)
     if best is not None and name in counted:

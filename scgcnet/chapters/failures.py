@@ -303,15 +303,17 @@ def calibration_table(atlas: Atlas) -> Table:
     return _network_table(atlas, row, caption)
 
 
-def free_table(atlas: Atlas) -> Table:
+def free_table(atlas: Atlas) -> Table | Note:
     """False alarms on landslide-free images of the same place."""
+    if not atlas.free:
+        return Note("No such images", "This data set has no landslide-free images of the same place.")
     known = sum(entry.facts.known for entry in atlas.free)
 
     def row(place: int, _model: Model) -> dict[str, object]:
         alarms = [entry.predictions[place].fp for entry in atlas.free]
         kinds = Counter(key for entry in atlas.free for key in entry.causes[place])
         return {
-            "Images with an alarm": f"{sum(map(bool, alarms))} of {len(alarms)}" if alarms else "no such images",
+            "Images with an alarm": f"{sum(map(bool, alarms))} of {len(alarms)}",
             "Falsely called": f"{100 * sum(alarms) / known:.2f} %" if known else NONE,
             "By kind": ", ".join(f"{TITLES[key]}: {count}" for key, count in kinds.most_common()) or NONE,
         }

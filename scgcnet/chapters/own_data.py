@@ -21,7 +21,7 @@ from scgcnet.scene.source import gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.runs import project_root
-from scgcnet.study.show import NONE
+from scgcnet.study.show import NONE, Note, Table
 
 SIDE = 768  # pixels, of a synthetic scene
 LAYER = "landslides.gpkg"
@@ -73,15 +73,16 @@ def score_table(found: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def labels_table(measured: Bench) -> pd.DataFrame:
+def labels_table(measured: Bench) -> Table | Note:
     """One row for each number of labelled windows: `scgcnet bench labels`."""
     if measured is None:
-        return pd.DataFrame([{"Labelled windows": NOT_RUN}])
+        return Note("Not run", "`scgcnet bench labels` measures it where the mosaics of AMU-Net are.")
     rows: dict[int, dict[str, object]] = {}
     for one in measured["rows"]:
         told = f"{one['iou']:.1f} [{one['low']:.1f}, {one['high']:.1f}]"
         rows.setdefault(one["windows"], {"Labelled windows": one["windows"]})[f"Start: {one['start']}"] = told
-    return pd.DataFrame(rows.values()).fillna(NONE)
+    caption = "IoU on a mosaic of the place by labelled windows of another (%), 95 % over windows"
+    return Table(pd.DataFrame(rows.values()).fillna(NONE), caption)
 
 
 def export_table(measured: Bench) -> pd.DataFrame:

@@ -199,12 +199,13 @@ def statement_rows(answers: pd.DataFrame) -> dict[str, tuple[float, float, float
 
 def answers_note(answers: pd.DataFrame) -> Note:
     """How many statements have each answer."""
-    counts, n = Counter(answers.answer), len(answers)
-    text = (
-        f"Of {n} statements, {counts['holds']} hold, {counts['does not hold']} do not, {counts['not resolved']} could "
-    )
-    text += f"not be resolved with these runs, and {counts[NOT_TESTED]} were not tested."
-    return Note("The same statements here", text)
+    counts = Counter(answers.answer)
+    text = f"Of {len(answers)} results, asked as statements of what was run here, {counts['holds']} hold"
+    for answer, then in (("holds", f"; {counts['does not hold']} do not"), ("does not hold", "")):
+        named = dict.fromkeys(answers.statement[answers.answer == answer])
+        text += f" ({', '.join(named)})" * bool(named) + then
+    text += f"; {counts['not resolved']} could not be resolved, and {counts[NOT_TESTED]} were not tested."
+    return Note("What holds here", text)
 
 
 def statement_table(answers: pd.DataFrame, stored: pd.DataFrame) -> Table:
@@ -226,13 +227,14 @@ def summary_note(claims: pd.DataFrame) -> Note:
     """How many claims have each verdict; settings of the protocol apart."""
     settings, others = (claims[(claims.kind == "protocol") == apart] for apart in (True, False))
     counts = Counter(others.verdict)
-    near = others[others.verdict == "unresolved"].condition.value_counts()
-    parts = ", ".join(f"{number} {condition}" for condition, number in near.items())
+    against = [f"“{claim.quote}”" for claim in others[others.verdict == "contradicted"].itertuples()]
     followed = int((settings.verdict != NOT_RUN).sum())
-    text = f"{len(others)} claims: {counts['supported']} supported, {counts['contradicted']} contradicted, "
-    text += f"{counts['unresolved']} unresolved although measured or counted ({parts}), {counts[NOT_RUN]} not run. "
+    text = f"{len(others)} claims: {counts['supported']} supported, {counts['contradicted']} contradicted"
+    text += f" ({'; '.join(against)})" * bool(against)
+    text += f", {counts['unresolved']} open, because networks, images or data are not the paper's, {counts[NOT_RUN]} "
+    text += "not run. "
     text += f"Of the {len(settings)} settings of the protocol that the paper states, stored runs follow {followed}"
-    return Note("State of the replication", f"{text}{', none all of them' * (followed < len(settings))}.")
+    return Note("At the paper's scale", f"{text}{', none all of them' * (followed < len(settings))}.")
 
 
 def verdict_table(claims: pd.DataFrame) -> Table:

@@ -3,25 +3,21 @@
 A verdict of the ledger (`chapters.claims`) needs the paper's data, size and protocol. Here the same statement is asked
 of what was run: does A2 beat A1, does SCGC-Net lead? Each is one or several differences that must be above 0.
 
-The standard error of a difference joins two parts. Over seeds: the deviation within all repeated networks of the same
-family (those of Table I, or the rows of Tables II and III), pooled, so that a single training has one too. Over test
-images: that of the paired difference; where a network has no counts by image, the median of those that have. Intervals
-are Student's at 95 %, jointly over the differences of one statement (Bonferroni).
+Intervals are those of `chapters.effects`, jointly over the differences of one statement.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from scgcnet.chapters import comparison
 from scgcnet.chapters.claims import MODULES, PERCENTS, PROFILE, RATES, Evidence, base_gmac
+from scgcnet.chapters.effects import Effect, Family, Measure, of_images, of_score
 from scgcnet.chapters.measures import FOUND, SMALL
 from scgcnet.metrics import WIDTHS
 from scgcnet.study import stats
@@ -31,19 +27,16 @@ from scgcnet.study.plan import Plan
 
 Answer = Literal["holds", "does not hold", "not resolved", "not tested"]
 NOT_TESTED: Answer = "not tested"
-Seeds = Sequence[float]
-Images = tuple[stats.Array, str]  # counts (seeds, images, 4), and the score that they are added up to
 
 
-class Effect(NamedTuple):
-    """A difference in points, which a statement says is above 0, and half of its joint 95 % interval."""
+class Tester:
+    """The stored runs of an `Evidence`, by table."""
 
-    name: str
-    value: float
-    half: float
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.value:+.1f} ±{self.half:.1f}"
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.networks = Family(list(evidence.networks.values()))
+        known = evidence.experiments
+        self.rows = {table: Family([one for name, one in known.items() if name[0] == table]) for table in "AB"}
 
 
 class Tested(NamedTuple):
@@ -53,34 +46,6 @@ class Tested(NamedTuple):
     effects: Sequence[Effect] = ()
     text: str = ""
     runs: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What is measured of a network: a score by seed, and counts by seed and test image that add up to it."""
-
-    name: str
-    seeds: Callable[[Network], Seeds]
-    images: Callable[[Network], Images]
-
-
-def _score(score: str) -> Measure:
-    return Measure(SCORE_NAMES[score][0], lambda one: one.scores(score), lambda one: (one.counts(), score))
-
-
-def _counted(name: str, score: str, pairs: Callable[[pd.DataFrame], pd.DataFrame]) -> Measure:
-    """A measure of per-image counts alone: `pairs` gives those that count in favour and those that count against."""
-
-    def images(one: Network) -> Images:
-        found = pairs(one.images).to_numpy(np.float64)
-        counts = np.zeros((len(found), 4))
-        counts[:, :2] = found
-        return counts.reshape(one.images.run_id.nunique(), -1, 4), score
-
-    def seeds(one: Network) -> Seeds:
-        return list(stats.score(images(one)[0].sum(axis=1), score)) if one.counted else []
-
-    return Measure(name, seeds, images)
 
 
 def _small(images: pd.DataFrame) -> pd.DataFrame:
@@ -97,60 +62,9 @@ def _edges(images: pd.DataFrame, place: int = 1) -> pd.DataFrame:
     return pd.DataFrame({"both": bands.both, "apart": bands.either - bands.both})
 
 
-SMALL_FOUND = _counted(f"landslides under {SMALL:,} m² found", "precision", _small)
-QUIET = _counted("landslide-free ground without alarm", "precision", lambda images: images[["native_tn", "native_fp"]])
-EDGES = _counted(f"boundary IoU at {WIDTHS[1]} px", "precision", _edges)
-
-
-class Tester:
-    """Tests statements on the stored runs of an `Evidence`."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        self._images: dict[tuple[str, str], Images] = {}
-        self._deviations: dict[tuple[str, bool], tuple[float, float]] = {}
-
-    def deviation(self, measure: Measure, rows: bool) -> tuple[float, float]:
-        """Deviation of a measure over seeds, pooled over a family, and its degrees of freedom.
-
-        Args:
-            measure: what is measured.
-            rows: of the rows of Tables II and III; else of the networks of Table I.
-        """
-        if (key := (measure.name, rows)) not in self._deviations:
-            family = self.evidence.experiments if rows else self.evidence.networks
-            self._deviations[key] = stats.pooled_deviation([measure.seeds(one) for one in family.values()])
-        return self._deviations[key]
-
-    def effects(
-        self, measure: Measure, pairs: Sequence[tuple[Network, Network]], rows: bool = False, families: int = 1
-    ) -> list[Effect]:
-        """The first network of each pair minus the second; empty if there is no deviation over seeds.
-
-        Intervals hold jointly for the pairs of so many `families` as large.
-        """
-        deviation, freedom = self.deviation(measure, rows)
-        if not pairs or not freedom:
-            return []
-        level = stats.student(freedom, 1 - 0.05 / len(pairs) / families)
-        by_image = [self._image_error(measure, *pair) for pair in pairs]
-        usual = float(np.median([error for error in by_image if error is not None] or [0.0]))
-        found = []
-        for (one, other), error in zip(pairs, by_image, strict=True):
-            ours, theirs = measure.seeds(one), measure.seeds(other)
-            seeds = deviation * (1 / len(ours) + 1 / len(theirs)) ** 0.5
-            half = level * math.hypot(seeds, usual if error is None else error)
-            found.append(Effect(f"{one.name} minus {other.name}", float(np.mean(ours) - np.mean(theirs)), half))
-        return found
-
-    def _image_error(self, measure: Measure, one: Network, other: Network) -> float | None:
-        if not one.counted or not other.counted:
-            return None
-        for network in (one, other):
-            if (measure.name, network.name) not in self._images:
-                self._images[measure.name, network.name] = measure.images(network)
-        (ours, score), (theirs, _) = (self._images[measure.name, network.name] for network in (one, other))
-        return stats.image_error(ours, theirs, one.groups, score)
+SMALL_FOUND = of_images(f"landslides under {SMALL:,} m² found", "precision", _small)
+QUIET = of_images("landslide-free ground without alarm", "precision", lambda images: images[["native_tn", "native_fp"]])
+EDGES = of_images(f"boundary IoU at {WIDTHS[1]} px", "precision", _edges)
 
 
 def judge(effects: Iterable[Effect]) -> Answer:
@@ -195,7 +109,7 @@ def _rows(measure: Measure, pairs: Sequence[tuple[str, str]], tester: Tester) ->
     there = [(known[a], known[b]) for a, b in pairs if a in known and b in known]
     usable = [pair for pair in there if all(len(measure.seeds(one)) for one in pair)]
     missing += [one.name for pair in there for one in pair if not len(measure.seeds(one))]
-    effects = tester.effects(measure, usable, rows=True)
+    effects = tester.rows[pairs[0][0][0]].effects(measure, usable)
     return _tested(effects, f"{measure.name} on Bijie", [one for pair in usable for one in pair], missing)
 
 
@@ -208,7 +122,7 @@ def _lead(measures: Sequence[Measure], tester: Tester) -> Tested:
     effects, used = list[Effect](), [ours]
     for measure in measures:
         rivals = [one for one in others.values() if len(measure.seeds(one))] if len(measure.seeds(ours)) else []
-        found = tester.effects(measure, [(ours, one) for one in rivals], families=len(measures))
+        found = tester.networks.effects(measure, [(ours, one) for one in rivals], measures=len(measures))
         effects += [one._replace(name=f"{one.name}, {measure.name}") for one in found] if len(measures) > 1 else found
         used += rivals
     words = measures[0].name if len(measures) == 1 else "all five scores"
@@ -221,7 +135,7 @@ def _against(rival: str, measure: Measure, tester: Tester) -> Tested:
     if "scgcnet" not in known or rival not in known:
         return Tested(NOT_TESTED)
     pair = known[rival], known["scgcnet"]
-    return _tested(tester.effects(measure, [pair]), f"{measure.name} on Bijie", pair)
+    return _tested(tester.networks.effects(measure, [pair]), f"{measure.name} on Bijie", pair)
 
 
 def _whole(dataset: str, evidence: Evidence) -> Network | None:
@@ -234,8 +148,8 @@ def _whole(dataset: str, evidence: Evidence) -> Network | None:
 
 def _reaches(dataset: str, claim: str, score: str, tester: Tester) -> Tested:
     """The whole network at the score printed in the paper."""
-    measure, whole = _score(score), _whole(dataset, tester.evidence)
-    deviation, freedom = tester.deviation(measure, rows=True)
+    measure, whole = of_score(score), _whole(dataset, tester.evidence)
+    deviation, freedom = tester.rows["A"].deviation(measure)
     if whole is None or not freedom:
         return Tested(NOT_TESTED)
     printed, images = float(tester.evidence.paper.number(claim)), whole.image_interval(score)
@@ -252,7 +166,7 @@ def _travel(say: Callable[[pd.DataFrame], Mapping[str, float]], what: str, teste
     """Differences of IoU between networks or increments on a new data set, of one training each."""
     found = tester.evidence.increments
     curves = found.pivot(index="model", columns="percent", values="resized_iou").reindex(columns=PERCENTS).dropna()
-    deviation, freedom = tester.deviation(_score("iou"), rows=False)
+    deviation, freedom = tester.networks.deviation(of_score("iou"))
     if "scgcnet" not in curves.index or len(curves) < 2 or not freedom:
         return Tested(NOT_TESTED)
     values = say(curves)
@@ -300,8 +214,8 @@ def _not(why: str, tester: Tester) -> Tested:
     return Tested(NOT_TESTED, (), why)
 
 
-_IOU, _F1, _RECALL = _score("iou"), _score("f1"), _score("recall")
-_ALL = [_score(name) for name in SCORE_NAMES]
+_IOU, _F1, _RECALL = of_score("iou"), of_score("f1"), of_score("recall")
+_ALL = [of_score(name) for name in SCORE_NAMES]
 _FITTED = partial(_not, "the sizes were chosen to meet it")
 _SIZES = partial(_not, "needs trainings at several image sizes")
 _CAUSES = partial(_not, "needs causes of failures by network")

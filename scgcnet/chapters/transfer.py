@@ -193,23 +193,27 @@ def curves(scores: pd.DataFrame) -> dict[str, dict[float, dict[str, float]]]:
     }
 
 
-def increment_note(scores: pd.DataFrame, ours: str) -> Note:
-    """Range of the IoU by increment over the networks that have all of them, and the rank of one of these."""
+def increment_note(scores: pd.DataFrame, ours: str, stored: pd.DataFrame) -> Note:
+    """IoU of one network at home and by increment, and its rank among those that have all increments."""
     iou = scores.pivot(index="percent", columns="model", values="resized_iou")[list(scores.model.unique())]
     whole = iou.dropna(axis="columns")
     if whole.shape[1] < 2 or ours not in whole:
         return Note("No curve yet", f"{ours}, or another network to compare it with, was not run with all increments.")
-    spans = [f"{row.min():.1f} to {row.max():.1f} % at {percent:g} %" for percent, row in whole.iterrows()]
     ranks = whole.rank(axis="columns", ascending=False, method="min")[ours].astype(int)
     first, last = whole.index[0], whole.index[-1]
     others = whole.drop(columns=ours).loc[last]
     lead = whole.at[last, ours] - others.max()
-    text = f"IoU of {whole.shape[1]} networks by share of the new data set: {', '.join(spans)}. {ours} is number "
+    start = scores.run_id[(scores.model == ours) & (scores.percent == first)].iloc[0]
+    parts = domain_scores(stored[stored.run_id == start])
+    home = parts.iou[(parts.part == "test") & parts.trained]
+    text = f"IoU of {ours}: {home.iloc[0]:.0f} % at home, " if len(home) else f"IoU of {ours}: "
+    text += ", ".join(f"{iou:.0f} % with {percent:g} %" for percent, iou in whole[ours].items())
+    text += f" of the new data. Of {whole.shape[1]} networks it is number "
     text += f"{ranks[first]} at {first:g} % and number {ranks[last]} at {last:g} %, {abs(lead):.1f} points "
     text += f"{'before' if lead >= 0 else 'behind'} {others.idxmax()}; with one training each, no rank is settled."
     if missing := ", ".join(model for model in iou if model not in whole):
         text += f" Not run with all increments: {missing}."
-    return Note("IoU by increment", text)
+    return Note("How far it falls", text)
 
 
 def rates_note(plan: Plan, runs: Mapping[str, Mapping[float, Run]], trials: pd.DataFrame) -> Note:

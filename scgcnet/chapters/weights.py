@@ -63,6 +63,8 @@ def step_of(run: Run) -> str:
 def steps_table(found: pd.DataFrame) -> Table:
     """IoU of each step on every source while it was left out, one column each; seeds are averaged."""
     targets, rows = found.target.unique(), []
+    planned = found.step.nunique()
+    found = found[found.step.isin(found.step[found.iou.notna()])]
     for step, runs in found.groupby("step", sort=False):
         means = runs.groupby("target")[["iou", "best", "alarms"]].mean().reindex(targets)
         files = runs.groupby("target").file.first().reindex(targets)
@@ -77,7 +79,10 @@ def steps_table(found: pd.DataFrame) -> Table:
                 "Quiet images with an alarm": cell(means.alarms.mean(), 0, missing=NONE),
             }
         )
-    return Table(pd.DataFrame(rows), "IoU of maps of a source never seen, and false alarms on quiet ground (%)")
+    caption = "IoU of maps of a source never seen, and false alarms on quiet ground (%)"
+    if planned > len(rows):
+        caption += f"; {planned - len(rows)} further steps of study.yml are not run"
+    return Table(pd.DataFrame(rows or [{"Step": NOT_RUN}]), caption)
 
 
 def maps_table(stored: pd.DataFrame, run_id: str, left_out: Mapping[str, Maps]) -> Table:
@@ -97,9 +102,9 @@ def maps_table(stored: pd.DataFrame, run_id: str, left_out: Mapping[str, Maps]) 
             row = {"Source": source, "Part": part, "Images": counts.images}
             for key in ("iou", "precision", "recall"):
                 row[SCORE_NAMES[key][0]] = f"{100 * scores[key]:.1f}" if hills else NONE
-            quiet = f"{100 * counts.alarms(threshold):.0f} of images, {100 * (1 - scores['oa']):.2f} of the ground"
+            quiet = f"{100 * counts.alarms(threshold):.0f} % of images, {100 * (1 - scores['oa']):.2f} % of the ground"
             rows.append({**row, "False alarms": NONE if hills else quiet})
-    caption = f"Maps of sources that the weights were trained on, at the threshold {threshold:g} (%)"
+    caption = f"Maps of sources that the weights were trained on (%); a landslide reaches {threshold:g} somewhere"
     return Table(pd.DataFrame(rows), caption)
 
 

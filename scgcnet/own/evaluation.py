@@ -22,7 +22,7 @@ from scgcnet.own.parts import survey
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
 from scgcnet.scene.models import map_image
 from scgcnet.scene.predict import folded
-from scgcnet.scene.score import ALARM
+from scgcnet.scene.score import ALARM, hysteresis
 from scgcnet.study import stats
 
 PIECE = 1024  # pixels; largest side of what a scene is cut into
@@ -143,13 +143,18 @@ def score(
         network: gives logits (1, 2, h, w), in evaluation mode.
         data: images and masks; `sites` are the rasters.
         threshold: probability above which a pixel is landslide.
-        metadata: of the weights, for the scale.
+        metadata: of the weights, for the scale and for what a landslide must reach.
         notes: to go with the scores.
         progress: show a bar.
     """
     rows, patches = [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image", disable=not progress, leave=False)):
-        found = predict(network, sample, metadata) > threshold
+        probability = predict(network, sample, metadata)
+        found = (
+            hysteresis(probability, threshold, float(metadata["peak"]))
+            if "peak" in metadata
+            else probability > threshold
+        )
         counts = Confusion.of(found, sample.mask)
         hits, alarms = component_hits(sample.mask, found), false_alarms(sample.mask, found)
         area = math.nan if sample.resolution is None else sample.resolution**2

@@ -52,24 +52,24 @@ def prediction_panels(cases: Sequence[tuple[Sample, Probability, float]], thresh
     return finished(figure)
 
 
-def hero(cases: Sequence[tuple[str, Sample, Probability, float, float]]) -> Figure:
+def hero(cases: Sequence[tuple[str, Sample, Probability, npt.NDArray[np.bool_], float]]) -> Figure:
     """Images in one row, each with its true outline, its probability and its errors.
 
     Args:
-        cases: where it is from, sample, probability of landslide (H, W), threshold, and IoU as a fraction, from left to
-            right.
+        cases: where it is from, sample, probability of landslide (H, W), what was called landslide
+            (H, W), and IoU as a fraction, from left to right.
     """
     if not cases:
         return message(NO_PREDICTION)
     figure = open_figure(WIDTH / (3 * len(cases)) + 0.55)
     groups = figure.subfigures(1, len(cases), wspace=0.02, squeeze=False)
-    for part, (origin, sample, probability, threshold, iou) in zip(groups[0], cases, strict=True):
+    for part, (origin, sample, probability, called, iou) in zip(groups[0], cases, strict=True):
         axes = part.subplots(1, 3)
         part.suptitle(f"{origin}, IoU {100 * iou:.0f} %", fontsize="medium")
         axes[0].imshow(sample.image[..., :3])
         axes[0].contour(sample.mask == 1, [0.5], colors=[ORANGE], linewidths=1.2)
         axes[1].imshow(probability, cmap="cividis", vmin=0, vmax=1)
-        axes[2].imshow(error_overlay(sample.image, sample.mask, probability > threshold))
+        axes[2].imshow(error_overlay(sample.image, sample.mask, called))
         for axis in axes:
             axis.set_box_aspect(1)
             axis.set_aspect("auto")

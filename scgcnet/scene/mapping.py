@@ -84,6 +84,7 @@ def map_scene(
     options = options or MapOptions()
     models = model if isinstance(model, Models) else Models([model] if isinstance(model, str) else model)
     window, threshold = options.window or models.window, options.threshold or models.threshold
+    peak = None if options.threshold else models.peak
     bands, value_range = options.bands or models.bands, options.value_range or models.value_range
     with Scene(scene_file, models.channels, bands, value_range, options.bounds, options.asset) as scene:
         if options.metres and scene.crs is not None:
@@ -108,7 +109,7 @@ def map_scene(
                 return MapResult(out, earlier, fresh=False)
             try:
                 scene.keep_in(work)
-                report = _write_map(scene, work, models, window, threshold, options, made_of, threads, progress)
+                report = _write_map(scene, work, models, window, threshold, peak, options, made_of, threads, progress)
             except RemoteError:
                 raise
             except SceneError:  # none of it can be used
@@ -138,6 +139,7 @@ def _write_map(
     models: Models,
     window: int,
     threshold: float,
+    peak: float | None,
     options: MapOptions,
     made_of: Mapping[str, Any],
     threads: int | None,
@@ -164,7 +166,7 @@ def _write_map(
     if progress:
         print("windows done; writing the rasters and outlining the landslides", file=sys.stderr)
     with outputs.write_cogs(
-        work, scene, lambda top, bottom: on_scene(streams, scene, top, bottom), threshold, layers
+        work, scene, lambda top, bottom: on_scene(streams, scene, top, bottom), threshold, layers, peak
     ) as (known, landslide):
         if not known:
             raise SceneError(f"{scene.path} has no valid pixel: all is no-data or not a number. Take another scene.")
@@ -198,7 +200,7 @@ def _write_map(
             "notes": notes,
             "resemblance": resemblance,
         },
-        "model": models.describe(threshold),
+        "model": models.describe(threshold, peak),
         "landslides": {
             "polygons": len(found),
             "area": float(np.round(found["area"].to_numpy().sum(), 1)),

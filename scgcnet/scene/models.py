@@ -91,6 +91,12 @@ class Models:
         return float(np.mean(found))
 
     @property
+    def peak(self) -> float | None:
+        """What the probability of a landslide reaches somewhere: mean over the files; None if not all say."""
+        found = self._read("peak", float)
+        return float(np.mean(found)) if len(found) == len(self.files) else None
+
+    @property
     def window(self) -> int:
         """Side of the windows that suit the networks, pixels."""
         return max(self._read("window", int), default=WINDOW)
@@ -152,7 +158,7 @@ class Models:
             for file, temperature in zip(self.files, temperatures, strict=True)
         ]
 
-    def describe(self, threshold: float) -> dict[str, Any]:
+    def describe(self, threshold: float, peak: float | None) -> dict[str, Any]:
         """What the report says of them."""
         return {
             "file": ", ".join(file.name for file in self.files),
@@ -160,6 +166,7 @@ class Models:
             "trained_on": self.sources,
             "run_id": ", ".join(self._read("run_id", str)) or None,
             "threshold": threshold,
+            "peak": peak,
         }
 
     def resemblance(self, metres: float | None, picture: NDArray[np.uint8], valid: NDArray[np.bool_]) -> str | None:

@@ -21,7 +21,8 @@ class MapOptions:
         window: side of the square that the network sees at once, pixels of the working grid, from 64; None for that of
             the weights file.
         overlap: share of a window's side that the next window covers too, 0 to 0.5.
-        threshold: probability above which a pixel is landslide, between 0 and 1; None for that of the weights file.
+        threshold: probability above which a pixel is landslide, between 0 and 1; None for that of the weights file,
+            with its peak: what the probability of each landslide must reach somewhere.
         min_area: smallest polygon that is kept, square metres; pixels where the scene has no georeference.
         bands: numbers of the scene's bands, from 1, in the order of the network's channels; None to find them.
         value_range: values that become 0 and 255; None for percentiles of a sample (8 bits: unchanged).

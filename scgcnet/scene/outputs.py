@@ -60,7 +60,9 @@ def _strips(height: int, width: int) -> Iterator[Window]:
 
 
 @contextlib.contextmanager
-def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers: int = 1) -> Iterator[tuple[int, int]]:
+def write_cogs(
+    folder: Path, scene: Scene, rows: Rows, threshold: float, layers: int = 1, peak: float | None = None
+) -> Iterator[tuple[int, int]]:
     """Writes the rasters into a folder, and leaves them in strips beside; gives the valid and the landslide pixels.
 
     The mask is taken from the stored probabilities, so that the two agree to the last pixel. While the block of this
@@ -72,6 +74,7 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers:
         rows: gives the probabilities of the rows from one to another (excluded), (layers, h, w), and the valid pixels.
         threshold: probability above which a pixel is landslide.
         layers: 1, or 2 with the deviation of the probabilities.
+        peak: probability that a patch must reach somewhere to be a landslide; None for any.
 
     Raises:
         SceneError: a block of the scene is damaged.
@@ -109,6 +112,9 @@ def write_cogs(folder: Path, scene: Scene, rows: Rows, threshold: float, layers:
                 sums[name] = zlib.crc32(values.tobytes(), sums[name])
             known += int(np.count_nonzero(valid))
             landslide += int(np.count_nonzero(strips[MASK] == 1))
+    if peak is not None and peak > threshold:
+        with writing(folder):
+            landslide, sums[MASK] = _require_peaks(folder, limit, quantised(peak))
     # `writing` changes Python's warnings, which belong to all threads: so around them, not within each.
     with writing(folder), ThreadPoolExecutor(len(about)) as pool:
         written = [pool.submit(_write_cog, folder, name, sums[name]) for name in about]
@@ -172,6 +178,35 @@ class _Patches:
         return patch, np.stack([np.bincount(patch, values, minlength=number) for values in each])
 
 
+def _require_peaks(folder: Path, limit: int, peak: int) -> tuple[int, int]:
+    """Takes the patches above `limit` without a pixel above `peak` out of the mask in strips.
+
+    Returns:
+        The pixels that are left, and the CRC-32 of the mask.
+    """
+    found, landslide, crc = _Patches(), 0, 0
+    old, new = folder / f"{PLAIN}{MASK}", folder / f"{PLAIN}peaks.tif"
+    with rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability, rasterio.open(old) as mask:
+        strips = list(_strips(mask.height, mask.width))
+        for window in strips:
+            values = probability.read(1, window=window)
+            found.add((values > limit) & (values <= STEPS), (values > peak) & (values <= STEPS))
+        patch, (_, peaks) = found.joined()
+        kept, first = peaks[patch] > 0, 0  # by label; labels of a strip begin at `first`
+        with rasterio.open(new, "w", **mask.profile) as file:
+            file.descriptions = mask.descriptions
+            for window in strips:
+                values = mask.read(1, window=window)
+                labels, number = ndimage.label(values == 1)
+                gone = np.concatenate([[False], ~kept[first : first + number]])[labels]
+                values[gone] = 0
+                first += number
+                file.write(values, 1, window=window)
+                crc, landslide = zlib.crc32(values.tobytes(), crc), landslide + int(np.count_nonzero(values == 1))
+    new.replace(old)
+    return landslide, crc
+
+
 def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
     """Outlines the landslides of a mapped scene; pixels that touch only at a corner belong to two of them.
 
@@ -185,19 +220,23 @@ def find_polygons(folder: Path, threshold: float, least: float) -> pd.DataFrame:
         `pixels`; `mean` probability within; `higher`, pixels that stay at a threshold DELTA higher; `lower`, pixels of
         the patch that it belongs to at a threshold DELTA lower.
     """
-    limit, stricter, looser = (quantised(min(max(threshold + by, 0), 1)) for by in (0, DELTA, -DELTA))
+    stricter, looser = (quantised(min(max(threshold + by, 0), 1)) for by in (DELTA, -DELTA))
     patches, wider = _Patches(), _Patches()
     firsts, around = (
         [],
         [],
     )  # of each label: row and column of its first pixel, and the label there at the lower threshold
     above = folder / f"{PLAIN}above.tif"
-    with writing(folder), rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability:
+    with (
+        writing(folder),
+        rasterio.open(folder / f"{PLAIN}{PROBABILITY}") as probability,
+        rasterio.open(folder / f"{PLAIN}{MASK}") as mask,
+    ):
         size = {"width": probability.width, "height": probability.height, "count": 1, "dtype": "uint8"}
         with rasterio.open(above, "w", **STRIPS, **size) as file:  # no georeference: GDAL would put the polygons there
             for window in _strips(probability.height, probability.width):
                 values = probability.read(1, window=window)
-                inside = (values > limit) & (values <= STEPS)
+                inside = mask.read(1, window=window) == 1
                 file.write(inside.astype(np.uint8), 1, window=window)
                 _, first = patches.add(inside, values, values > stricter)
                 labels, _ = wider.add((values > looser) & (values <= STEPS))

@@ -22,7 +22,9 @@ from scgcnet.metrics import Confusion
 from scgcnet.scene.models import SEEN_AT, choose_scales
 from scgcnet.scene.predict import Prob, grids_of, predict_image
 
-WAY = "map"  # as `scgcnet map` does it: the mean over `models.choose_scales`
+MEAN = "map"  # the probability of `scgcnet map`: the mean over `models.choose_scales`
+WAY = "outlines"  # the landslides of `scgcnet map`: the same, outlined by `hysteresis`
+DROP = 0.2  # a landslide reaches the threshold somewhere, and is outlined at a probability so much lower
 BINS = 20  # of probability, of equal width
 THRESHOLDS = np.arange(1, BINS) / BINS
 SCALES = (0.25, 0.5, 1.0, 2.0)
@@ -52,9 +54,12 @@ class MapCounts:
     quiet: int = 0
     alarmed: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS - 1, np.int64))
 
-    def add(self, probability: Prob, sample: Sample) -> None:
-        """Counts one more image."""
+    def add(self, probability: Prob, sample: Sample, outlined: bool = False) -> None:
+        """Counts one more image; `outlined` if a pixel counts from the threshold on at which `hysteresis` keeps it."""
         bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+        if outlined:
+            kept = [hysteresis(probability, max(high - DROP, 0), high) for high in THRESHOLDS]
+            bins = np.stack(kept).sum(axis=0)
         self.images += 1
         self.landslide += np.bincount(bins[sample.mask == 1], minlength=BINS)
         self.other += np.bincount(bins[sample.mask == 0], minlength=BINS)
@@ -86,6 +91,18 @@ class MapCounts:
         return cls(images=values["images"], quiet=values["quiet"], **lists)
 
 
+def hysteresis(probability: Prob, low: float, high: float) -> NDArray[np.bool_]:
+    """Pixels above `low` whose patch, joined along edges, has one above `high` (Canny 1986), (H, W).
+
+    The high one keeps quiet ground quiet, the low one gives a landslide its whole extent.
+    """
+    patches, number = ndimage.label(probability > low)
+    kept = np.zeros(number + 1, bool)
+    kept[patches[probability > high]] = True
+    kept[0] = False
+    return np.asarray(kept[patches])
+
+
 def _largest(found: NDArray[np.bool_]) -> int:
     labels, number = ndimage.label(found, np.ones((3, 3), bool))
     return int(np.bincount(labels.ravel())[1:].max()) if number else 0
@@ -107,7 +124,7 @@ def count_maps(
     """Maps every image at every scale that suits it, and as `scgcnet map` does.
 
     Returns:
-        Counts by scale, such as "0.5", and by `WAY`.
+        Counts by scale, such as "0.5", and by `MEAN` and `WAY`.
     """
     counts: dict[str, MapCounts] = {}
     for sample in samples:
@@ -117,9 +134,10 @@ def count_maps(
         for scale in grids:
             if scale not in found:
                 found[scale] = predict_image(network, sample.image, window, overlap, [scale])
-        ways = {f"{scale:g}": found[scale] for scale in scales_of(sample)}
-        for way, probability in {**ways, WAY: np.mean([found[scale] for scale in grids], axis=0)}.items():
-            counts.setdefault(way, MapCounts()).add(probability, sample)
+        mean = np.mean([found[scale] for scale in grids], axis=0)
+        ways = {f"{scale:g}": found[scale] for scale in scales_of(sample)} | {MEAN: mean, WAY: mean}
+        for way, probability in ways.items():
+            counts.setdefault(way, MapCounts()).add(probability, sample, outlined=way == WAY)
     return counts
 
 

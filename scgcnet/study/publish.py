@@ -14,6 +14,8 @@ from scgcnet import files, zoo
 from scgcnet.metrics import Confusion, mean_over_sources
 from scgcnet.scene.models import SEEN_AT
 from scgcnet.scene.score import (
+    DROP,
+    MEAN,
     Maps,
     best_threshold,
     hills_and_quiet,
@@ -79,7 +81,8 @@ def publish(run_id: str, name: str) -> Path:
         "sources": ", ".join(record.train_datasets),
     }
     if record.maps:
-        threshold, heat, val_iou = calibrate(record.maps, left_out_maps(record))
+        (threshold, peak), heat, val_iou = calibrate(record.maps, left_out_maps(record))
+        metadata |= {"peak": f"{peak:.2g}"}
         metadata |= {"temperature": f"{heat:.3g}", "window": str(size), "seen_at": f"{SEEN_AT:g}"}
         metadata |= {"colour": json.dumps(colours(material.train))}
         metadata |= ground(material.train)
@@ -88,25 +91,29 @@ def publish(run_id: str, name: str) -> Path:
     metadata["threshold"] = f"{threshold:.2g}"
     path = zoo.WEIGHTS / f"{name}.safetensors"
     zoo.save_model(network, path, metadata, half=bool(record.maps))
-    files.write_text(path.with_suffix(".md"), card(name, record, float(metadata["threshold"]), val_iou))
+    files.write_text(path.with_suffix(".md"), card(name, record, metadata, val_iou))
     return path
 
 
-def calibrate(maps: Maps, left_out: Mapping[str, Maps]) -> tuple[float, float, float]:
-    """Threshold, temperature and the mean validation IoU at that threshold.
+def calibrate(maps: Maps, left_out: Mapping[str, Maps]) -> tuple[tuple[float, float], float, float]:
+    """Threshold of outlines and what a landslide must reach, temperature, and the mean validation IoU with these.
 
     The temperature is best on the validation parts of all sources; the threshold on the sources that the runs of
-    `left_out_maps` never saw, or on the validation parts where there are fewer than two. It is one of probabilities
-    after they were divided by the temperature.
+    `left_out_maps` never saw, or on the validation parts where there are fewer than two. Both are of probabilities
+    after logits were divided by the temperature.
     """
-    hills, quiet = hills_and_quiet(of_way(parts["val"]) for parts in maps.values())
-    heat, threshold = temperature([*hills, *quiet]), raw_threshold(maps, left_out)
-    odds = math.log(threshold / (1 - threshold)) / heat
-    return 1 / (1 + math.exp(-odds)), heat, mean_iou(hills, quiet, threshold)
+    heat = temperature([of_way(parts["val"], MEAN) for parts in maps.values()])
+    reached = raw_threshold(maps, left_out)
+
+    def divided(probability: float) -> float:
+        return 1 / (1 + math.exp(-math.log(probability / (1 - probability)) / heat))
+
+    val_iou = mean_iou(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()), reached)
+    return (divided(max(reached - DROP, 0.05)), divided(reached)), heat, val_iou
 
 
 def raw_threshold(maps: Maps, left_out: Mapping[str, Maps]) -> float:
-    """The threshold of `calibrate`, of probabilities as the network gives them."""
+    """What a landslide must reach, of probabilities as the network gives them."""
     if len(left_out) > 1:
         return unseen_threshold(left_out)
     return best_threshold(*hills_and_quiet(of_way(parts["val"]) for parts in maps.values()))
@@ -152,13 +159,13 @@ def picture_threshold(network: nn.Module, val: LandslideDataset, image_size: int
     return THRESHOLDS[int(ious.argmax())], float(ious.max())
 
 
-def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
+def card(name: str, record: Record, metadata: Mapping[str, str], val_iou: float) -> str:
     """The model card, in Markdown.
 
     Args:
         name: of the weights.
         record: the run that made them.
-        threshold: that of `calibrate` or `picture_threshold`.
+        metadata: of the file: its threshold, and what a landslide must reach.
         val_iou: the validation IoU with that threshold, as a fraction of 1.
     """
     size = record.config["settings"]["image_size"]
@@ -170,6 +177,9 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
         else ("images resized to", f"{size} x {size} unless it says otherwise")
     )
     chosen_on = "sources that were left out" if record.maps and len(left_out_maps(record)) > 1 else "validation"
+    rule = metadata["threshold"]
+    if "peak" in metadata:
+        rule = f"a landslide reaches {metadata['peak']} somewhere and is outlined at {rule}"
     where = "one district and one sensor" if len(record.train_datasets) == 1 else "few places and sensors"
     return f"""# {name}
 
@@ -186,7 +196,7 @@ def card(name: str, record: Record, threshold: float, val_iou: float) -> str:
   Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on {shown}
   {size} x {size}.
-- **Threshold:** {threshold:g} (also in the file's metadata), best on {chosen_on}; its validation IoU is
+- **Threshold:** {rule} (also in the file's metadata), best on {chosen_on}; its validation IoU is
   {100 * val_iou:.2f} %; the scores below are at {"it" if record.maps else "0.5"}.
 
 Scores in percent, over pixels at {counted}:

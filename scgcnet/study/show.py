@@ -192,6 +192,6 @@ class Chips:
         chips = []
         for label, done, of, page in self.items:
             state = "none" if not done else "all" if done == of else "some"
-            count = f"{done}/{of}" if done else "not run"
-            chips.append(f'<a class="study-chip {state}" href="{page}.html">{html.escape(label)} · {count}</a>')
+            text = f"{html.escape(label)} · {done} of {of}"
+            chips.append(f'<a class="study-chip {state}" href="{page}.html">{text}</a>')
         return f'<p class="study-chips">{" ".join(chips)}</p>'

@@ -3,7 +3,7 @@
 import pytest
 
 from scgcnet import plots
-from scgcnet.chapters import claims, glance
+from scgcnet.chapters import claims, glance, statements
 from scgcnet.chapters.comparison import networks
 
 
@@ -28,14 +28,14 @@ def test_dots_and_their_title(found, plan):
 
 
 def test_findings_and_chips_count_what_the_ledger_says(found, plan):
-    ledger = claims.ledger(plan)
+    ledger, answers = claims.ledger(plan), statements.answers(plan)
     verdicts, rank, alarms = glance.headlines(ledger, found, "scgcnet").items
     results_alone = ledger[ledger.kind != "protocol"]
     supported = (results_alone.verdict == "supported").sum()
     assert verdicts[0] == f"{supported} of {len(results_alone)} claims supported"
     assert rank[0].endswith("of 18") and "rivals compared image by image" in rank[1]
     assert "false alarms" in alarms[0]
-    shown = {label: (done, of, page) for label, done, of, page in glance.chips(plan, ledger).items}
+    shown = {label: (done, of, page) for label, done, of, page in glance.chips(plan, answers).items}
     assert list(shown) == [
         "Table I",
         "Table II",
@@ -46,8 +46,8 @@ def test_findings_and_chips_count_what_the_ledger_says(found, plan):
         "Fig. 10",
         "Fig. 11",
     ]
-    measured = ledger[ledger.id.isin(plan.exhibits[0].claims) & (ledger.condition != "")]
-    assert shown["Table I"] == (len(measured), len(plan.exhibits[0].claims), "comparison")
+    here = answers.answer[answers.index.isin(plan.exhibits[0].claims)]
+    assert shown["Table I"] == (here.isin(["holds", "does not hold"]).sum(), len(here), "comparison")
     empty = glance.headlines(ledger, [], "scgcnet").items
     assert len(empty) == 1
 

@@ -53,8 +53,8 @@ def test_labels_by_number_and_start():
         {"start": "left out", "windows": 5, "iou": 30.0, "low": 25.0, "high": 35.0},
         {"start": "nothing", "windows": 5, "iou": 10.0, "low": 5.0, "high": 15.0},
     ]
-    assert own_data.labels_table({"rows": rows}).to_dict("records") == [
+    assert own_data.labels_table({"rows": rows}).frame.to_dict("records") == [
         {"Labelled windows": 0, "Start: left out": "20.0 [15.0, 25.0]", "Start: nothing": "-"},
         {"Labelled windows": 5, "Start: left out": "30.0 [25.0, 35.0]", "Start: nothing": "10.0 [5.0, 15.0]"},
     ]
-    assert own_data.labels_table(None).to_numpy().tolist() == [["not run"]]
+    assert own_data.labels_table(None).title == "Not run"

@@ -114,12 +114,12 @@ def test_ranks_of_complete_curves(increments, make_record, ask):
         for run, iou in zip(increments[model].values(), found, strict=False)
     ]
     scores = ask(frame(made))
-    ours, theirs = (transfer.increment_note(scores, name).text for name in ("scgcnet", "swin"))
-    assert "IoU of 2 networks" in ours and "5.0 to 7.0 % at 0 %, 10.0 to 10.0 % at 1 %" in ours
+    ours, theirs = (transfer.increment_note(scores, name, frame(made)).text for name in ("scgcnet", "swin"))
+    assert "IoU of scgcnet: 5 % with 0 %, 10 % with 1 %" in ours and "Of 2 networks" in ours
     assert "number 2 at 0 % and number 1 at 20 %, 5.0 points before swin" in ours
     assert "danet" in ours.rpartition("Not run")[2]
     assert "5.0 points behind scgcnet" in theirs
-    assert transfer.increment_note(ask(frame(made[1:])), "scgcnet").title == "No curve yet"
+    assert transfer.increment_note(ask(frame(made[1:])), "scgcnet", frame(made)).title == "No curve yet"
 
 
 def test_rates_at_home_and_the_winners_of_trials(plan, increments, make_record):

@@ -48,7 +48,7 @@ FULL: dict[str, Callable[[], Figure]] = {
             "here": {"Table I": ["holds", "does not hold", "not resolved", "not tested"]},
         }
     ),
-    "hero": lambda: plots.hero([("cld", SAMPLE, PROBABILITY, 0.5, 0.7)] * 3),
+    "hero": lambda: plots.hero([("cld", SAMPLE, PROBABILITY, PROBABILITY > 0.5, 0.7)] * 3),
     "paper_dots": lambda: plots.paper_dots(
         {"a": (60, 55, (55, 54, 56), (55, 50, 60)), "b": (1, 2, None, None)}, "a", "t"
     ),

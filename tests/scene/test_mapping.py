@@ -452,6 +452,21 @@ def test_the_window_of_the_weights(scene: Path, tmp_path: Path, monkeypatch: pyt
     assert done.report["made_of"]["options"]["window"] == 96
 
 
+def test_a_landslide_reaches_the_peak_of_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**zoo.read_metadata(zoo.pretrained_file("tiny-bijie")), "threshold": "0.4", "peak": "0.7"}
+    monkeypatch.setattr("scgcnet.zoo.read_metadata", lambda _: known)
+    pixels = scene_pixels()
+    pixels[100:110, 180:190] = pixels[40:60, 80:90] = 130  # the small one, and a rim of the large one
+    scene = write_raster(tmp_path / "a.tif", pixels, **UTM)
+    done = mapped(scene, tmp_path / "peak", threshold=None)
+    assert (done.report["model"]["threshold"], done.report["model"]["peak"]) == (0.4, 0.7)
+    assert done.report["landslides"]["polygons"] == 1
+    with rasterio.open(tmp_path / "peak" / "mask.tif") as file:
+        mask = file.read(1)
+    assert mask.sum() == 20 * 40 + 1  # and the single bright pixel, which is below the least area
+    assert mapped(scene, tmp_path / "plain", threshold=0.4).report["landslides"]["polygons"] == 2
+
+
 def test_several_scales_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {**zoo.read_metadata(zoo.pretrained_file("tiny-bijie")), "seen_at": "1.4"}
     monkeypatch.setattr("scgcnet.zoo.read_metadata", lambda _: known)

@@ -16,6 +16,7 @@ from scgcnet.scene.score import (
     MapCounts,
     best_threshold,
     count_maps,
+    hysteresis,
     mean_iou,
     scales_of,
     temperature,
@@ -38,6 +39,24 @@ def test_scores_at_an_edge_are_those_of_the_pixels(seed: int, edge: int) -> None
     assert again.to_dict() == counts.to_dict()
 
 
+@given(st.integers(0, 10_000))
+def test_a_patch_is_kept_whole_if_it_reaches_the_high_one(seed: int) -> None:
+    probability = np.random.default_rng(seed).random((12, 15)).astype(np.float32)
+    plain = probability > 0.6
+    assert (hysteresis(probability, 0.6, 0.6) == plain).all()
+    kept = hysteresis(probability, 0.4, 0.6)
+    assert (kept >= plain).all() and (kept <= (probability > 0.4)).all()
+    assert (hysteresis(probability, 0.4, 0.8) <= kept).all()
+    counts = MapCounts()
+    counts.add(probability, blank(12, 15), outlined=True)
+    assert counts.confusion(0.6).fp == kept.sum()
+
+
+def test_a_dim_patch_is_dropped_and_a_bright_one_keeps_its_extent() -> None:
+    probability = np.array([[0.5, 0.9, 0.5, 0.1, 0.5, 0.5]], np.float32)
+    assert hysteresis(probability, 0.4, 0.7).tolist() == [[True, True, True, False, False, False]]
+
+
 @pytest.mark.parametrize(("resolution", "side", "alarm"), [(None, 6, 1), (None, 5, 0), (2.0, 5, 1), (0.5, 19, 0)])
 def test_an_alarm_needs_an_area(resolution: float | None, side: int, alarm: float) -> None:
     probability = np.zeros((64, 64), np.float32)
@@ -54,7 +73,7 @@ def test_maps_of_a_bright_patch_agree_at_every_scale() -> None:
     sample.image[40:120, 60:220] = 255
     sample.mask[40:120, 60:220] = 1
     counts = count_maps(Bright(), [sample], window=128)
-    assert list(counts) == ["0.5", "1", "2", "map"]
+    assert list(counts) == ["0.5", "1", "2", "map", "outlines"]
     for way, found in counts.items():
         assert found.confusion(0.5).scores()["iou"] > 0.95, way
     shrunk = predict_image(Bright(), sample.image, 128, 0.25, [0.5])

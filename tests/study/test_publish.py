@@ -60,31 +60,35 @@ def test_a_card_names_parts_never_trained_on(store: Callable[..., Record], ours:
         "empty": {"val": PartCounts(n=2, tp=0, fp=1, fn=0, tn=3)},
     }
     record = store(ours[0], [(8, 1, 1, 90)]).model_copy(update={"domains": domains})
-    text = card("tiny-x", record, 0.45, 0.7)
+    text = card("tiny-x", record, {"threshold": "0.45"}, 0.7)
     assert "\nThe val part of empty (never trained on) has no landslides; 25.00 %" in text
     assert "| val part of empty" not in text
     assert "| test part of cld (never trained on) | 50.00 | 33.33 | 40.00 | 25.00 |" in text
     assert "0.45" in text
 
 
-def counts(landslide: dict[int, int], other: dict[int, int], quiet: int = 0) -> dict[str, object]:
+def counts(landslide: dict[int, int], other: dict[int, int], quiet: int = 0) -> dict[str, dict[str, object]]:
+    """Of maps and of outlined landslides alike."""
     filled = [[found.get(place, 0) for place in range(BINS)] for found in (landslide, other)]
-    return {"images": 4, "quiet": quiet, "landslide": filled[0], "other": filled[1], "alarmed": [1] * (BINS - 1)}
+    made = {"images": 4, "quiet": quiet, "landslide": filled[0], "other": filled[1], "alarmed": [1] * (BINS - 1)}
+    return {"map": made, "outlines": made}
 
 
 def test_weights_that_map_are_calibrated_on_all_sources(store: Callable[..., Record], plan: Plan) -> None:
-    hills = {"map": counts({18: 90, 9: 10}, {1: 90, 11: 20})}
-    maps = {"cld": {"val": hills, "test": hills}, "landslide_free": {"val": {"map": counts({}, {1: 100}, quiet=4)}}}
-    threshold, heat, iou = module.calibrate(maps, {})
+    hills = counts({18: 90, 9: 10}, {1: 90, 11: 20})
+    maps = {"cld": {"val": hills, "test": hills}, "landslide_free": {"val": counts({}, {1: 100}, quiet=4)}}
+    (threshold, peak), heat, iou = module.calibrate(maps, {})
     assert iou == pytest.approx(0.9) and heat > 0
-    assert threshold == pytest.approx(1 / (1 + math.exp(-math.log(0.6 / 0.4) / heat)))
-    softer = {"map": counts({8: 100}, {1: 90, 6: 20})}  # where a network has not been
+    assert peak == pytest.approx(1 / (1 + math.exp(-math.log(0.6 / 0.4) / heat)))
+    assert threshold == pytest.approx(1 / (1 + math.exp(-math.log(0.4 / 0.6) / heat)))
+    softer = counts({8: 100}, {1: 90, 6: 20})  # where a network has not been
     unseen = {name: {**maps, name: {"all": softer}} for name in ("cld", "sichuan")}
     assert module.raw_threshold(maps, {}) == pytest.approx(0.6) and module.raw_threshold(maps, unseen) < 0.45
     left_out = next(run for run in plan.select("windows") if run.dataset == "cld" and run.size == "lite0")
     store(left_out, [(8, 1, 1, 90)], maps=maps | {"cld": {"all": hills}, "amunet": {"val": hills}})
     run = next(run for run in plan.select("windows") if run.dataset in run.train)
-    text = card("lite0", store(run, [(8, 1, 1, 90)], maps=maps), threshold, iou)
+    text = card("lite0", store(run, [(8, 1, 1, 90)], maps=maps), {"threshold": "0.4", "peak": "0.6"}, iou)
+    assert "a landslide reaches 0.6 somewhere and is outlined at 0.4" in text
     assert "| maps of 4 images, test part of cld | 100.0 | 90.0 | 94.7 | 90.0 |" in text
     assert (
         "Of the val part of landslide_free, which has no landslides, 0.00 % of the pixels and 25 % of 4 images" in text
