@@ -58,7 +58,8 @@ class ExampleScene:
     quiet_from: int | None = None  # column from which squares of `PATCH` pixels hold no landslide
 
 
-View = tuple[NDArray[np.uint8], NDArray[np.float32], list[NDArray[np.float64]], float, int, NDArray[np.uint8] | None]
+Compared = tuple[NDArray[np.uint8], NDArray[np.bool_]]  # truth and mask
+View = tuple[NDArray[np.uint8], NDArray[np.float32], list[NDArray[np.float64]], float, int, Compared | None]
 
 
 def example_scene(scene: str, real: bool) -> ExampleScene:
@@ -194,11 +195,12 @@ def view(scene: ExampleScene, result: MapResult, longest: int = 900) -> View:
         ratio = np.array([image.shape[1] / file.width, image.shape[0] / file.height])
     probability = np.where(stored == NO_DATA, np.nan, stored / np.float32(STEPS)).astype(np.float32)
     threshold, polygons = result.report["model"]["threshold"], result.report["landslides"]["polygons"]
-    truth = None
+    compared = None
     if scene.truth is not None:
-        with gdal(), rasterio.open(scene.truth) as file:
-            truth = file.read(1, out_shape=image.shape[:2])
-    return image, probability, [ring * ratio for ring in found], threshold, polygons, truth
+        with gdal(), rasterio.open(scene.truth) as truth, rasterio.open(result.folder / MASK) as mask:
+            shape = image.shape[:2]
+            compared = truth.read(1, out_shape=shape), mask.read(1, out_shape=shape) == 1
+    return image, probability, [ring * ratio for ring in found], threshold, polygons, compared
 
 
 def file_table(result: MapResult) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def scene_map(
     outlines: Sequence[npt.NDArray[np.float64]],
     threshold: float,
     polygons: int,
-    truth: Image | None = None,
+    compared: tuple[Image, npt.NDArray[np.bool_]] | None = None,
 ) -> Figure:
     """The outlines of the landslides over a scene, the probability with the threshold marked, and the errors if known.
 
@@ -187,12 +187,12 @@ def scene_map(
         image: uint8 (h, w, 3).
         probability: (h, w), NaN (drawn white) where there is no data.
         outlines: of the landslides and of holes in them, points (n, 2) of columns and rows of the image.
-        threshold: above it, a pixel is landslide.
+        threshold: at which landslides are outlined.
         polygons: number of landslides; one with holes has several outlines.
-        truth: (h, w), 1 for landslide.
+        compared: the truth (h, w), 1 for landslide, and the mask of the map.
     """
     height, width = probability.shape
-    number = 2 if truth is None else 3
+    number = 2 if compared is None else 3
     figure, (axes,) = page_figure(WIDTH / number * 0.94 * min(height / width, 2) + 0.7, 1, number)
     left, right = axes[:2]
     left.imshow(image)
@@ -203,8 +203,8 @@ def scene_map(
     left.set_title(found if polygons else "no landslide found", fontsize="medium")
     drawn = right.imshow(probability, cmap="cividis", vmin=0, vmax=1)
     right.set_title("probability", fontsize="medium")
-    if truth is not None:
-        axes[2].imshow(error_overlay(image, truth, probability > threshold))
+    if compared is not None:
+        axes[2].imshow(error_overlay(image, *compared))
         axes[2].set_title("errors", fontsize="medium")
         error_legend(figure)
     bar = figure.colorbar(drawn, ax=right, shrink=0.8)

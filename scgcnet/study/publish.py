@@ -177,6 +177,7 @@ def card(name: str, record: Record, metadata: Mapping[str, str], val_iou: float)
         else ("images resized to", f"{size} x {size} unless it says otherwise")
     )
     chosen_on = "sources that were left out" if record.maps and len(left_out_maps(record)) > 1 else "validation"
+    begun = f"\n  It went on from run `{record.config['start']}`." if "start" in record.config else ""
     rule = metadata["threshold"]
     if "peak" in metadata:
         rule = f"a landslide reaches {metadata['peak']} somewhere and is outlined at {rule}"
@@ -193,11 +194,13 @@ def card(name: str, record: Record, metadata: Mapping[str, str], val_iou: float)
 - **Licence:** as these; so use the weights for non-commercial research alone.
 - **Training:** run `{record.run_id}`, profile `{record.profile}` of `study.yml`,
   seed {record.seed}, {len(record.history)} epochs in {record.wall_s / 60:.0f} minutes ({record.device}).
-  Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in it.
+  Epoch {record.best_epoch}, counted from 0, was the best on the validation parts; the test parts had no say in
+  it.{begun}
 - **Input:** RGB, 8 bits, normalised as `scgcnet.data.EvalTransform` does. It was trained on {shown}
   {size} x {size}.
-- **Threshold:** {rule} (also in the file's metadata), best on {chosen_on}; its validation IoU is
-  {100 * val_iou:.2f} %; the scores below are at {"it" if record.maps else "0.5"}.
+- **Threshold:** {rule} (also in the file's metadata),
+  best on {chosen_on}; its validation IoU is {100 * val_iou:.2f} %; the scores below are at
+  {"it" if record.maps else "0.5"}.
 
 Scores in percent, over pixels at {counted}:
 
