@@ -40,7 +40,7 @@ PATCHWORK = (
 PLACE = {"crs": "EPSG:32648", "transform": Affine(0.8, 0, 520_000, 0, -0.8, 3_010_000)}  # near Bijie
 ABOUT = {
     PROBABILITY: "probability of landslide, 0 to 1; Cloud-Optimized GeoTIFF",
-    MASK: "1 where it is above the threshold, else 0; Cloud-Optimized GeoTIFF",
+    MASK: "1 for landslide, else 0; Cloud-Optimized GeoTIFF",
     POLYGONS: "outlines with area, mean probability and sensitivity; GeoPackage",
     QUICK_LOOK: "the outlines over the scene, for a first look",
     REPORT: "scene, weights and what they were trained on, options, sums",

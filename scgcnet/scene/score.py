@@ -43,7 +43,8 @@ class MapCounts:
 
     Attributes:
         images: how many.
-        landslide, other: pixels in each of `BINS` bins from 0 to 1; unknown ones are left out.
+        landslide, other: pixels in each of `BINS` bins from 0 to 1, by probability, or by the highest threshold
+            at which `hysteresis` keeps them; unknown ones are left out.
         quiet: how many of the images are free of landslides.
         alarmed: of those, with an alarm of `ALARM` at each of `THRESHOLDS`.
     """

@@ -1,4 +1,4 @@
-"""Statements tested on made-up networks: answers, intervals and runs, computed by hand."""
+"""Statements tested on synthetic networks: answers, intervals and runs, computed by hand."""
 
 from __future__ import annotations
 
