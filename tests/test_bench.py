@@ -203,25 +203,40 @@ class TestSeams:
 
 
 class TestLabels:
-    def test_windows_of_one_mosaic_share_no_pixel_and_are_written_as_a_user_holds_them(self, tmp_path: Path) -> None:
-        write_fake("amunet", tmp_path)
-        whole = open_whole("amunet", tmp_path)
-        tiles = labels._tiles(whole, "B")
-        names = [whole.names[tile].split("_") for tile in tiles]
-        assert names and all(scene == "B" and int(top) % 256 == int(left) % 256 == 0 for scene, top, left in names)
-        assert all((whole[tile].mask != 255).all() for tile in tiles)
-        labels._write(whole, tiles[:2], tmp_path / "windows")
-        assert len(find_source(tmp_path / "windows").pictures) == 2
-        mask = np.asarray(Image.open(tmp_path / "windows" / "masks" / f"{whole.names[tiles[0]]}.png"))
-        np.testing.assert_array_equal(mask, 255 * whole[tiles[0]].mask)
-
-    def test_without_mosaics_or_a_run_that_left_them_out(self, monkeypatch, tmp_path: Path) -> None:
+    @pytest.fixture(autouse=True)
+    def fakes(self, monkeypatch, tmp_path: Path) -> None:
         monkeypatch.setenv("SCGCNET_DATA", str(tmp_path))
-        with pytest.raises(BenchError, match="the mosaics of AMU-Net are not there"):
-            labels.bench_labels("amunet-scgcnet-lite0", [5], 1)
+
+    def test_windows_of_one_mosaic_share_no_pixel_and_the_other_is_scored(self, tmp_path: Path) -> None:
         write_fake("amunet", tmp_path)
-        with pytest.raises(BenchError, match="no run that leaves amunet out"):
-            labels.bench_labels("sichuan-scgcnet-lite0", [5], 1)
+        labelled, scored = labels._mosaics()
+        for samples, mosaic in ((labelled, "A"), (scored, "B")):
+            names = [sample.name.split("_") for sample in samples]
+            assert names and {scene for scene, *_ in names} == {mosaic}
+            assert all(int(top) % 256 == int(left) % 256 == 0 for _, top, left in names)
+            assert all((sample.mask != 255).all() for sample in samples)
+        assert all((sample.mask == 1).any() for sample in labelled)
+
+    def test_windows_of_sites_of_which_none_is_scored(self, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(labels, "TILE", 32)
+        write_fake("sichuan", tmp_path)
+        labelled, scored = labels._sites()
+        test = {name for name, part in open_whole("sichuan").split("0").items() if part == "test"}
+        assert {sample.name for sample in scored} == test
+        shown = {sample.name.split("_")[0] for sample in labelled}
+        assert shown and not shown & test
+        assert all(sample.mask.shape == (32, 32) and (sample.mask == 1).any() for sample in labelled)
+
+    def test_written_as_a_user_holds_them(self, tmp_path: Path) -> None:
+        sample = open_dataset("synthetic", 0, "val")[0]
+        labels._write([sample], tmp_path / "windows")
+        assert len(find_source(tmp_path / "windows").pictures) == 1
+        mask = np.asarray(Image.open(tmp_path / "windows" / "masks" / f"{sample.name}.png"))
+        np.testing.assert_array_equal(mask, 255 * sample.mask)
+
+    def test_without_images_or_a_run_that_left_them_out(self) -> None:
+        with pytest.raises(BenchError, match="no run that leaves amunet or sichuan out"):
+            labels.bench_labels("bijie-scgcnet-lite0-windows-s0-5f8", [5], 1)
 
 
 class TestSides:

@@ -89,12 +89,12 @@ def bench_sides_command(
 
 @app.command("labels")
 def bench_labels_command(
-    run_id: Annotated[str, typer.Argument(help="A stored run that leaves AMU-Net out.")],
+    run_id: Annotated[str, typer.Argument(help="A stored run that leaves AMU-Net or Sichuan out.")],
     counts: Annotated[str, typer.Option(help="Numbers of labelled windows.")] = "5,20,80",
     minutes: Annotated[float, typer.Option(min=0.01, help="Time of each training.")] = 4,
     json: Json = None,
 ) -> None:
-    """Train on a few labelled windows of a place never seen, and score another scene of it.
+    """Train on a few labelled windows of a place never seen, and score other ground of it.
 
     Example: scgcnet bench labels amunet-scgcnet-lite0 --counts 5,20
     """

@@ -26,6 +26,7 @@ from scgcnet.study.networks import (
     rate_trials,
     refuse_synthetic,
     run_links,
+    title_of,
     whole_runs,
 )
 from scgcnet.study.paper import PAPER_DATASETS, SCORE_NAMES, full_name, paper_scores
@@ -38,7 +39,7 @@ NATIVE = "pooled"  # the other way of counting: pixels of all images at native s
 
 
 def networks(dataset: str, plan: Plan, profile: str = "cpu", models: Sequence[str] | None = None) -> list[Network]:
-    """The networks compared on a data set, with all stored seeds of the rate that won their trials.
+    """The networks compared on a data set, by `title_of`, with all stored seeds of the rate that won their trials.
 
     If the profile plans no trials there, planned runs are taken as they are.
     """
@@ -46,7 +47,7 @@ def networks(dataset: str, plan: Plan, profile: str = "cpu", models: Sequence[st
     if not runs:
         for run in whole_runs(plan, profile, dataset=dataset):
             runs.setdefault(run.model, run)
-    chosen = {model: run for model, run in runs.items() if models is None or model in models}
+    chosen = {title_of(model): run for model, run in runs.items() if models is None or model in models}
     return gather(chosen, results.runs(plan.profile(profile).data))
 
 
@@ -205,7 +206,8 @@ def paper_order(dataset: str, found: Sequence[Network]) -> str:
     """A sentence on how far the measured order agrees with the paper's; "" for fewer than three networks."""
     from scipy import stats
 
-    able = [(paper["iou"], one.mean()) for one in found if len(one.runs) and (paper := paper_scores(dataset, one.name))]
+    printed = [(one, paper_scores(dataset, one.run.model)) for one in found if len(one.runs)]
+    able = [(paper["iou"], one.mean()) for one, paper in printed if paper]
     if len(able) < 3:
         return ""
     tau = stats.kendalltau(*zip(*able, strict=True))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,7 @@ class Family:
         self.networks = list(networks)
         self._images: dict[tuple[str, str], Images] = {}
         self._deviations: dict[str, tuple[float, float]] = {}
+        self._usual: dict[str, float] = {}
 
     def deviation(self, measure: Measure) -> tuple[float, float]:
         """Deviation of a measure over seeds, pooled, and its degrees of freedom."""
@@ -87,15 +89,26 @@ class Family:
         if not pairs or not freedom:
             return []
         level = stats.student(freedom, 1 - 0.05 / len(pairs) / measures)
-        by_image = [self._image_error(measure, *pair) for pair in pairs]
-        usual = float(np.median([error for error in by_image if error is not None] or [0.0]))
         found = []
-        for (one, other), error in zip(pairs, by_image, strict=True):
+        for one, other in pairs:
             ours, theirs = measure.seeds(one), measure.seeds(other)
             seeds = deviation * (1 / len(ours) + 1 / len(theirs)) ** 0.5
-            half = level * math.hypot(seeds, usual if error is None else error)
+            half = level * math.hypot(seeds, self.image_error(measure, one, other))
             found.append(Effect(f"{one.name} minus {other.name}", float(np.mean(ours) - np.mean(theirs)), half))
         return found
+
+    def image_error(self, measure: Measure, one: Network, other: Network) -> float:
+        """Standard error of a difference over test images, points; the usual one where either is not counted."""
+        error = self._image_error(measure, one, other)
+        return self.usual_error(measure) if error is None else error
+
+    def usual_error(self, measure: Measure) -> float:
+        """The median over the pairs of counted networks; 0 without any."""
+        if measure.name not in self._usual:
+            pairs = combinations([one for one in self.networks if one.counted and len(measure.seeds(one))], 2)
+            errors = [self._image_error(measure, *pair) for pair in pairs]
+            self._usual[measure.name] = float(np.median(errors)) if errors else 0.0
+        return self._usual[measure.name]
 
     def _image_error(self, measure: Measure, one: Network, other: Network) -> float | None:
         if not one.counted or not other.counted:

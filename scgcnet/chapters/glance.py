@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from scgcnet import zoo
-from scgcnet.chapters import competitors
 from scgcnet.chapters.comparison import ranked
 from scgcnet.data import Sample, dataset_available, open_dataset
 from scgcnet.metrics import Confusion
@@ -69,11 +68,6 @@ def hero_cases(real: bool) -> list[tuple[str, Sample, Probability, npt.NDArray[n
     return found
 
 
-def title_of(name: str) -> str:
-    """A network's name as its paper writes it."""
-    return "SCGC-Net" if name == "scgcnet" else str(competitors.networks().title.get(name, name))
-
-
 def dot_rows(dataset: str, found: Sequence[Network], plan: Plan) -> dict[str, Any]:
     """What `plots.paper_dots` draws, the best measured network on top."""
     rows = {}
@@ -84,7 +78,7 @@ def dot_rows(dataset: str, found: Sequence[Network], plan: Plan) -> dict[str, An
         paper = paper_scores(dataset, one.run.model) if how != "other data" else None
         seeds = (summary.mean, summary.low, summary.high) if len(one.runs) > 1 else None
         images = (inner.value, inner.low, inner.high) if inner else None
-        rows[title_of(one.name)] = (paper["iou"] if paper else None, summary.mean, seeds, images)
+        rows[one.name] = (paper["iou"] if paper else None, summary.mean, seeds, images)
     return rows
 
 
@@ -119,9 +113,7 @@ def headlines(claims: pd.DataFrame, found: Sequence[Network], ours: str) -> Card
     if ours in names and len(names) > 2:
         best, own = order[0], order[names.index(ours)]
         outcomes = [one.outcome for one in compare_networks(found, ours).values()]
-        lead = (
-            f"{title_of(best.name)} leads by {best.mean() - own.mean():.1f} points" if best is not own else "It leads"
-        )
+        lead = f"{best.name} leads by {best.mean() - own.mean():.1f} points" if best is not own else "It leads"
         resolved = len(outcomes) - outcomes.count("unresolved")
         text = f"At equal compute. {lead}; of {many(len(outcomes), 'rival')} compared image by image, "
         text += f"{resolved or 'none'} differ{'s' * (resolved < 2)} beyond the spread over seeds."

@@ -86,12 +86,6 @@ def _landslides(network: Network) -> pd.DataFrame:
     return hits.assign(area=hits.pixels * rows.resolution.to_numpy(float) ** 2)
 
 
-def small_found(network: Network) -> float:
-    """Percent of the landslides under `SMALL` that were found, over all seeds; NaN if none is known to be small."""
-    small = _landslides(network).query("area < @SMALL")
-    return float(100 * (small.found >= FOUND * small.pixels).mean())
-
-
 def edge_table(networks: Sequence[Network]) -> Table:
     """Boundary IoU by width of the band, a row for each network."""
     caption = "Boundary IoU by width of the band, at native size, pixels of all test images, mean over seeds (%)"
@@ -129,12 +123,6 @@ def _alarms(network: Network) -> list[dict[str, object]]:
     there = 1e6 * free.alarms.map(sum).sum() / free.pixels.sum()
     cells[f"{column} (of {free.image.nunique()})"] = f"{100 * (free.alarms.str.len() > 0).mean():.1f} %"
     return [cells | {"Falsely alarmed there, m² per km²": f"{there:,.0f}"}]
-
-
-def false_alarm_share(network: Network) -> float:
-    """Falsely alarmed pixels of the landslide-free ground of the test images, percent, over all seeds."""
-    alarmed, quiet = network.images.native_fp.sum(), network.images.native_tn.sum()
-    return float(100 * alarmed / max(alarmed + quiet, 1))
 
 
 def place_table(networks: Sequence[Network]) -> Table:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyogrio.raw
 import rasterio
 import shapely
+from matplotlib.figure import Figure
 from rasterio.features import shapes
 
-from scgcnet import files
-from scgcnet.chapters.efficiency import Bench
+from scgcnet import files, plots
+from scgcnet.bench.labels import LEFT_OUT
+from scgcnet.chapters.efficiency import Bench, read_bench
 from scgcnet.chapters.mapping import ExampleScene
 from scgcnet.own.evaluation import Evaluation, evaluate
 from scgcnet.own.training import WEIGHTS, Trained, TrainOptions, train
@@ -21,10 +25,11 @@ from scgcnet.scene.source import gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.runs import project_root
-from scgcnet.study.show import NONE, Note, Table
+from scgcnet.study.show import NONE, Note
 
 SIDE = 768  # pixels, of a synthetic scene
 LAYER = "landslides.gpkg"
+PLACES = {"amunet": "AMU-Net, the other mosaic", "sichuan": "Sichuan, other sites"}  # of `scgcnet bench labels`
 
 
 def example_region(seed: int) -> Path:
@@ -73,16 +78,32 @@ def score_table(found: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def labels_table(measured: Bench) -> Table | Note:
-    """One row for each number of labelled windows: `scgcnet bench labels`."""
-    if measured is None:
-        return Note("Not run", "`scgcnet bench labels` measures it where the mosaics of AMU-Net are.")
-    rows: dict[int, dict[str, object]] = {}
-    for one in measured["rows"]:
-        told = f"{one['iou']:.1f} [{one['low']:.1f}, {one['high']:.1f}]"
-        rows.setdefault(one["windows"], {"Labelled windows": one["windows"]})[f"Start: {one['start']}"] = told
-    caption = "IoU on a mosaic of the place by labelled windows of another (%), 95 % over windows"
-    return Table(pd.DataFrame(rows.values()).fillna(NONE), caption)
+def label_results() -> list[dict[str, Any]]:
+    """What `scgcnet bench labels` stored, by place."""
+    found = (read_bench(f"results/bench/labels-{place}.json") for place in PLACES)
+    return [one for one in found if one is not None]
+
+
+def label_figure(measured: Sequence[Mapping[str, Any]]) -> Figure | Note:
+    """IoU by the number of labelled windows, a panel for each place."""
+    if not measured:
+        return Note("Not run", "`scgcnet bench labels` measures it where the images are.")
+    panels = {}
+    for one in measured:
+        curves = panels.setdefault(PLACES[one["place"]], dict[str, dict[int, tuple[float, float, float]]]())
+        for row in one["rows"]:
+            curves.setdefault(row["start"], {})[row["windows"]] = row["iou"], row["low"], row["high"]
+    return plots.label_curves(panels, LEFT_OUT)
+
+
+def labels_table(measured: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each place and number of labelled windows."""
+    rows: dict[tuple[str, int], dict[str, object]] = {}
+    for place, row in ((PLACES[one["place"]], row) for one in measured for row in one["rows"]):
+        told = f"{row['iou']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+        cells = rows.setdefault((place, row["windows"]), {"Place": place, "Windows": row["windows"]})
+        cells[f"Start: {row['start']}"] = told
+    return pd.DataFrame(rows.values()).fillna(NONE)
 
 
 def export_table(measured: Bench) -> pd.DataFrame:

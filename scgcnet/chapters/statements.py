@@ -16,12 +16,12 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from scgcnet.chapters import comparison
-from scgcnet.chapters.claims import MODULES, PERCENTS, PROFILE, RATES, Evidence, base_gmac
 from scgcnet.chapters.effects import Effect, Family, Measure, of_images, of_score
+from scgcnet.chapters.evidence import MODULES, PERCENTS, PROFILE, RATES, Evidence, base_gmac
 from scgcnet.chapters.measures import FOUND, SMALL
 from scgcnet.metrics import WIDTHS
 from scgcnet.study import stats
-from scgcnet.study.networks import Network, many
+from scgcnet.study.networks import OURS, Network, many
 from scgcnet.study.paper import PAPER_DATASETS, SCORE_NAMES, full_name
 from scgcnet.study.plan import Plan
 
@@ -83,18 +83,18 @@ def deciding(effects: Iterable[Effect], answer: Answer) -> Effect:
 
 
 def _tested(effects: Sequence[Effect], what: str, networks: Iterable[Network], missing: Sequence[str] = ()) -> Tested:
-    answer = judge(effects)
-    if missing and answer != "does not hold":
-        return Tested(NOT_TESTED, effects, f"not run: {', '.join(missing)}")
     if not effects:
-        return Tested(NOT_TESTED, (), "no repeated runs")
-    # The one that decides: refutes, or leaves open.
-    worst = min(effects, key=lambda one: one.value + one.half * (1 if answer == "does not hold" else -1))
-    text = f"{what}: {worst} points"
+        return Tested(NOT_TESTED, (), f"not run: {', '.join(missing)}" if missing else "no repeated runs")
+    answer = judge(effects)
+    text = f"{what}: {deciding(effects, answer)} points"
     if len(effects) > 1:
         above = sum(one.value - one.half > 0 for one in effects)
         below = sum(one.value + one.half < 0 for one in effects)
-        text = f"{what}: of {len(effects)} differences {above} are above 0 and {below} below; {worst} points"
+        text = f"{what}: of {len(effects)} differences {above} are above 0 and {below} below; "
+        text += f"{deciding(effects, answer)} points"
+    if missing:
+        text += f"; not run: {', '.join(missing)}"
+        answer = answer if answer == "does not hold" else NOT_TESTED
     runs = list(dict.fromkeys(run_id for one in networks for run_id in one.runs.run_id))
     return Tested(answer, effects, text, runs)
 
@@ -116,7 +116,7 @@ def _rows(measure: Measure, pairs: Sequence[tuple[str, str]], tester: Tester) ->
 def _lead(measures: Sequence[Measure], tester: Tester) -> Tested:
     """SCGC-Net above every other network, by every measure."""
     others = dict(tester.evidence.networks)
-    ours = others.pop("scgcnet", None)
+    ours = others.pop(OURS, None)
     if ours is None:
         return Tested(NOT_TESTED)
     effects, used = list[Effect](), [ours]
@@ -132,9 +132,9 @@ def _lead(measures: Sequence[Measure], tester: Tester) -> Tested:
 def _against(rival: str, measure: Measure, tester: Tester) -> Tested:
     """One other network above SCGC-Net."""
     known = tester.evidence.networks
-    if "scgcnet" not in known or rival not in known:
+    if OURS not in known or rival not in known:
         return Tested(NOT_TESTED)
-    pair = known[rival], known["scgcnet"]
+    pair = known[rival], known[OURS]
     return _tested(tester.networks.effects(measure, [pair]), f"{measure.name} on Bijie", pair)
 
 
@@ -167,7 +167,7 @@ def _travel(say: Callable[[pd.DataFrame], Mapping[str, float]], what: str, teste
     found = tester.evidence.increments
     curves = found.pivot(index="model", columns="percent", values="resized_iou").reindex(columns=PERCENTS).dropna()
     deviation, freedom = tester.networks.deviation(of_score("iou"))
-    if "scgcnet" not in curves.index or len(curves) < 2 or not freedom:
+    if OURS not in curves.index or len(curves) < 2 or not freedom:
         return Tested(NOT_TESTED)
     values = say(curves)
     half = stats.student(freedom, 1 - 0.05 / len(values)) * deviation * 2**0.5
@@ -177,17 +177,17 @@ def _travel(say: Callable[[pd.DataFrame], Mapping[str, float]], what: str, teste
 
 
 def _lead_at(percent: int, curves: pd.DataFrame) -> dict[str, float]:
-    ours = curves.loc["scgcnet", percent]
-    return {f"scgcnet minus {name}": ours - iou for name, iou in curves[percent].drop("scgcnet").items()}
+    ours = curves.loc[OURS, percent]
+    return {f"{OURS} minus {name}": ours - iou for name, iou in curves[percent].drop(OURS).items()}
 
 
 def _stable(curves: pd.DataFrame) -> dict[str, float]:
-    ours = curves.loc["scgcnet"]
-    return {"scgcnet at 1 % minus nine tenths of that at 20 %": ours[1] - 0.9 * ours[20]}
+    ours = curves.loc[OURS]
+    return {f"{OURS} at 1 % minus nine tenths of that at 20 %": ours[1] - 0.9 * ours[20]}
 
 
 def _others_need(curves: pd.DataFrame) -> dict[str, float]:
-    others = curves.drop("scgcnet")
+    others = curves.drop(OURS)
     short = 0.9 * others[20] - others[1]
     return {f"nine tenths of {name} at 20 % minus that at 1 %": value for name, value in short.items()}
 
@@ -232,7 +232,7 @@ STATEMENTS: dict[str, tuple[str, Rule]] = {
     "bijie_iou": ("reaches the paper's IoU on Bijie", partial(_reaches, "bijie", "bijie_iou", "iou")),
     "bijie_f1_gain": ("leads 17 others in F1", partial(_lead, [_F1])),
     "bijie_iou_gain": ("leads 17 others in IoU", partial(_lead, [_IOU])),
-    "bijie_vmamba_recall": ("VMamba's recall is higher", partial(_against, "vmamba", _RECALL)),
+    "bijie_vmamba_recall": ("VMamba's recall is higher", partial(_against, "VMamba", _RECALL)),
     "best_all_metrics": ("leads in all five scores", partial(_lead, _ALL)),
     "a1_iou": ("A1 is the lowest row", partial(_rows, _IOU, [(row, "A1") for row in MODULES[1:]])),
     **dict.fromkeys(("a2_iou", "a2_gain"), ("HMIE alone helps (A2 above A1)", partial(_rows, _IOU, [("A2", "A1")]))),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from scgcnet.chapters.common import SHARED
 from scgcnet.study import results, stats
-from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, rate_trials, refuse_synthetic
+from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, rate_trials, refuse_synthetic, title_of
 from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan
 from scgcnet.study.runs import Run
@@ -60,20 +60,6 @@ def domain_scores(stored: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["run_id", "domain", "part", "trained", "n", *COUNTS]).astype({"trained": bool})
     pixels = found[COUNTS].to_numpy(np.int64)
     return found.assign(**{name: stats.score(pixels, name) for name in ("iou", "precision", "recall")})
-
-
-def domain_table(found: pd.DataFrame) -> Table:
-    """Scores of one run (a frame of one row) by data set and part; without landslides, only false alarms."""
-    scores, run = domain_scores(found), found.iloc[0]
-    names = {"domain": "Data set", "part": "Part", "n": "Images", "trained": "Seen in training"}
-    shown = scores[list(names)].rename(columns=names)
-    shown["Seen in training"] = np.where(scores.trained, "its training part", "no")
-    for score in ("iou", "precision", "recall"):
-        shown[SCORE_NAMES[score][0]] = scores[score].map("{:.2f}".format).where(scores.tp + scores.fn > 0, NONE)
-    alarms = 100 * scores.fp / (scores.fp + scores.tn).clip(lower=1)
-    shown["False alarms"] = alarms.map("{:.2f}".format)
-    caption = f"{run.model} {run['size']}, trained on {', '.join(run.train_datasets)}: scores, and the share of "
-    return Table(shown, caption + "landslide-free pixels that it calls landslide (%)")
 
 
 def left_out(plan: Plan, stored: pd.DataFrame, profile: str) -> pd.DataFrame:
@@ -141,13 +127,13 @@ def increment_scores(
 ) -> pd.DataFrame:
     """One row per run of `increments`; `stored` is by default `results.runs()`.
 
-    Columns: dataset, profile, train ("bijie"), model, size, percent, run_id, and resized_iou, _f1, _precision, _recall
-    (percent), n_test (images), wall_s, file, which are NaN where it was not run.
+    Columns: dataset, profile, train ("bijie"), model (its title), size, percent, run_id, and resized_iou, _f1,
+    _precision, _recall (percent), n_test (images), wall_s, file, which are NaN where it was not run.
     """
     stored = results.runs() if stored is None else stored
     refuse_synthetic(stored)
     rows = [
-        (run.dataset, run.profile, " + ".join(run.train), run.model, run.size, percent, run.run_id)
+        (run.dataset, run.profile, " + ".join(run.train), title_of(run.model), run.size, percent, run.run_id)
         for found in increments(plan, target, profile, models, percents).values()
         for percent, run in found.items()
     ]
@@ -224,7 +210,7 @@ def rates_note(plan: Plan, runs: Mapping[str, Mapping[float, Run]], trials: pd.D
         rate, tried = float(run.settings["lr"]), rate_trials(plan, trials, run.train[0], run.profile)
         won = best_rate(tried[(tried["model"] == model) & (tried["size"] == run.size)])
         how = "the winner of its short trials" if rate == won else f"not the winner of its short trials, {won:g}"
-        words.append(f"{model} {rate:g} ({'no winner of trials is known' if pd.isna(won) else how})")
+        words.append(f"{title_of(model)} {rate:g} ({'no winner of trials is known' if pd.isna(won) else how})")
     return Note("Learning rates at home", f"{'; '.join(words)}." if words else "No runs are planned.")
 
 

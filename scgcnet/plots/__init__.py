@@ -2,23 +2,27 @@
 
 from scgcnet.plots.diagrams import claim_squares, critical_difference, weight_triangle
 from scgcnet.plots.figures import (
-    ablation_bars,
     component_recall,
-    cost_dots,
     curve_grid,
     image_histograms,
-    implied_shares,
     increment_curves,
-    paper_dots,
+    label_curves,
     reliability_diagram,
-    score_differences,
+    score_grid,
     size_curves,
-    statement_rows,
-    step_dots,
     threshold_curves,
     training_curves,
 )
 from scgcnet.plots.panels import cause_panels, hero, network_panels, prediction_panels, scene_map, window_grid
+from scgcnet.plots.rows import (
+    ablation_bars,
+    cost_dots,
+    implied_shares,
+    paper_dots,
+    score_differences,
+    statement_rows,
+    step_dots,
+)
 
 __all__ = [
     "ablation_bars",
@@ -32,12 +36,14 @@ __all__ = [
     "image_histograms",
     "implied_shares",
     "increment_curves",
+    "label_curves",
     "network_panels",
     "paper_dots",
     "prediction_panels",
     "reliability_diagram",
     "scene_map",
     "score_differences",
+    "score_grid",
     "size_curves",
     "statement_rows",
     "step_dots",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,14 +11,18 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 WIDTH = 8.0  # inches; the theme shows it at about 750 pixels
 DPI = 120
+
+Interval = tuple[float, float, float]  # value, low, high
 
 # Okabe and Ito's palette, distinguishable with any kind of colour vision.
 BLUE, ORANGE, PURPLE, GREEN = "#0072B2", "#E69F00", "#CC79A7", "#009E73"
 SKY, VERMILION, BLACK, GREY = "#56B4E9", "#D55E00", "#000000", "#666666"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)
+OTHERS = [colour for colour in CYCLE if colour != VERMILION]  # of curves beside the one in vermilion
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -58,3 +63,9 @@ def mark(label: str, colour: str, marker: str, size: float = 7, line: float | No
     """An entry of a legend: a marker, on a line of so many points where `line` is given."""
     strokes = {"ls": ""} if line is None else {"lw": line}
     return Line2D([], [], color=colour, marker=marker, ms=size, label=label, **{**strokes, **style})
+
+
+def embolden(texts: Iterable[Text], name: str) -> None:
+    """Set one name in bold among those of an axis or a legend."""
+    for text in texts:
+        text.set_fontweight("bold" if text.get_text() == name else "normal")

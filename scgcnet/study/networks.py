@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,19 @@ from scgcnet.study.runs import Run, at_home, configuration
 from scgcnet.study.show import NONE, Link, Links
 
 NOT_RUN = "not run"
+OURS = "SCGC-Net"
 JOINT = "95 % over all seeds, jointly"
+
+
+@cache
+def _titles() -> dict[str, str]:
+    file = resources.files("scgcnet.peers") / "networks.csv"
+    return dict(pd.read_csv(str(file), index_col="name").title)
+
+
+def title_of(model: str) -> str:
+    """The name of a network of the zoo as its paper writes it."""
+    return _titles().get(model, model)
 
 
 @dataclass(frozen=True)
@@ -28,11 +41,12 @@ class Network:
     name: str
     run: Run  # one of those planned
     runs: pd.DataFrame  # `results.frame` of those stored, a row per seed
+    source: str = ""  # the data set that its images are of, where it is not the one of `run`
 
     @cached_property
     def images(self) -> pd.DataFrame:
         """Its per-image counts (`results.images`); empty if none were taken."""
-        return results.images(self.runs)
+        return results.images(self.runs, self.source)
 
     @cached_property
     def free(self) -> pd.DataFrame:

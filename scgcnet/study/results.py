@@ -156,6 +156,7 @@ class ImageCounts(_Model):
         components: (pixels, found pixels) of each landslide at native size, the largest first.
         alarms: pixels of each predicted patch that touches no landslide, likewise.
         boundary: pixels in intersection and union of the boundary bands, for each width of the file.
+        source: data set that it is of, where that is not the run's own.
     """
 
     name: str
@@ -167,6 +168,7 @@ class ImageCounts(_Model):
     components: list[tuple[int, int]]
     alarms: list[int]
     boundary: list[tuple[int, int]]
+    source: str = ""
 
 
 class FreeCounts(_Model):
@@ -179,7 +181,10 @@ class FreeCounts(_Model):
 
 
 class Details(_Model):
-    """Per-image counts of one run: its test part, and landslide-free images of the same place if there are any."""
+    """Per-image counts of one run: of its test part, and of landslide-free images of the same place if there are any.
+
+    A run trained on several data sets at home on one of them has the test images of the others too.
+    """
 
     run_id: str
     finished_utc: str
@@ -215,15 +220,6 @@ def find(run_id: str, kind: Kind, folder: Literal["runs", "trials"] = "runs") ->
     return _read(path, Record) if path.exists() else None
 
 
-def find_details(record: Record) -> Details | None:
-    """The per-image counts of a run; None if they were not taken, or belong to an earlier training of the same id.
-
-    Raises:
-        ResultError: the file is broken.
-    """
-    return _counted(project_root() / ROOTS[record.data_kind] / "details", record.run_id, record.finished_utc)
-
-
 @functools.lru_cache(maxsize=256)
 def _counted(folder: Path, run_id: str, finished_utc: str) -> Details | None:
     path = folder / f"{run_id}.json"
@@ -244,7 +240,7 @@ def write(record: Record, details: Details | None = None) -> None:
     files.write_text(root / record.file, record.model_dump_json(indent=1, exclude=empty) + "\n")
     if details is not None:  # a line for each image, so that files are short and differences readable
         lines = []
-        for key, value in details.model_dump(mode="json").items():
+        for key, value in details.model_dump(mode="json", exclude_defaults=True).items():
             rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in value) if key in _LISTED else ""
             lines.append(f' "{key}": ' + (f"[\n{rows}\n ]" if rows else json.dumps(value)))
         files.write_text(root / details.file, "{\n" + ",\n".join(lines) + "\n}\n")
@@ -308,8 +304,8 @@ def trials(kind: Kind = "real") -> pd.DataFrame:
     return frame(records(kind, "trials"))
 
 
-def images(found: pd.DataFrame) -> pd.DataFrame:
-    """One row per test image of some runs; runs without per-image counts have no rows.
+def images(found: pd.DataFrame, source: str = "") -> pd.DataFrame:
+    """One row per test image of some runs, or per image of a further `source`; runs without counts have no rows.
 
     Columns: run_id, seed, image, group, site, resolution, tp, fp, fn, tn (at the network's input size), native_tp ...
     native_tn, components, alarms, boundary.
@@ -319,6 +315,8 @@ def images(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for details, seed in _details(found):
         for one in details.images:
+            if one.source != source:
+                continue
             own = (details.run_id, seed, one.name, one.group, one.site, one.resolution)
             rows.append((*own, *one.resized, *one.native, one.components, one.alarms, one.boundary))
     return pd.DataFrame(rows, columns=columns)

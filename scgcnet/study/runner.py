@@ -326,19 +326,24 @@ def _score(spec: Run, network: nn.Module, material: Material) -> tuple[dict[str,
     images = score_images(network, open_test(spec), size)
     domains: dict[str, dict[str, dict[str, int]]] = {}
     windows = spec.settings.get("views") == "windows"
+    merged = not windows and spec.dataset in spec.config["train_datasets"]  # with others, or `_open_domains` has none
+    further: list[ImageCounts] = []
     for name, part, dataset in () if windows else _open_domains(spec):
         (counted,) = count(network, dataset, size)
         domains.setdefault(name, {})[part] = {"n": len(dataset), **asdict(counted)}
+        if merged and part == "test" and name != spec.dataset and counted.tp + counted.fn:
+            further += _with_ground(dataset, score_images(network, dataset, size), name)
     free = free_images(spec)
     scored = {
         "claims": list(spec.claims),
         "metrics": Metrics.model_validate(total_scores(images)),
         "test_looks": looks[spec.dataset],
         "domains": domains,
-        "maps": _score_maps(spec, network) if len(datasets_of(spec)) > 1 and spec.increment is None else {},
+        "maps": _score_maps(spec, network) if len(datasets_of(spec)) > 1 and not (spec.increment or merged) else {},
         "prediction": prediction,
     }
-    return scored, _with_ground(spec, images), score_images(network, free, size) if free is not None else []
+    counted_images = [*_with_ground(open_test(spec), images), *further]
+    return scored, counted_images, score_images(network, free, size) if free is not None else []
 
 
 def _score_maps(spec: Run, network: nn.Module) -> dict[str, dict[str, dict[str, Any]]]:
@@ -376,10 +381,9 @@ def _predictor(spec: Run, model: nn.Module, material: Material) -> tuple[nn.Modu
     return ManyViews(model, views, best).eval(), {"views": views, "threshold": best, "val_iou": max(ious)}
 
 
-def _with_ground(spec: Run, images: Sequence[Any]) -> list[ImageCounts]:
+def _with_ground(test: Any, images: Sequence[Any], source: str = "") -> list[ImageCounts]:
     from scgcnet.data.overlap import shared_ground
 
-    test = open_test(spec)
     groups = shared_ground(test)
     return [
         ImageCounts(
@@ -392,6 +396,7 @@ def _with_ground(spec: Run, images: Sequence[Any]) -> list[ImageCounts]:
             components=one.components,
             alarms=one.alarms,
             boundary=one.boundary,
+            source=source,
         )
         for index, one in enumerate(images)
     ]

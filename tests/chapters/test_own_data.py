@@ -47,14 +47,18 @@ def test_exports_and_reasons():
     assert own_data.export_table(None).to_numpy().tolist() == [["not run"]]
 
 
-def test_labels_by_number_and_start():
+def test_labels_by_place_number_and_start():
     rows = [
         {"start": "left out", "windows": 0, "iou": 20.04, "low": 15.0, "high": 25.0},
         {"start": "left out", "windows": 5, "iou": 30.0, "low": 25.0, "high": 35.0},
         {"start": "nothing", "windows": 5, "iou": 10.0, "low": 5.0, "high": 15.0},
     ]
-    assert own_data.labels_table({"rows": rows}).frame.to_dict("records") == [
-        {"Labelled windows": 0, "Start: left out": "20.0 [15.0, 25.0]", "Start: nothing": "-"},
-        {"Labelled windows": 5, "Start: left out": "30.0 [25.0, 35.0]", "Start: nothing": "10.0 [5.0, 15.0]"},
+    measured = [{"place": "sichuan", "rows": rows}]
+    place = "Sichuan, other sites"
+    assert own_data.labels_table(measured).to_dict("records") == [
+        {"Place": place, "Windows": 0, "Start: left out": "20.0 [15.0, 25.0]", "Start: nothing": "-"},
+        {"Place": place, "Windows": 5, "Start: left out": "30.0 [25.0, 35.0]", "Start: nothing": "10.0 [5.0, 15.0]"},
     ]
-    assert own_data.labels_table(None).title == "Not run"
+    (axis,) = own_data.label_figure(measured).axes
+    assert axis.get_title() == place and [list(line.get_ydata()) for line in axis.lines] == [[20.04, 30], [10]]
+    assert own_data.label_figure([]).title == "Not run"

@@ -72,16 +72,6 @@ def test_the_last_row_has_the_recipe_that_is_best_elsewhere(plan, unseen, recipe
     assert list(few.iloc[0, 1:]) == ["10.0", "not run", "not run", "not run", "-", "-"]
 
 
-def test_scores_by_data_set_and_part(unseen, recipes, make_record):
-    run = recipes["all others"]["cld"]
-    table = transfer.domain_table(frame([unseen(run, 20)])).frame.set_index(["Data set", "Part"])
-    assert list(table.loc[("cld", "train")]) == [1, "no", "20.00", "28.57", "40.00", "100.00"]
-    assert list(table.loc[("bijie", "test")]) == [4, "its training part", "50.00", "50.00", "100.00", "33.33"]
-    empty = {"bijie_negatives": {"test": {"n": 1, "tp": 0, "fp": 1, "fn": 0, "tn": 3}}}
-    (row,) = transfer.domain_table(frame([make_record(run, domains=empty)])).frame.to_dict("records")
-    assert (row["IoU"], row["Precision"], row["Recall"], row["False alarms"]) == ("-", "-", "-", "25.00")
-
-
 def test_a_row_for_each_increment(increments, make_record, ask):
     home = {"bijie": {"test": {"n": 154, "tp": 70, "fp": 20, "fn": 10, "tn": 0}}}
     made = frame([make_record(increments["swin"][5], 0.25, domains=home, n=1584)])
