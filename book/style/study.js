@@ -9,6 +9,15 @@ document.addEventListener("DOMContentLoaded", () => {
     arrow.setAttribute("aria-label", `pages below ${arrow.closest("li").querySelector("a").textContent}`);
   }
 
+  // What scrolls sideways on a phone can be reached by key.
+  const reachable = () => {
+    for (const box of document.querySelectorAll("div.cell_output figure, div.cell_output > .output")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    }
+  };
+  reachable();
+  window.addEventListener("load", reachable); // pictures have their width then
+
   // On a narrow screen a sidebar opens as a dialog. Whoever closes it goes on from the button that opened it.
   for (const side of ["primary", "secondary"]) {
     const button = document.querySelector(`.${side}-toggle`);

@@ -49,10 +49,10 @@ def store(planned, make_record):
 
 
 def test_without_trials_the_first_planned_run_is_taken(plan, planned):
-    assert len(planned) == 18 and next(iter(planned)) == "scgcnet"
+    assert len(planned) == 18 and next(iter(planned)) == "SCGC-Net"
     assert {run.seed for run in planned.values()} == {0}
     found = comparison.networks("bijie", plan, models=["unet", "scgcnet"])
-    assert [one.name for one in found] == ["scgcnet", "unet"]
+    assert [one.name for one in found] == ["SCGC-Net", "U-Net"]
     assert [run.seed for run in comparison.planned_runs(found[:1], plan)] == [0, 1, 2]
     (ours,) = comparison.networks("cld", plan)
     assert (ours.run.dataset, ours.run.model, len(ours.runs)) == ("cld", "scgcnet", 0)
@@ -69,10 +69,10 @@ def test_the_rate_of_the_highest_validation_iou_is_chosen(plan, highest_wins):
 
 class TestTableOne:
     def test_the_best_is_on_top_and_no_network_is_missing(self, plan, planned, make_record, expect):
-        write_counted(make_record, planned["unet"], [(30, 0, 10, 60), (40, 0, 20, 40)] * 77)
+        write_counted(make_record, planned["U-Net"], [(30, 0, 10, 60), (40, 0, 20, 40)] * 77)
         for seed, score in enumerate((0.60, 0.62, 0.64)):
-            results.write(make_record(replace(planned["scgcnet"], seed=seed), score))
-        results.write(make_record(planned["segnext"], 0.5))  # announced by the paper, not in its Table I
+            results.write(make_record(replace(planned["SCGC-Net"], seed=seed), score))
+        results.write(make_record(planned["SegNeXt"], 0.5))  # announced by the paper, not in its Table I
         table = comparison.table_one("bijie", comparison.networks("bijie", plan), plan)
         assert sorted(table.frame["Network"]) == sorted(planned)
         expect(Table(table.frame[:5], ""), "table_one")
@@ -98,47 +98,47 @@ class TestTableOne:
 
 class TestDifferences:
     def test_differences(self, plan, store, expect):
-        store("scgcnet", (50, 0, 50, 0), (51, 0, 49, 0))
-        store("segnext", (70, 0, 30, 0), (71, 0, 29, 0))
-        store("unet", (40, 0, 60, 0))
-        store("fcn", 0.5)
+        store("SCGC-Net", (50, 0, 50, 0), (51, 0, 49, 0))
+        store("SegNeXt", (70, 0, 30, 0), (71, 0, 29, 0))
+        store("U-Net", (40, 0, 60, 0))
+        store("FCN", 0.5)
         found = comparison.networks("bijie", plan, models=["scgcnet", "segnext", "unet", "fcn", "swin"])
-        expect(comparison.difference_table(found, "scgcnet"), "differences")
-        assert comparison.difference_rows(found, "scgcnet") == {
-            "segnext": (*[pytest.approx(20)] * 3, "better"),
-            "unet": (*[pytest.approx(-10)] * 3, "unresolved"),
+        expect(comparison.difference_table(found, "SCGC-Net"), "differences")
+        assert comparison.difference_rows(found, "SCGC-Net") == {
+            "SegNeXt": (*[pytest.approx(20)] * 3, "better"),
+            "U-Net": (*[pytest.approx(-10)] * 3, "unresolved"),
         }
         ranks, critical, cliques = comparison.rank_parts(found)
-        assert (list(ranks), cliques) == (["segnext", "scgcnet", "unet"], [["segnext", "scgcnet"], ["scgcnet", "unet"]])
+        assert (list(ranks), cliques) == (["SegNeXt", "SCGC-Net", "U-Net"], [["SegNeXt", "SCGC-Net"], ["SCGC-Net", "U-Net"]])
         assert 1 < critical < 2
         assert comparison.rank_parts(found[:1]) == ({}, 0.0, [])
-        assert len(rows(comparison.difference_table(found[:1], "scgcnet"))) == 1
+        assert len(rows(comparison.difference_table(found[:1], "SCGC-Net"))) == 1
 
     def test_where_a_network_stands(self, plan, store):
         """Ours misses 50 of 100 landslide pixels and adds 10; SegNeXt misses 20 and adds 30."""
-        store("scgcnet", FAIR, FAIR)
-        store("segnext", GOOD, GOOD)
-        store("unet", 0.9)
+        store("SCGC-Net", FAIR, FAIR)
+        store("SegNeXt", GOOD, GOOD)
+        store("U-Net", 0.9)
         found = comparison.networks("bijie", plan)
-        note = comparison.standing_note(found, "scgcnet")
-        assert note.title == "scgcnet does not lead"
-        assert "number 3 of 3 by mean IoU at the network's input size (first: unet)" in note.text
+        note = comparison.standing_note(found, "SCGC-Net")
+        assert note.title == "SCGC-Net does not lead"
+        assert "number 3 of 3 by mean IoU at the network's input size (first: U-Net)" in note.text
         assert "On the same test images 1 of 1 others differ from it; beyond the spread over seeds 1 does" in note.text
-        assert "scgcnet misses 50.0 % and falsely adds 10.0 %" in note.text
-        assert "segnext misses 20.0 % and falsely adds 30.0 %" in note.text
-        assert comparison.standing_note(found, "unet").title == "unet leads"
-        for others, name in ((found[:1], "scgcnet"), ([], "scgcnet"), (found, "fcn")):
+        assert "SCGC-Net misses 50.0 % and falsely adds 10.0 %" in note.text
+        assert "SegNeXt misses 20.0 % and falsely adds 30.0 %" in note.text
+        assert comparison.standing_note(found, "U-Net").title == "U-Net leads"
+        for others, name in ((found[:1], "SCGC-Net"), ([], "SCGC-Net"), (found, "FCN")):
             assert comparison.standing_note(others, name).title == "No ranking yet"
 
 
 class TestOrder:
     def test_agreement_with_the_paper(self, plan, store):
         """Paper: ours 73.53, SegFormer 64.36, U-Net 50.45; here U-Net 70, ours 62, SegFormer 50: one pair agrees."""
-        store("unet", 0.7)
-        store("scgcnet", 0.62)
-        store("segnext", 0.9)  # not in the paper's table
+        store("U-Net", 0.7)
+        store("SCGC-Net", 0.62)
+        store("SegNeXt", 0.9)  # not in the paper's table
         assert comparison.paper_order("bijie", comparison.networks("bijie", plan)) == ""
-        store("segformer", 0.5)
+        store("SegFormer", 0.5)
         assert "is -0.33 (3 networks" in comparison.paper_order("bijie", comparison.networks("bijie", plan))
 
     def test_seeds_and_rates(self, plan, highest_wins, make_record):
@@ -150,26 +150,26 @@ class TestOrder:
         assert "1 of 18 networks have a single seed. 18 of the 18 winning rates" in text()
         slower = {**first.settings, "lr": 0.002}
         results.write(make_record(replace(first, settings=slower), 0.6))
-        assert "scgcnet, changes validation IoU by +5.0 points." in text()
+        assert "SCGC-Net, changes validation IoU by +5.0 points." in text()
         for seed in (1, 2):
             results.write(make_record(replace(first, seed=seed), 0.55 + seed / 50))
-        assert "0 of 18 networks have a single seed; " in text() and "test IoU: scgcnet 4.0. " in text()
+        assert "0 of 18 networks have a single seed; " in text() and "test IoU: SCGC-Net 4.0. " in text()
 
 
 def test_curves_and_leading_networks(plan, store, monkeypatch):
-    store("scgcnet", 0.6)
-    store("unet", 0.7)
-    store("segnext", 0.8)
+    store("SCGC-Net", 0.6)
+    store("U-Net", 0.7)
+    store("SegNeXt", 0.8)
     found = comparison.networks("bijie", plan)
     assert {name: history[0]["val_iou"] for name, history in comparison.curves(found).items()} == {
-        "scgcnet": 0.6, "unet": 0.7, "segnext": 0.8
+        "SCGC-Net": 0.6, "U-Net": 0.7, "SegNeXt": 0.8
     }  # fmt: skip
     monkeypatch.setattr(results, "weights_of", lambda run_id, utc: Path("x") if "segnext" not in run_id else None)
-    assert [one.name for one in comparison.leading(found, "scgcnet", 2)] == ["scgcnet", "unet"]
+    assert [one.name for one in comparison.leading(found, "SCGC-Net", 2)] == ["SCGC-Net", "U-Net"]
 
 
 def test_repeated_trainings(plan, store, project):
-    store("scgcnet", 0.70, 0.72, 0.74)  # at native size 60, 62, 64 %
+    store("SCGC-Net", 0.70, 0.72, 0.74)  # at native size 60, 62, 64 %
     ids = results.runs().run_id.tolist()
     lines = [f"2026,{ids[0]},0.58,true", f"2026,{ids[1]},0.66,true", f"2026,{ids[1]},0.62,false", "2026,gone,0.9,true"]
     (project / comparison.RERUNS).write_text("\n".join(["utc,run_id,iou,code_changed", *lines]) + "\n")

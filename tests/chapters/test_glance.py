@@ -29,7 +29,7 @@ def test_dots_and_their_title(found, plan):
 
 def test_findings_and_chips_count_what_the_ledger_says(found, plan):
     ledger, answers = claims.ledger(plan), statements.answers(plan)
-    verdicts, rank, alarms = glance.headlines(ledger, found, "scgcnet").items
+    verdicts, rank, alarms = glance.headlines(ledger, found, "SCGC-Net").items
     results_alone = ledger[ledger.kind != "protocol"]
     supported = (results_alone.verdict == "supported").sum()
     assert verdicts[0] == f"{supported} of {len(results_alone)} claims supported"
@@ -48,7 +48,7 @@ def test_findings_and_chips_count_what_the_ledger_says(found, plan):
     ]
     here = answers.answer[answers.index.isin(plan.exhibits[0].claims)]
     assert shown["Table I"] == (here.isin(["holds", "does not hold"]).sum(), len(here), "comparison")
-    empty = glance.headlines(ledger, [], "scgcnet").items
+    empty = glance.headlines(ledger, [], "SCGC-Net").items
     assert len(empty) == 1
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from scgcnet.chapters import transfer
+from scgcnet.study.networks import title_of
 from scgcnet.study.results import frame
 
 TARGETS = ["landslide4sense", "cld", "amunet", "bijie"]
@@ -76,7 +77,7 @@ def test_a_row_for_each_increment(increments, make_record, ask):
     home = {"bijie": {"test": {"n": 154, "tp": 70, "fp": 20, "fn": 10, "tn": 0}}}
     made = frame([make_record(increments["swin"][5], 0.25, domains=home, n=1584)])
     table = transfer.increment_table(ask(made), made)
-    row = table.frame.astype(str).query("Network == 'swin' and Increment == '5 %'").iloc[0]
+    row = table.frame.astype(str).query("Network == 'Swin Transformer' and Increment == '5 %'").iloc[0]
     assert list(row[2:]) == ["25.0", "30.0", "35.0", "40.0", "70.0", "6.0 min"]
     assert (table.frame.astype(str) == "not run").to_numpy().sum() == 6 * 24
     assert "from bijie to landslide4sense, tiny, profile cpu, on 1,584 test images" in table.caption
@@ -89,10 +90,10 @@ def test_curves_are_of_stored_increments(increments, make_record, ask):
     made = frame([make_record(increments["scgcnet"][percent], iou) for percent, iou in ((20, 0.6), (0, 0.25))])
     scores = ask(made)
     curves = transfer.curves(scores)
-    assert (list(curves["scgcnet"]), curves["swin"]) == ([0, 20], {})
-    assert curves["scgcnet"][0] == pytest.approx({"recall": 40, "iou": 25, "f1": 30})
+    assert (list(curves["SCGC-Net"]), curves["Swin Transformer"]) == ([0, 20], {})
+    assert curves["SCGC-Net"][0] == pytest.approx({"recall": 40, "iou": 25, "f1": 30})
     shown = {model: list(runs.run_id) for model, runs in transfer.at_percent(scores, 20, made).items()}
-    assert shown == {model: [runs[20].run_id] * (model == "scgcnet") for model, runs in increments.items()}
+    assert shown == {title_of(model): [runs[20].run_id] * (model == "scgcnet") for model, runs in increments.items()}
     assert transfer.at_percent(scores, 3, made) == {}
 
 
@@ -104,12 +105,12 @@ def test_ranks_of_complete_curves(increments, make_record, ask):
         for run, iou in zip(increments[model].values(), found, strict=False)
     ]
     scores = ask(frame(made))
-    ours, theirs = (transfer.increment_note(scores, name, frame(made)).text for name in ("scgcnet", "swin"))
-    assert "IoU of scgcnet: 5 % with 0 %, 10 % with 1 %" in ours and "Of 2 networks" in ours
-    assert "number 2 at 0 % and number 1 at 20 %, 5.0 points before swin" in ours
-    assert "danet" in ours.rpartition("Not run")[2]
-    assert "5.0 points behind scgcnet" in theirs
-    assert transfer.increment_note(ask(frame(made[1:])), "scgcnet", frame(made)).title == "No curve yet"
+    ours, theirs = (transfer.increment_note(scores, name, frame(made)).text for name in ("SCGC-Net", "Swin Transformer"))
+    assert "IoU of SCGC-Net: 5 % with 0 %, 10 % with 1 %" in ours and "Of 2 networks" in ours
+    assert "number 2 at 0 % and number 1 at 20 %, 5.0 points before Swin Transformer" in ours
+    assert "DANet" in ours.rpartition("Not run")[2]
+    assert "5.0 points behind SCGC-Net" in theirs
+    assert transfer.increment_note(ask(frame(made[1:])), "SCGC-Net", frame(made)).title == "No curve yet"
 
 
 def test_rates_at_home_and_the_winners_of_trials(plan, increments, make_record):
@@ -117,6 +118,6 @@ def test_rates_at_home_and_the_winners_of_trials(plan, increments, make_record):
     tried = [run for run in plan.trials if run.model in best]
     trials = frame([make_record(run, 0.6 if run.settings["lr"] == best[run.model] else 0.5) for run in tried])
     text = transfer.rates_note(plan, increments, trials).text
-    assert "scgcnet 0.002 (not the winner of its short trials, 0.004)" in text
-    assert "swin 0.002 (the winner of its short trials)" in text
-    assert "vmamba 0.004 (no winner" in text
+    assert "SCGC-Net 0.002 (not the winner of its short trials, 0.004)" in text
+    assert "Swin Transformer 0.002 (the winner of its short trials)" in text
+    assert "VMamba 0.004 (no winner" in text
