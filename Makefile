@@ -49,7 +49,7 @@ study: $(READY)  ## compute what PROFILE lacks, most urgent first, then the chap
 test: lint  ## lint, types, every room's tests: under ten minutes on two cores
 	@OMP_NUM_THREADS=1 $(BIN)python -m pytest -n 2 -m "not slow" && echo "Tests: passed"
 
-test-all: lint  ## the slow tests too: browser, export of all networks, README, kills, real data
+test-all: lint  ## the slow tests too: browser, export of each kind of network, README, kills, real data
 	@OMP_NUM_THREADS=1 $(BIN)python -m pytest -n 2 && echo "Tests: all passed"
 
 lint: $(READY)  ## ruff, mypy, import-linter

@@ -20,6 +20,7 @@ from scgcnet.chapters.efficiency import iou_curves
 from scgcnet.cli import main
 from scgcnet.data import open_dataset, open_whole, write_fake
 from scgcnet.metrics import Confusion
+from scgcnet.own import training
 from scgcnet.own.source import find_source
 from scgcnet.scan import selective_scan_2d
 from scgcnet.scene.seams import Mosaic
@@ -233,6 +234,18 @@ class TestLabels:
         assert len(find_source(tmp_path / "windows").pictures) == 1
         mask = np.asarray(Image.open(tmp_path / "windows" / "masks" / f"{sample.name}.png"))
         np.testing.assert_array_equal(mask, 255 * sample.mask)
+
+    @pytest.mark.slow
+    def test_a_row_for_each_start_and_number(self, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(training, "BUDGET_EPOCHS", (1, 1))
+        part = [open_dataset("synthetic", 0, "train")[index] for index in range(8)]
+        network, start = zoo.create_model("scgcnet", "tiny"), tmp_path / "start.safetensors"
+        zoo.save_model(network, start, {"window": "64"})
+        rows = labels._measure(start, part[:6], part[6:], [4, 99], 0.01, tmp_path)
+        assert [(row["start"], row["windows"]) for row in rows] == [
+            ("left out", 0), ("left out", 4), ("nothing", 4), ("U-Net, ImageNet", 4),
+        ]  # fmt: skip
+        assert all(0 <= row["iou"] <= 100 and row.keys() == {"start", "windows", "iou", "low", "high"} for row in rows)
 
     def test_without_images_or_a_run_that_left_them_out(self) -> None:
         with pytest.raises(BenchError, match="no run that leaves amunet or sichuan out"):

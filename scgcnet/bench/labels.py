@@ -62,35 +62,47 @@ def bench_labels(run_id: str, counts: Sequence[int], minutes: float, json_path: 
         "seen_at": f"{SEEN_AT:g}",
         "window": "256",
     }
-    rival = new_network(*RIVAL, 3, {}, 0)
-    rival.load_imagenet()  # type: ignore[operator]
     labelled, scored = _GROUND[place]()
-    rows = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        start, imagenet = folder / "start.safetensors", folder / "imagenet.safetensors"
+        start = Path(name) / "start.safetensors"
         zoo.save_model(zoo.load_model(weights), start, known)
-        zoo.save_model(rival, imagenet)
-        _write(scored, folder / "test")
-
-        def add(begin: str, windows: int, model: Path) -> None:
-            found = evaluate(folder / "test", str(model)).summary.loc["iou"]
-            rows.append({"start": begin, "windows": windows, "iou": found.value, "low": found.low, "high": found.high})
-            print(f"{place}: {windows:4d} windows from {begin}: IoU {found.value:.1f} %", flush=True)
-
-        add(LEFT_OUT, 0, start)
-        for count in (count for count in counts if count <= len(labelled)):
-            _write(labelled[:count], folder / f"windows-{count}")
-            for begin, where in ((LEFT_OUT, str(start)), (NOTHING, "none"), (IMAGENET, str(imagenet))):
-                out = folder / f"{begin}-{count}"
-                train(folder / f"windows-{count}", out, TrainOptions(start=where, minutes=minutes))
-                add(begin, count, out / WEIGHTS)
+        rows = _measure(start, labelled, scored, counts, minutes, Path(name))
     found = {
         "machine": describe("cpu"), "run": record.run_id, "place": place, "minutes": minutes, "tested": len(scored),
         "rows": rows,
     }  # fmt: skip
     write_json(json_path, found)
     return found
+
+
+def _measure(
+    start: Path,
+    labelled: Sequence[Sample],
+    scored: Sequence[Sample],
+    counts: Sequence[int],
+    minutes: float,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """A row for each start and number of labelled samples: start, windows, and iou with its low and high in percent."""
+    rival, imagenet = new_network(*RIVAL, 3, {}, 0), folder / "imagenet.safetensors"
+    rival.load_imagenet()  # type: ignore[operator]
+    zoo.save_model(rival, imagenet)
+    _write(scored, folder / "test")
+    rows: list[dict[str, Any]] = []
+
+    def add(begin: str, windows: int, model: Path) -> None:
+        found = evaluate(folder / "test", str(model)).summary.loc["iou, %"]
+        rows.append({"start": begin, "windows": windows, **found[["value", "low", "high"]].rename({"value": "iou"})})
+        print(f"{windows:4d} windows from {begin}: IoU {found.value:.1f} %", flush=True)
+
+    add(LEFT_OUT, 0, start)
+    for count in (count for count in counts if count <= len(labelled)):
+        _write(labelled[:count], folder / f"windows-{count}")
+        for begin, where in ((LEFT_OUT, str(start)), (NOTHING, "none"), (IMAGENET, str(imagenet))):
+            out = folder / f"{begin}-{count}"
+            train(folder / f"windows-{count}", out, TrainOptions(start=where, minutes=minutes))
+            add(begin, count, out / WEIGHTS)
+    return rows
 
 
 def _mosaics() -> tuple[list[Sample], list[Sample]]:

@@ -106,7 +106,7 @@ class Family:
         """The median over the pairs of counted networks; 0 without any."""
         if measure.name not in self._usual:
             pairs = combinations([one for one in self.networks if one.counted and len(measure.seeds(one))], 2)
-            errors = [self._image_error(measure, *pair) for pair in pairs]
+            errors = [error for pair in pairs if (error := self._image_error(measure, *pair)) is not None]
             self._usual[measure.name] = float(np.median(errors)) if errors else 0.0
         return self._usual[measure.name]
 

@@ -88,9 +88,9 @@ def label_figure(measured: Sequence[Mapping[str, Any]]) -> Figure | Note:
     """IoU by the number of labelled windows, a panel for each place."""
     if not measured:
         return Note("Not run", "`scgcnet bench labels` measures it where the images are.")
-    panels = {}
+    panels = dict[str, dict[str, dict[int, tuple[float, float, float]]]]()
     for one in measured:
-        curves = panels.setdefault(PLACES[one["place"]], dict[str, dict[int, tuple[float, float, float]]]())
+        curves = panels.setdefault(PLACES[one["place"]], {})
         for row in one["rows"]:
             curves.setdefault(row["start"], {})[row["windows"]] = row["iou"], row["low"], row["high"]
     return plots.label_curves(panels, LEFT_OUT)

@@ -109,7 +109,10 @@ class TestDifferences:
             "U-Net": (*[pytest.approx(-10)] * 3, "unresolved"),
         }
         ranks, critical, cliques = comparison.rank_parts(found)
-        assert (list(ranks), cliques) == (["SegNeXt", "SCGC-Net", "U-Net"], [["SegNeXt", "SCGC-Net"], ["SCGC-Net", "U-Net"]])
+        assert (list(ranks), cliques) == (
+            ["SegNeXt", "SCGC-Net", "U-Net"],
+            [["SegNeXt", "SCGC-Net"], ["SCGC-Net", "U-Net"]],
+        )
         assert 1 < critical < 2
         assert comparison.rank_parts(found[:1]) == ({}, 0.0, [])
         assert len(rows(comparison.difference_table(found[:1], "SCGC-Net"))) == 1

@@ -105,7 +105,9 @@ def test_ranks_of_complete_curves(increments, make_record, ask):
         for run, iou in zip(increments[model].values(), found, strict=False)
     ]
     scores = ask(frame(made))
-    ours, theirs = (transfer.increment_note(scores, name, frame(made)).text for name in ("SCGC-Net", "Swin Transformer"))
+    ours, theirs = (
+        transfer.increment_note(scores, name, frame(made)).text for name in ("SCGC-Net", "Swin Transformer")
+    )
     assert "IoU of SCGC-Net: 5 % with 0 %, 10 % with 1 %" in ours and "Of 2 networks" in ours
     assert "number 2 at 0 % and number 1 at 20 %, 5.0 points before Swin Transformer" in ours
     assert "DANet" in ours.rpartition("Not run")[2]
