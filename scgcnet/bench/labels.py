@@ -86,7 +86,7 @@ def _measure(
     """A row for each start and number of labelled samples: start, windows, and iou with its low and high in percent."""
     rival, imagenet = new_network(*RIVAL, 3, {}, 0), folder / "imagenet.safetensors"
     rival.load_imagenet()  # type: ignore[operator]
-    zoo.save_model(rival, imagenet)
+    zoo.save_model(rival, imagenet, {"window": "256", "seen_at": f"{SEEN_AT:g}"})  # as the left-out weights are trained
     _write(scored, folder / "test")
     rows: list[dict[str, Any]] = []
 

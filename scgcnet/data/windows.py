@@ -49,9 +49,7 @@ DRAWN = {
     "sichuan": Drawn(2.0, (0.2, 1.2)),
     "bijie_negatives": Drawn(0.7, (0.35, 1.6)),
     "landslide_free": Drawn(0.8, (0.7, 2.0)),
-    # `scgcnet train`: a map shows the network the same resolution, so the zoom stays near 1.
-    "own": Drawn(1.0, (0.7, 1.4)),
-    "own_free": Drawn(0.5, (0.7, 1.4)),
+    "own_free": Drawn(0.5),  # `scgcnet train`, which has a zoom of its own
 }
 FILLED_BY = {"bijie": "bijie_negatives", "own": "own_free"}  # landslide-free ground of the same place and sensor
 WHOLE_PIECES = 3  # pieces of a window placed at their own zoom; later ones are enlarged until they cover what is left
@@ -66,10 +64,18 @@ class Windows:
         size: side of the square window, pixels.
         seed: of every draw.
         augment: flips, turns, light and colour; without, the composition alone (for validation).
+        zoom: range of the zoom of all sources, instead of those in `DRAWN`.
     """
 
-    def __init__(self, dataset: LandslideDataset, size: int, seed: int, augment: bool = True) -> None:
-        self.dataset, self.size, self.seed, self.augment = dataset, size, seed, augment
+    def __init__(
+        self,
+        dataset: LandslideDataset,
+        size: int,
+        seed: int,
+        augment: bool = True,
+        zoom: tuple[float, float] | None = None,
+    ) -> None:
+        self.dataset, self.size, self.seed, self.augment, self.zoom = dataset, size, seed, augment, zoom
         starts = np.cumsum([0, *(length for _, length in dataset.sources)])
         self.names = [name for name, _ in dataset.sources]
         self.places = [range(start, end) for start, end in pairwise(starts)]
@@ -121,7 +127,7 @@ class Windows:
         """A piece of one picture of at most (height, width), undistorted; exactly that if it is to cover."""
         places = self.places[source]
         sample = self.dataset[places[int(rng.integers(len(places)))]]
-        low, high = DRAWN.get(self.names[source], Drawn()).zoom
+        low, high = self.zoom or DRAWN.get(self.names[source], Drawn()).zoom
         zoom = math.exp(rng.uniform(math.log(low), math.log(high)))
         rows, columns = sample.mask.shape
         if cover:
@@ -132,11 +138,13 @@ class Windows:
         return _resize(sample, (left, top, left + cut[1], top + cut[0]), (size[1], size[0]))
 
 
-def validation_windows(dataset: LandslideDataset, size: int, seed: int, number: int) -> list[tuple[Any, Any, int]]:
+def validation_windows(
+    dataset: LandslideDataset, size: int, seed: int, number: int, zoom: tuple[float, float] | None = None
+) -> list[tuple[Any, Any, int]]:
     """Fixed windows, as many of each source, without augmentation: (image, mask, number of the source) each."""
     import torch
 
-    windows, found = Windows(dataset, size, seed, augment=False), []
+    windows, found = Windows(dataset, size, seed, augment=False, zoom=zoom), []
     for index in range(number):
         image, mask, source = windows.compose((2**31, index), index % len(windows.names))
         pixels = normalise(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32))

@@ -11,6 +11,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,14 +25,15 @@ import scgcnet
 from scgcnet import files, zoo
 from scgcnet.data import DatasetError, LandslideDataset, Merged
 from scgcnet.data.pairs import stamp
-from scgcnet.data.windows import DRAWN, Windows
+from scgcnet.data.windows import Windows
 from scgcnet.own.evaluation import Evaluation, predict, score, write_tables
 from scgcnet.own.parts import CONSTANT, Division, Survey, common_ground, divide, survey
 from scgcnet.own.report import write_report
 from scgcnet.own.source import Pieces, Source, SourceError, cut, find_source
+from scgcnet.scene.models import choose_scales
 from scgcnet.scene.options import SceneError
 from scgcnet.scene.predict import folded
-from scgcnet.scene.score import MapCounts, best_threshold
+from scgcnet.scene.score import MapCounts, best_threshold, mean_iou
 from scgcnet.scene.source import Scene
 from scgcnet.train.config import TrainConfig
 from scgcnet.train.fit import VALIDATION_WINDOWS, fit, new_network
@@ -40,12 +42,15 @@ from scgcnet.train.losses import composite_loss
 WORK, RECIPE = ".work", "recipe.json"
 WEIGHTS, REPORT, SCORES = "weights.safetensors", "report.html", "scores.csv"
 OUTPUTS = (SCORES, REPORT, WEIGHTS)  # in the order in which they are put in place
-SIDE = 512  # pixels; largest side of a piece
+SIDE = 512  # pixels of the working grid; largest side of a piece
+ZOOM = (0.7, 1.4)  # of windows, by the factors from the lowest and the highest scale that a map has
 EPOCHS, BATCH = 30, 8
 EPOCH_IMAGES = (64, 800)  # fewest and most windows of an epoch, which cover the ground about once between these
 RATES = {"new": 1e-3, "trained": 5e-4}  # highest learning rate
-FEWEST_LANDSLIDES = 10  # in validation, to choose a threshold; with fewer it stays at 0.5
+FEWEST_LANDSLIDES = 10  # in validation, to choose a threshold
+CARRIED = ("threshold", "peak", "temperature")  # of the weights that are started from, where validation holds fewer
 LEAST_FREE = 0.05  # share of training pieces without landslides
+SHARES = (0.5, 1.0)  # of the way from the weights begun with to those that training reached
 STEPS, PACE = 4, 0.9  # steps that are timed, and the share of the time budget that is planned for
 BUDGET_EPOCHS = (5, 100)
 
@@ -164,6 +169,9 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
         if other and (other.bands, other.eight_bits) != (source.bands, source.eight_bits):
             raise SourceError(f"{other.path}: its rasters have other bands, or another type of values, than {path}'s.")
     start = _start(options, source)
+    begun = zoo.read_metadata(start) if start else {}
+    window = options.image_size or int(begun.get("window", 256))
+    zoom = _zoom(begun, source, window)
     made_of = _made_of(options, start, [one for one in (source, free, held) if one])
     work = out / WORK
     if (earlier := _earlier(out, made_of)) is not None:
@@ -175,7 +183,7 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
             return Trained(out, earlier, fresh=False)
         try:
             value_range = source.value_range()
-            material = _material(source, free, held, value_range, options, progress)
+            material = _material(source, free, held, value_range, options, zoom, begun, progress)
         except (SourceError, DatasetError, SceneError):
             files.remove_folder(work)
             if new:
@@ -186,11 +194,13 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
         model = new_network("scgcnet", options.size or "tiny", source.bands, {}, options.seed)
         if start is not None:
             model = zoo.load_model(start).train()  # Lightning keeps the mode that it is given
-        config = _recipe(work, made_of, material, model, options, start)
+        config = _recipe(work, made_of, material, model, options, window, zoom, bool(begun))
         result = fit(model, material.train, material.val_all, config, options.seed, work, progress)
+        metadata = {**_metadata(source, free, value_range, config, begun), "made_of": made_of}
+        if material.shown.landslides < FEWEST_LANDSLIDES:
+            metadata |= {key: begun[key] for key in CARRIED if key in begun}
+        threshold = _settle(result.model, start, material, metadata)
         network = folded(result.model)
-        metadata = {**_metadata(source, free, value_range, config.image_size), "made_of": made_of}
-        threshold = _threshold(network, material, metadata)
         found = score(network, material.val_all, threshold, metadata, material.notes, progress)
         metadata |= {"threshold": f"{threshold:g}", "val_iou": f"{found.summary.value['iou, %']:.1f}"}
         write_tables(found, work, {SCORES: "images"})
@@ -219,6 +229,21 @@ def _start(options: TrainOptions, source: Source) -> Path | None:
     if config["num_classes"] != 2:
         raise SourceError(f"{start}: a network of two classes is needed, not of {config['num_classes']}")
     return start
+
+
+def _resolution(source: Source) -> float | None:
+    """The median ground resolution of its rasters, metres per pixel; None if unknown."""
+    metres = [picture.metres for picture in source.pictures if picture.metres]
+    return float(np.median(metres)) if metres else None
+
+
+def _zoom(begun: Mapping[str, str], source: Source, window: int) -> tuple[float, float]:
+    """The zoom of training windows, about the scales at which the weights will map; no raster becomes a stamp."""
+    seen_at = float(begun["seen_at"]) if "seen_at" in begun else None
+    scales = choose_scales(_resolution(source), (), seen_at)
+    stamp = window / 2 / float(np.median([max(picture.shape) for picture in source.pictures]))
+    lowest = max(ZOOM[0] * min(scales), min(ZOOM[0], stamp))
+    return round(lowest, 4), round(ZOOM[1] * max(scales), 4)
 
 
 def _made_of(options: TrainOptions, start: Path | None, sources: list[Source]) -> str:
@@ -259,6 +284,8 @@ def _material(
     held: Source | None,
     value_range: tuple[float, float] | None,
     options: TrainOptions,
+    zoom: tuple[float, float],
+    begun: Mapping[str, str],
     progress: bool,
 ) -> _Material:
     """Divides, reads everything once, and says what limits a training on it."""
@@ -267,12 +294,13 @@ def _material(
         parts = (division.train, division.val)
         return [survey(Pieces(name, part, source.bands, value_range), progress) for part in parts]
 
+    side = round(SIDE / min(zoom[0] / ZOOM[0], 1))
     if held is not None:
-        train, val = ([piece for one in part.pictures for piece in cut(one, SIDE)] for part in (source, held))
+        train, val = ([piece for one in part.pictures for piece in cut(one, side)] for part in (source, held))
         ground = Division(train, val, "")
     else:
         assert options.share is not None
-        ground = divide(source, options.share, options.seed, SIDE)
+        ground = divide(source, options.share, options.seed, side)
     (own, shown), (own_val, val_shown) = opened("own", ground)
     notes = [
         f"{source.path}: {len(source.pictures)} raster(s), {len(own)} training and {len(own_val)} validation images"
@@ -284,7 +312,7 @@ def _material(
         raise SourceError(f"{source.path}: no landslide in the {part} part. Name data with landslides.")
     quiet, pieces, trained, val_free = shown.free, len(own), [own], None
     if free is not None:
-        apart = divide(free, options.share or 0.2, options.seed, SIDE)
+        apart = divide(free, options.share or 0.2, options.seed, side)
         (own_free, free_shown), (val_free, _) = opened("own_free", apart)
         notes.append(f"{free.path}: {len(own_free)} training and {len(val_free)} validation images without landslides")
         quiet, pieces, trained = quiet + free_shown.free, pieces + len(own_free), [own, own_free]
@@ -296,7 +324,8 @@ def _material(
     if val_shown.landslides < FEWEST_LANDSLIDES:
         warned.append(
             f"validation holds {val_shown.landslides} landslides, too few to choose a threshold (from "
-            f"{FEWEST_LANDSLIDES}): it stays at 0.5. Its scores say little; add data, or raise --val"
+            f"{FEWEST_LANDSLIDES}): it stays at {begun.get('threshold', '0.5')}. Its scores say "
+            "little; add data, or raise --val"
         )
     for band, deviation in enumerate(shown.deviation, start=1):
         if deviation < CONSTANT:
@@ -311,19 +340,24 @@ def _material(
 
 
 def _recipe(
-    work: Path, made_of: str, material: _Material, model: nn.Module, options: TrainOptions, start: Path | None
+    work: Path,
+    made_of: str,
+    material: _Material,
+    model: nn.Module,
+    options: TrainOptions,
+    window: int,
+    zoom: tuple[float, float],
+    trained: bool,
 ) -> TrainConfig:
     """The recipe, which is stored with the number of epochs, so that a resumed training has the same."""
     stored = work / RECIPE
     if stored.is_file():
         return TrainConfig(**json.loads(stored.read_text("utf-8"))["config"])
-    carried = zoo.read_metadata(start).get("window") if start else None
-    size = options.image_size or int(carried or 256)
-    images = BATCH * round(float(np.clip(material.ground / size**2, *EPOCH_IMAGES)) / BATCH)
+    images = BATCH * round(float(np.clip(material.ground / window**2, *EPOCH_IMAGES)) / BATCH)
     settings: dict[str, Any] = {
-        "epochs": options.epochs or EPOCHS, "batch_size": BATCH, "image_size": size, "optimizer": "adamw",
-        "lr": RATES["trained" if start else "new"], "weight_decay": 1e-2, "warmup_epochs": 0.5, "gradient_clip": 1.0,
-        "ema_decay": 0.998, "views": "windows", "epoch_images": images,
+        "epochs": options.epochs or EPOCHS, "batch_size": BATCH, "image_size": window, "optimizer": "adamw",
+        "lr": RATES["trained" if trained else "new"], "weight_decay": 1e-2, "warmup_epochs": 0.5, "gradient_clip": 1.0,
+        "ema_decay": 0.998, "views": "windows", "zoom": zoom, "epoch_images": images,
     }  # fmt: skip
     config = TrainConfig(**settings)
     if options.minutes:
@@ -339,7 +373,7 @@ def _recipe(
 
 def _pace(model: nn.Module, material: _Material, config: TrainConfig, seed: int) -> tuple[float, float]:
     """Seconds of a training step, and of a validation."""
-    copy, views = deepcopy(model), Windows(material.train, config.image_size, seed)
+    copy, views = deepcopy(model), Windows(material.train, config.image_size, seed, zoom=config.zoom)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     copy.to(device).train()
     optimizer = torch.optim.AdamW(copy.parameters(), config.lr)
@@ -362,36 +396,71 @@ def _pace(model: nn.Module, material: _Material, config: TrainConfig, seed: int)
 
 
 def _metadata(
-    source: Source, free: Source | None, value_range: tuple[float, float] | None, window: int
+    source: Source,
+    free: Source | None,
+    value_range: tuple[float, float] | None,
+    config: TrainConfig,
+    begun: Mapping[str, str],
 ) -> dict[str, str]:
     """What a map needs to know of the training data."""
     first = source.pictures[0]
     with Scene(first.path, source.bands, None, value_range) as scene:
         bands = scene.bands
-    metres = [picture.metres for picture in source.pictures if picture.metres]
-    known = (
-        {"resolutions": f"{float(np.median(metres)):.6g}", "zooms": "{:g}-{:g}".format(*DRAWN["own"].zoom)}
-        if metres
-        else {}
-    )
+    known = {}
+    if "seen_at" in begun:
+        known = {"seen_at": begun["seen_at"]}
+    elif (metres := _resolution(source)) is not None:
+        known = {"resolutions": f"{metres:.6g}", "zooms": "{:g}-{:g}".format(*ZOOM)}
     stretch = {"value_range": ",".join(f"{value:.9g}" for value in value_range)} if value_range else {}
     names = [one.path.resolve().name for one in (source, free) if one]
     return {
         "scgcnet": scgcnet.__version__, "sources": ", ".join(names), "bands": ",".join(map(str, bands)),
-        "window": str(window), **known, **stretch,
+        "window": str(config.image_size), **known, **stretch,
     }  # fmt: skip
 
 
-def _threshold(network: nn.Module, material: _Material, metadata: dict[str, str]) -> float:
-    """Best on validation, landslide-free images counted; 0.5 if that holds too few landslides."""
+def _settle(model: nn.Module, start: Path | None, material: _Material, metadata: dict[str, str]) -> float:
+    """Takes the model a part of the way back to the weights it began with, and returns its threshold.
+
+    Weights between the two keep what the first knew of other ground (Wortsman et al., CVPR 2022). Share and threshold
+    are best on validation, landslide-free images counted; where it holds few landslides, half of the way and the
+    threshold of the weights begun with.
+    """
+    tuned = {key: value.clone() for key, value in model.state_dict().items()}
+    begun = zoo.load_model(start).state_dict() if start else tuned
+
+    def go(share: float) -> None:
+        model.load_state_dict(
+            {
+                key: torch.lerp(begun[key].to(value), value, share) if value.is_floating_point() else value
+                for key, value in tuned.items()
+            }
+        )
+
+    def measured() -> tuple[float, float]:
+        network, counts = folded(model), []
+        for part in (material.val, material.val_free or ()):
+            counts.append(MapCounts())
+            for sample in part:
+                counts[-1].add(predict(network, sample, metadata), sample)
+        quiet = [one for one in counts[1:] if one.images]
+        threshold = best_threshold(counts[:1], quiet)
+        return mean_iou(counts[:1], quiet, threshold), threshold
+
+    shares, found = SHARES if start else (1.0,), dict[float, tuple[float, float]]()
     if material.shown.landslides < FEWEST_LANDSLIDES:
-        return 0.5
-    counts = []
-    for part in (material.val, material.val_free or ()):
-        counts.append(MapCounts())
-        for sample in part:
-            counts[-1].add(predict(network, sample, metadata), sample)
-    return best_threshold(counts[:1], [one for one in counts[1:] if one.images])
+        share, threshold = shares[0], float(metadata.get("threshold", 0.5))
+    else:
+        for share in shares:
+            go(share)
+            found[share] = measured()
+        share = max(found, key=lambda one: found[one][0])
+        threshold = found[share][1]
+    go(share)
+    if start:
+        metadata["share"] = f"{share:g}"
+        material.notes.append(f"The weights are {share:g} of the way from {start.name} to what training reached")
+    return threshold
 
 
 def _panels(

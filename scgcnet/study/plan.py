@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 Split = Count | Annotated[str, Field(pattern="^[a-z]+-[0-9]+$")]
 Settings = dict[str, Any]
 #: Optional in a profile: added when runs were stored already, whose ids must not change.
-_LATER = {"sampling", "epoch_images", "workers", "views", "pretrained"}
+_LATER = {"sampling", "epoch_images", "workers", "views", "zoom", "pretrained"}
 
 
 class _Block(BaseModel):

@@ -43,6 +43,7 @@ class TrainConfig(BaseModel):
         augment: random changes of the training images.
         views: `picture`, each training image whole and resized (`data/transforms.py`), or `windows`, composed as a map
             shows them (`data/windows.py`), for validation too.
+        zoom: range of the zoom of windows, of all data sets; None for each data set's own.
         pretrained: weights to start from: "" for none, or `lite0` for ImageNet's in the trunk (`model/trunk.py`).
         sampling: what an epoch draws from several data sets: `proportional`, every image once, or `equal`, as many
             images of each.
@@ -67,6 +68,7 @@ class TrainConfig(BaseModel):
     focal_exponent: float = Field(default=2.0, ge=0)
     augment: AugmentConfig = AugmentConfig()
     views: Literal["picture", "windows"] = "picture"
+    zoom: tuple[float, float] | None = None
     pretrained: Literal["", "lite0"] = ""
     sampling: Literal["proportional", "equal"] = "proportional"
     epoch_images: int = Field(default=0, ge=0)

@@ -270,8 +270,9 @@ def fit(
     view: Any = TrainingView(train, TrainTransform(config.image_size, config.augment), seed)
     val_view: Any = _EvalView(val, config.image_size)
     if config.views == "windows":
-        view, sizes = Windows(train, config.image_size, seed), [config.epoch_images or len(train)]
-        val_view = validation_windows(val, config.image_size, seed, VALIDATION_WINDOWS * len(val.sources))
+        view, sizes = Windows(train, config.image_size, seed, zoom=config.zoom), [config.epoch_images or len(train)]
+        number = VALIDATION_WINDOWS * len(val.sources)
+        val_view = validation_windows(val, config.image_size, seed, number, config.zoom)
     sampler = _EpochSampler(sizes, config, seed, lambda: trainer.current_epoch, rank, world)
     # The last, smaller batch is left out: batch normalisation over one or two images is noise.
     workers: Any = {"num_workers": config.workers, "persistent_workers": config.workers > 0}

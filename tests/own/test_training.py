@@ -90,6 +90,27 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path, monkeypa
     assert zoo.read_metadata(tmp_path / "out" / "weights.safetensors")["sources"] == "tiles, images"
 
 
+def test_weights_go_on_to_see_what_they_know(tmp_path: Path) -> None:
+    """Scales, and where validation holds few landslides the threshold, are those of the weights begun with."""
+    write_scene(tmp_path / "region")  # of 2 m
+    known = {"window": "64", "seen_at": "1.6", "threshold": "0.43", "peak": "0.7", "temperature": "0.6"}
+    zoo.save_model(zoo.create_model("scgcnet", "tiny"), tmp_path / "start.safetensors", known)
+    train(tmp_path / "region", tmp_path / "out", TrainOptions(start=str(tmp_path / "start.safetensors"), epochs=1))
+    metadata = zoo.read_metadata(tmp_path / "out" / "weights.safetensors")
+    assert {key: metadata[key] for key in known} == known and "resolutions" not in metadata
+
+
+def test_zoom_is_about_the_scales_of_a_map(tmp_path: Path) -> None:
+    write_scene(tmp_path / "region")  # 2 m, of 160 px
+    write_tiles(tmp_path / "tiles", 4)
+    region, tiles = (training.find_source(tmp_path / name) for name in ("region", "tiles"))
+    assert training._zoom({}, region, 64) == training.ZOOM
+    low, high = training._zoom({"seen_at": "2"}, region, 64)  # at 1 to 4 m
+    assert (low, high) == pytest.approx((0.35, 2.8), rel=1e-3)
+    stamp = 32 / max(tiles.pictures[0].shape)  # half of a window
+    assert training._zoom({"seen_at": "2"}, tiles, 64) == (round(max(0.7 * 0.25, min(stamp, 0.7)), 4), 1.4)
+
+
 def test_a_time_budget_becomes_epochs_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiles(tmp_path / "tiles", 12)
     paces = iter([(0.5, 2.0)])
@@ -117,10 +138,11 @@ def test_warnings_name_the_number(tmp_path: Path) -> None:
         write_scene(tmp_path / name, east=east)
         write_raster(tmp_path / name / "scene.tif", image, **placed(east))
     source, held = (training.find_source(tmp_path / name) for name in "ab")
-    found = training._material(source, None, held, None, TrainOptions(val=str(tmp_path / "b")), False)
+    options = TrainOptions(val=str(tmp_path / "b"))
+    found = training._material(source, None, held, None, options, training.ZOOM, {}, False)
     first, second, third, fourth = found.warnings
     assert first.startswith("0 of 1 training images are free of landslides")
-    assert second.startswith("validation holds 5 landslides, too few to choose a threshold (from 10)")
+    assert second.startswith("validation holds 5 landslides, too few to choose a threshold (from 10): it stays at 0.5")
     assert third.startswith("band 3 is constant: its standard deviation is 0.00 of 255")
     assert fourth == "1 of 1 validation images show ground of the training: their scores flatter"
 
