@@ -90,7 +90,7 @@ def _tested(effects: Sequence[Effect], what: str, networks: Iterable[Network], m
     if len(effects) > 1:
         above = sum(one.value - one.half > 0 for one in effects)
         below = sum(one.value + one.half < 0 for one in effects)
-        text = f"{what}: of {len(effects)} differences {above} are above 0 and {below} below; "
+        text = f"{what}: of {len(effects)} differences {above} resolved above 0, {below} below; the weakest: "
         text += f"{deciding(effects, answer)} points"
     if missing:
         text += f"; not run: {', '.join(missing)}"

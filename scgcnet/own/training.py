@@ -50,7 +50,7 @@ RATES = {"new": 1e-3, "trained": 5e-4}  # highest learning rate
 FEWEST_LANDSLIDES = 10  # in validation, to choose a threshold
 CARRIED = ("threshold", "peak", "temperature")  # of the weights that are started from, where validation holds fewer
 LEAST_FREE = 0.05  # share of training pieces without landslides
-SHARES = (0.5, 1.0)  # of the way from the weights begun with to those that training reached
+SHARES = (0.75, 0.5, 1.0)  # of the way from weights that map landslides already; the first where nothing can choose
 STEPS, PACE = 4, 0.9  # steps that are timed, and the share of the time budget that is planned for
 BUDGET_EPOCHS = (5, 100)
 
@@ -422,12 +422,13 @@ def _metadata(
 def _settle(model: nn.Module, start: Path | None, material: _Material, metadata: dict[str, str]) -> float:
     """Takes the model a part of the way back to the weights it began with, and returns its threshold.
 
-    Weights between the two keep what the first knew of other ground (Wortsman et al., CVPR 2022). Share and threshold
-    are best on validation, landslide-free images counted; where it holds few landslides, half of the way and the
-    threshold of the weights begun with.
+    Weights between the two keep what the first knew of other ground (Wortsman et al., CVPR 2022); those without a
+    threshold know nothing of landslides. Share and threshold are best on validation, landslide-free images counted;
+    where it holds few landslides, the first share and the threshold of the weights begun with.
     """
+    mapped = start is not None and "threshold" in zoo.read_metadata(start)
     tuned = {key: value.clone() for key, value in model.state_dict().items()}
-    begun = zoo.load_model(start).state_dict() if start else tuned
+    begun = zoo.load_model(start).state_dict() if mapped and start else tuned
 
     def go(share: float) -> None:
         model.load_state_dict(
@@ -447,7 +448,7 @@ def _settle(model: nn.Module, start: Path | None, material: _Material, metadata:
         threshold = best_threshold(counts[:1], quiet)
         return mean_iou(counts[:1], quiet, threshold), threshold
 
-    shares, found = SHARES if start else (1.0,), dict[float, tuple[float, float]]()
+    shares, found = SHARES if mapped else (1.0,), dict[float, tuple[float, float]]()
     if material.shown.landslides < FEWEST_LANDSLIDES:
         share, threshold = shares[0], float(metadata.get("threshold", 0.5))
     else:
@@ -457,7 +458,7 @@ def _settle(model: nn.Module, start: Path | None, material: _Material, metadata:
         share = max(found, key=lambda one: found[one][0])
         threshold = found[share][1]
     go(share)
-    if start:
+    if mapped and start:
         metadata["share"] = f"{share:g}"
         material.notes.append(f"The weights are {share:g} of the way from {start.name} to what training reached")
     return threshold

@@ -85,7 +85,10 @@ def test_a_lead_is_over_every_other(plan, project):
     ours, weak, strong = network("SCGC-Net", 70, 70.2), network("fcn", 60, 60.2), network("unet", 80, 80.2)
     assert ask(plan, "bijie_iou_gain", ours, weak).answer == "holds"
     refuted = ask(plan, "bijie_iou_gain", ours, weak, strong)
-    assert refuted.answer == "does not hold" and "1 are above 0 and 1 below; SCGC-Net minus unet" in refuted.text
+    assert (
+        refuted.answer == "does not hold"
+        and "1 resolved above 0, 1 below; the weakest: SCGC-Net minus unet" in refuted.text
+    )
     assert len(ask(plan, "best_all_metrics", ours, weak).effects) == 5
     assert ask(plan, "bijie_vmamba_recall", ours, network("VMamba", 80, 80.2)).answer == "holds"
 

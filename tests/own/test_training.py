@@ -98,6 +98,35 @@ def test_weights_go_on_to_see_what_they_know(tmp_path: Path) -> None:
     train(tmp_path / "region", tmp_path / "out", TrainOptions(start=str(tmp_path / "start.safetensors"), epochs=1))
     metadata = zoo.read_metadata(tmp_path / "out" / "weights.safetensors")
     assert {key: metadata[key] for key in known} == known and "resolutions" not in metadata
+    assert metadata["share"] == "0.75" and "0.75 of the way" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_weights_go_back_as_far_as_validation_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tiles(tmp_path / "tiles", 12)
+    source = training.find_source(tmp_path / "tiles")
+    options = TrainOptions()
+    material = training._material(source, None, None, None, options, training.ZOOM, {}, False)
+    monkeypatch.setattr(training, "FEWEST_LANDSLIDES", 1)
+    network = zoo.create_model("scgcnet", "tiny")
+    zoo.save_model(network, tmp_path / "start.safetensors", {"threshold": "0.5"})
+    begun = {key: value.clone() for key, value in network.state_dict().items()}
+    scores = iter([0.2, 0.6, 0.4])
+    monkeypatch.setattr(training, "mean_iou", lambda *_: next(scores))
+    with torch.no_grad():
+        for value in network.parameters():
+            value += 0.01
+    metadata: dict[str, str] = {"window": "64"}
+    training._settle(network.eval(), tmp_path / "start.safetensors", material, metadata)
+    assert metadata["share"] == "0.5"
+    for key, value in network.named_parameters():
+        torch.testing.assert_close(value, begun[key] + 0.005)
+    plain = tmp_path / "plain.safetensors"
+    zoo.save_model(network, plain)
+    monkeypatch.setattr(training, "mean_iou", lambda *_: 0.5)
+    training._settle(network, plain, material, metadata := {"window": "64"})  # ImageNet's: nothing to go back to
+    assert "share" not in metadata
+    for key, value in network.named_parameters():
+        torch.testing.assert_close(value, begun[key] + 0.005)
 
 
 def test_zoom_is_about_the_scales_of_a_map(tmp_path: Path) -> None:
