@@ -28,7 +28,7 @@ def test_weights_are_published_with_their_threshold_and_card(
     write_fake("bijie", tmp_path / "fakes", n=12, seed=0)
     write_fake("landslide4sense", tmp_path / "fakes", n=15, seed=1)
     monkeypatch.setenv("SCGCNET_DATA", str(tmp_path / "fakes"))
-    changes = {"epochs": 1, "image_size": 32, "batch_size": 4}
+    changes = {"epochs": 1, "image_size": 32, "batch_size": 4, "views": "windows", "epoch_images": 8}
     spec = replace(
         plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes=changes), train=("bijie", "landslide4sense")
     )
