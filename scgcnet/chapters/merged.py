@@ -106,18 +106,17 @@ def standing_note(found: BySource, reference: str = OURS) -> Note:
         return Note("Not run", f"`scgcnet run --profile {PROFILE}` trains all networks on the merged sources.")
     place, marks = list(table.index).index(reference) + 1, grid(found, reference)[1]
     images = [len(each[0].images.image.unique()) for each in found.values()]
-    seeds = sorted({len(one.runs) for one in next(iter(found.values()))})
+    seeds = {len(one.runs) for one in next(iter(found.values()))}
+    repeats = many(seeds.pop(), "seed") if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} seeds"
     above, below = ([name for (name, column), mark in marks.items() if (column, mark) == (MEAN, m)] for m in "+-")
-    text = (
-        f"By its mean IoU over {len(found)} sources ({sum(images)} test images, {' or '.join(map(str, seeds))} seeds) "
-    )
+    text = f"By its mean IoU over {len(found)} sources ({sum(images)} test images, {repeats}) "
     text += f"{reference} is number {place} of {len(table)}. Resolved in the mean: {len(above)} above it"
     text += f" ({', '.join(above)})" * bool(above) + f", {len(below)} below" + f" ({', '.join(below)})" * bool(below)
     return Note(f"{reference}: {place} of {len(table)}", f"{text}.", "note")
 
 
 def score_table(found: BySource) -> Table:
-    """All five scores of each network by source: means over seeds."""
+    """Four scores of each network by source: means over seeds."""
     rows = []
     for source, each in found.items():
         for one in sorted(each, key=lambda one: -one.mean()):

@@ -20,12 +20,13 @@ from scgcnet.bench.labels import LEFT_OUT
 from scgcnet.chapters.efficiency import Bench, read_bench
 from scgcnet.chapters.mapping import ExampleScene
 from scgcnet.own.evaluation import Evaluation, evaluate
+from scgcnet.own.source import SourceError
 from scgcnet.own.training import WEIGHTS, Trained, TrainOptions, train
 from scgcnet.scene.source import gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
 from scgcnet.study.networks import NOT_RUN
 from scgcnet.study.runs import project_root
-from scgcnet.study.show import NONE, Note
+from scgcnet.study.show import NONE
 
 SIDE = 768  # pixels, of a synthetic scene
 LAYER = "landslides.gpkg"
@@ -55,7 +56,12 @@ def train_example(region: Path, start: str, epochs: int, image_size: int) -> Tra
     """Weights trained on a region, in a folder of build/own."""
     out = project_root() / "build" / "own" / f"{region.name}-{start}-{epochs}-{image_size}"
     out.parent.mkdir(parents=True, exist_ok=True)
-    return train(region, out, TrainOptions(start=start, epochs=epochs, image_size=image_size))
+    options = TrainOptions(start=start, epochs=epochs, image_size=image_size)
+    try:
+        return train(region, out, options)
+    except SourceError:  # the folder is this page's own, and holds what other published weights became
+        files.remove_folder(out)
+    return train(region, out, options)
 
 
 def elsewhere(region: Path) -> ExampleScene:
@@ -84,10 +90,8 @@ def label_results() -> list[dict[str, Any]]:
     return [one for one in found if one is not None]
 
 
-def label_figure(measured: Sequence[Mapping[str, Any]]) -> Figure | Note:
+def label_figure(measured: Sequence[Mapping[str, Any]]) -> Figure:
     """IoU by the number of labelled windows, a panel for each place."""
-    if not measured:
-        return Note("Not run", "`scgcnet bench labels` measures it where the images are.")
     panels = dict[str, dict[str, dict[int, tuple[float, float, float]]]]()
     for one in measured:
         curves = panels.setdefault(PLACES[one["place"]], {})
@@ -103,7 +107,7 @@ def labels_table(measured: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         told = f"{row['iou']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
         cells = rows.setdefault((place, row["windows"]), {"Place": place, "Windows": row["windows"]})
         cells[f"Start: {row['start']}"] = told
-    return pd.DataFrame(rows.values()).fillna(NONE)
+    return pd.DataFrame(rows.values() or [{"Place": NOT_RUN}]).fillna(NONE)
 
 
 def export_table(measured: Bench) -> pd.DataFrame:

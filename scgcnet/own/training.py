@@ -139,6 +139,11 @@ class _Material:
     warnings: list[str]
 
     @property
+    def few(self) -> bool:
+        """Whether validation holds too few landslides to choose anything by."""
+        return self.shown.landslides < FEWEST_LANDSLIDES
+
+    @property
     def val_all(self) -> LandslideDataset:
         """With landslide-free images."""
         return self.val if self.val_free is None else Merged([self.val, self.val_free])
@@ -197,7 +202,7 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
         config = _recipe(work, made_of, material, model, options, window, zoom, bool(begun))
         result = fit(model, material.train, material.val_all, config, options.seed, work, progress)
         metadata = {**_metadata(source, free, value_range, config, begun), "made_of": made_of}
-        if material.shown.landslides < FEWEST_LANDSLIDES:
+        if material.few:
             metadata |= {key: begun[key] for key in CARRIED if key in begun}
         threshold = _settle(result.model, start, material, metadata)
         network = folded(result.model)
@@ -426,9 +431,9 @@ def _settle(model: nn.Module, start: Path | None, material: _Material, metadata:
     threshold know nothing of landslides. Share and threshold are best on validation, landslide-free images counted;
     where it holds few landslides, the first share and the threshold of the weights begun with.
     """
-    mapped = start is not None and "threshold" in zoo.read_metadata(start)
+    back = start if start is not None and "threshold" in zoo.read_metadata(start) else None
     tuned = {key: value.clone() for key, value in model.state_dict().items()}
-    begun = zoo.load_model(start).state_dict() if mapped and start else tuned
+    begun = zoo.load_model(back).state_dict() if back else tuned
 
     def go(share: float) -> None:
         model.load_state_dict(
@@ -448,8 +453,8 @@ def _settle(model: nn.Module, start: Path | None, material: _Material, metadata:
         threshold = best_threshold(counts[:1], quiet)
         return mean_iou(counts[:1], quiet, threshold), threshold
 
-    shares, found = SHARES if mapped else (1.0,), dict[float, tuple[float, float]]()
-    if material.shown.landslides < FEWEST_LANDSLIDES:
+    shares, found = SHARES if back else (1.0,), dict[float, tuple[float, float]]()
+    if material.few:
         share, threshold = shares[0], float(metadata.get("threshold", 0.5))
     else:
         for share in shares:
@@ -458,9 +463,9 @@ def _settle(model: nn.Module, start: Path | None, material: _Material, metadata:
         share = max(found, key=lambda one: found[one][0])
         threshold = found[share][1]
     go(share)
-    if mapped and start:
+    if back:
         metadata["share"] = f"{share:g}"
-        material.notes.append(f"The weights are {share:g} of the way from {start.name} to what training reached")
+        material.notes.append(f"The weights are {share:g} of the way from {back.name} to what training reached")
     return threshold
 
 

@@ -143,6 +143,8 @@ def label_curves(panels: Mapping[str, Mapping[str, Mapping[int, Interval]]], hig
         panels: title -> start -> windows -> (IoU, low, high), in percent; the numbers are evenly spaced.
         highlight: the start drawn in another colour.
     """
+    if not panels:
+        return message("No scores to show: scgcnet bench labels measures them where the images are.")
     figure, axes = page_figure(3.2, 1, len(panels), sharey=True)
     for axis, (title, starts) in zip(axes[0], panels.items(), strict=True):
         numbers = sorted({number for curve in starts.values() for number in curve})

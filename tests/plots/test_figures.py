@@ -75,6 +75,7 @@ EMPTY: dict[str, Callable[[], Figure]] = {
     "ablation_bars": lambda: plots.ablation_bars({"A1": None}, "A1"),
     "score_differences": lambda: plots.score_differences({}, "a"),
     "step_dots": lambda: plots.step_dots({"a": {"bijie": math.nan}}),
+    "label_curves": lambda: plots.label_curves({}, "a"),
     "score_grid": lambda: plots.score_grid(pd.DataFrame(), {}, "a"),
     "statement_rows": lambda: plots.statement_rows({}),
     "size_curves": lambda: plots.size_curves({"IoU, %": {}}, "a"),
