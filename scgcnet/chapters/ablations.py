@@ -17,6 +17,7 @@ from scgcnet.study.networks import (
     Network,
     condition,
     cost,
+    data_set,
     gather,
     in_words,
     many,
@@ -83,14 +84,15 @@ def experiment_table(found: Sequence[Network], plan: Plan) -> Table:
         for score in ("iou", "f1", "precision", "recall"):
             name, column = SCORE_NAMES[score]
             row[f"{name}, paper, CLD"] = paper.row(one.name).printed[column]
-            row[f"{name}, measured, {dataset}"] = str(one.summary(score) or NOT_RUN)
+            row[f"{name}, measured, {data_set(dataset)}"] = str(one.summary(score) or NOT_RUN)
             if score == "iou":  # the paper ran every experiment, and all of them on CLD
                 images = None if one.runs.empty else one.runs.n_test.iloc[0]
                 same_data = condition({**one.run.config, "overrides": {}}, plan, images)
                 row["Condition"] = same_data if dataset == "cld" else "other data"
         rows.append(row | {"Repeats": many(len(one.runs), "seed"), "Cost": cost(one.runs), "Runs": run_links(one.runs)})
     number = "II" if found[0].name.startswith("A") else "III"
-    caption = f"Table {number}: as printed, on CLD, and {found[0].run.size} on {dataset}, mean and 95 % over seeds (%)"
+    here = f"{found[0].run.size} on {data_set(dataset)}"
+    caption = f"Table {number}: as printed, on CLD, and {here}, mean and 95 % over seeds (%)"
     return Table(pd.DataFrame(rows), caption)
 
 
@@ -111,7 +113,7 @@ def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEP
     """IoU of the second experiment of each step minus that of the first; intervals are those of `chapters.effects`."""
     family = Family([one for one in found if len(one.runs)])
     paper, by_name, rows = read_paper(), {one.name: one for one in found}, []
-    measured = f"Measured, {found[0].run.dataset}"
+    measured = f"Measured, {data_set(found[0].run.dataset)}"
     every = pd.concat([one.runs.assign(experiment=one.name) for one in found])
     refuse_synthetic(every)
     for before, after in steps:
@@ -140,7 +142,7 @@ def steps_note(found: Sequence[Network]) -> Note:
     resolved = gains[gains.Outcome.isin(("better", "worse"))]
     measured = next(name for name in gains.columns if name.startswith("Measured"))
     text = f"From A1 (no part) to A8 (all) the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU on CLD; here "
-    text += f"it is {gains[measured].iloc[-1]} on {found[0].run.dataset}."
+    text += f"it is {gains[measured].iloc[-1]} on {data_set(found[0].run.dataset)}."
     if run := [one for one in found if len(one.runs)]:
         best = max(run, key=lambda one: one.mean())
         text += f" The highest row is {label(best.name)}, {best.mean():.1f} %."

@@ -20,7 +20,7 @@ from scgcnet.chapters.evidence import Evidence, base_gmac
 from scgcnet.chapters.statements import answers
 from scgcnet.study import stats
 from scgcnet.study.consistency import saving
-from scgcnet.study.networks import by_configuration, many, repeats
+from scgcnet.study.networks import by_configuration, data_set, many, repeats
 from scgcnet.study.paper import PAPER_DATASETS, SCORE_NAMES, full_name
 from scgcnet.study.plan import Plan
 from scgcnet.study.show import NONE
@@ -120,7 +120,7 @@ def _score(claim: Claim, evidence: Evidence) -> Finding | None:
     measured = stats.summarize(group[f"resized_{score}"], (0, 100))
     text = f"{SCORE_NAMES[score][0]} {measured} %"
     if first.condition == "other data":
-        text += f" of {first['size']} on {first.n_test:.0f} test images of {first.dataset}"
+        text += f" of {first['size']} on {first.n_test:.0f} test images of {data_set(first.dataset)}"
     judged = _whole(group) and claim.unit == "%" and score not in TRADED
     verdict = stats.judge(float(evidence.paper.number(claim.id)), measured, first.condition) if judged else None
     return Finding(text, first.condition, list(group.run_id), verdict or "unresolved")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scgcnet.study.networks import condition, in_words
+from scgcnet.study.networks import condition, data_set, in_words
 from scgcnet.study.plan import Plan
 from scgcnet.study.runs import Run
 from scgcnet.study.show import NONE, Link, Note, Table
@@ -47,9 +47,9 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
         )
     how = condition(run.config, plan, len(parts["test"]) if "test" in parts else None)
     if how == "same":
-        return Note("The paper's protocol", f"This page was run on the real {run.dataset} images: {what}.")
-    text = f"This page was run on the real {run.dataset} images at the profile {run.profile}: {what}. The paper trains "
-    text += "networks of full size (its own costs as much as base here) at 512 px for 400 epochs."
+        return Note("The paper's protocol", f"This page was run on the real {data_set(run.dataset)} images: {what}.")
+    text = f"This page was run on the real {data_set(run.dataset)} images at the profile {run.profile}: {what}. "
+    text += "The paper trains networks of full size (its own costs as much as base here) at 512 px for 400 epochs."
     return Note(f"Real data, {how}", text)
 
 

@@ -20,6 +20,7 @@ from scgcnet.study.networks import (
     compare_networks,
     condition,
     cost,
+    data_set,
     gather,
     many,
     rank_networks,
@@ -85,7 +86,7 @@ def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
         rows.append(row | {"Cost": cost(one.runs), "Runs": run_links(one.runs)})
     name = full_name(PAPER_DATASETS.get(dataset, dataset))
     return Table(
-        pd.DataFrame(rows or [{"Network": f"study.yml plans no comparison on {dataset} with this profile"}]),
+        pd.DataFrame(rows or [{"Network": f"study.yml plans no comparison on {data_set(dataset)} with this profile"}]),
         f"Table I on {name}: as printed, and as measured with mean and 95 % interval over seeds (%); pixels counted at "
         "the network's input size, except where native size is named",
     )
@@ -183,7 +184,7 @@ def order_note(dataset: str, found: Sequence[Network], plan: Plan, profile: str 
     tried = rate_trials(plan, results.trials(), dataset, profile).groupby("model")
     won = {str(model): best_rate(group) == group.lr.max() for model, group in tried if group.val_iou.notna().all()}
     if not won:
-        return Note("No order yet", f"The trials on {dataset} with the profile {profile} are not complete.")
+        return Note("No order yet", f"The trials on {data_set(dataset)} with the profile {profile} are not complete.")
     spans = ", ".join(f"{one.name} {np.ptp(one.scores()):.1f}" for one in found if len(one.runs) > 1)
     text = paper_order(dataset, found)
     text += f"{sum(len(one.runs) == 1 for one in found)} of {len(found)} networks have a single seed"
@@ -237,9 +238,9 @@ def rerun_note(dataset: str = "bijie", profile: str = "cpu") -> Note:
     moved = alike.now - alike.before
     seeds = results.runs().query(own).groupby(["configuration", "split"]).pooled_iou
     spread = seeds.agg(["var", "size"]).query("size > 1")
-    text = f"{len(alike)} runs of {dataset}, profile {profile}, were repeated with code that sums in another order: "
-    text += f"IoU at native size moved by {moved.min():+.1f} to {moved.max():+.1f} points (mean {moved.mean():+.1f}, "
-    text += f"standard deviation {moved.std():.1f})."
+    text = f"{len(alike)} runs of {data_set(dataset)}, profile {profile}, were repeated with code that sums in another "
+    text += f"order: IoU at native size moved by {moved.min():+.1f} to {moved.max():+.1f} points "
+    text += f"(mean {moved.mean():+.1f}, standard deviation {moved.std():.1f})."
     if len(spread):
         difference = (2 * np.average(spread["var"], weights=spread["size"] - 1)) ** 0.5
         text += f" Between two seeds of one configuration the standard deviation is {difference:.1f} points "

@@ -18,6 +18,7 @@ from scgcnet.study.networks import (
     changes,
     condition,
     cost,
+    data_set,
     gather,
     kind_of_split,
     many,
@@ -60,7 +61,7 @@ def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
         "Condition": how or NONE,
         "Runs": run_links(pd.concat([*groups.values(), best]).drop_duplicates("run_id")),
     }
-    caption = f"Test IoU on {dataset}, mean and 95 % interval, beside the paper's (%)"
+    caption = f"Test IoU on {data_set(dataset)}, mean and 95 % interval, beside the paper's (%)"
     return Table(pd.DataFrame([row]), caption)
 
 
@@ -69,7 +70,7 @@ def headline_note(dataset: str, plan: Plan, stored: pd.DataFrame) -> Note:
     refuse_synthetic(stored)
     groups, views = _own_runs(dataset, plan, stored), _over_views(dataset, plan, stored)
     if not groups:
-        return Note("In short", f"No run of SCGC-Net on real images of {dataset} is stored: not run.")
+        return Note("In short", f"No run of SCGC-Net on real images of {data_set(dataset)} is stored: not run.")
     label, group = next(iter(groups.items()))
     first = group.iloc[0]
     how = condition(first.config, plan, first.n_test)
@@ -131,9 +132,10 @@ def comparison(dataset: str, model: str, plan: Plan, stored: pd.DataFrame) -> li
             for label, group in repeats(alike).items()
             for score in SCORE_NAMES
         ]
-        tables.append(Table(pd.DataFrame(rows), f"{what}, on {dataset}{', beside the paper' * bool(paper)} (%)"))
+        beside = ", beside the paper" * bool(paper)
+        tables.append(Table(pd.DataFrame(rows), f"{what}, on {data_set(dataset)}{beside} (%)"))
     if missing:
-        tables.append(Table(pd.DataFrame(missing), f"Planned for {model} on {dataset}, not run"))
+        tables.append(Table(pd.DataFrame(missing), f"Planned for {model} on {data_set(dataset)}, not run"))
     return tables
 
 
@@ -179,7 +181,7 @@ def tta_table(plan: Plan, stored: pd.DataFrame, dataset: str) -> Table:
             "Looks at test": NONE if one is None else one.test_looks,
         }
         rows.append({**row, "Run": run_links(found)})
-    frame = pd.DataFrame(rows or [{"Network": f"no such runs are planned on {dataset}"}])
+    frame = pd.DataFrame(rows or [{"Network": f"no such runs are planned on {data_set(dataset)}"}])
     return Table(frame, "Over several views, at the threshold that is best on validation (%)")
 
 
@@ -258,7 +260,7 @@ def page_networks(
     if any(one.counted for one in found):
         text = f"These are stored runs on real images, profile {PROFILE}, not what this page trained itself."
         return found, Note("Real images", text)
-    text = f"No run on real images of {dataset} was counted image by image; counts on synthetic images mean nothing."
+    text = f"No run on real images of {data_set(dataset)} was counted image by image; synthetic ones say nothing."
     return own, Note("Synthetic images", text, "warning")
 
 
@@ -289,5 +291,5 @@ def seen_table(dataset: str, splits: Sequence[str]) -> Table:
         row = {"Split": split} | {f"Images, {part.part}": str(part.images) for part in found.parts}
         row |= {f"{seen.part} pixels seen in {seen.before} (%)": f"{100 * seen.share:.1f}" for seen in found.seen}
         rows.append(row)
-    frame = pd.DataFrame(rows or [{"Split": f"{dataset} is not available"}]).fillna(NONE)
-    return Table(frame, f"Pixels that parts of {dataset} share, by split")
+    frame = pd.DataFrame(rows or [{"Split": f"{data_set(dataset)} is not available"}]).fillna(NONE)
+    return Table(frame, f"Pixels that parts of {data_set(dataset)} share, by split")

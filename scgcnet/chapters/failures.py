@@ -20,7 +20,7 @@ from scgcnet.explain.explorer import MAX_CASES, write_explorer
 from scgcnet.explain.failures import CAUSES, OTHER, TITLES, Cause, calibration_error, largest_gap
 from scgcnet.study import results
 from scgcnet.study.cases import EXAMPLE, SIZE, spread
-from scgcnet.study.networks import NOT_RUN
+from scgcnet.study.networks import NOT_RUN, data_set
 from scgcnet.study.plan import Plan
 from scgcnet.study.publish import picture_threshold
 from scgcnet.study.results import ResultError
@@ -177,7 +177,7 @@ def write_page(atlas: Atlas, n_cases: int = MAX_CASES, root: Path | None = None)
 def atlas_note(atlas: Atlas) -> Note:
     """The runs and images of the chapter, for its top."""
     runs = " and ".join(model.run.run_id for model in atlas.models)
-    where = f"{len(atlas.entries)} test images of {atlas.dataset}, split {atlas.split}; runs: {runs}"
+    where = f"{len(atlas.entries)} test images of {data_set(atlas.dataset)}, split {atlas.split}; runs: {runs}"
     if atlas.kind == "synthetic":
         return Note(
             "Synthetic data",
@@ -212,7 +212,7 @@ def paper_note(atlas: Atlas) -> Note:
             f"{title}: of the images that meet the condition {_share(failed, met)} fail, of the others "
             f"{_share(others, rest)} (Fisher's exact test: {f'p = {p:.2f}' if p >= 0.01 else 'p < 0.01'})."
         )
-    where = "synthetic images" if atlas.kind == "synthetic" else f"{atlas.dataset}, split {atlas.split}"
+    where = "synthetic images" if atlas.kind == "synthetic" else f"{data_set(atlas.dataset)}, split {atlas.split}"
     return Note(f"The paper's two kinds, {model.run.title} on {where}", " ".join(told))
 
 

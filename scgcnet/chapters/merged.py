@@ -12,7 +12,7 @@ import pandas as pd
 from scgcnet.chapters.effects import Effect, Family, of_score
 from scgcnet.metrics import Confusion
 from scgcnet.study import results, stats
-from scgcnet.study.networks import OURS, Network, gather, many, run_links, title_of
+from scgcnet.study.networks import OURS, Network, data_set, gather, many, run_links, title_of
 from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan
 from scgcnet.study.results import SCORES
@@ -20,9 +20,7 @@ from scgcnet.study.runs import Run
 from scgcnet.study.show import Note, Table
 
 PROFILE = "merged"
-SOURCES = {
-    "bijie": "Bijie", "landslide4sense": "Landslide4Sense", "cld": "CLD", "amunet": "AMU-Net", "sichuan": "Sichuan",
-}  # fmt: skip
+SOURCES = {name: data_set(name) for name in ("bijie", "landslide4sense", "cld", "amunet", "sichuan")}
 MEAN = "Mean"
 ALL = "all sources"  # of an effect
 

@@ -12,7 +12,16 @@ from typing import Any
 import pandas as pd
 
 from scgcnet.chapters.common import SHARED
-from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, chosen_runs, rate_trials, whole_runs
+from scgcnet.study.networks import (
+    NOT_RUN,
+    best_rate,
+    cell,
+    changes,
+    chosen_runs,
+    data_set,
+    rate_trials,
+    whole_runs,
+)
 from scgcnet.study.plan import Plan
 from scgcnet.study.results import ResultError
 from scgcnet.study.runs import PlanError, Run, project_root
@@ -38,7 +47,7 @@ def trial_table(dataset: str) -> Table:
         raise ResultError(f"{path}: cannot be read: {error}; take it back from git") from None
     trials = trials[trials.index == dataset]
     if trials.empty:
-        trials.loc[dataset] = [f"none on {dataset}"] + [NONE] * (len(names) - 1)
+        trials.loc[dataset] = [f"none on {data_set(dataset)}"] + [NONE] * (len(names) - 1)
     return Table(trials.rename(columns=names), "Trials on the validation part, one seed each")
 
 
@@ -56,7 +65,7 @@ def rate_table(plan: Plan, trials: pd.DataFrame, dataset: str | None = None) -> 
             row |= {"Best": NOT_RUN if pd.isna(best) else f"{best:g}", "Taken": f"{run.settings['lr']:g}"}
             links = tuple(Link(f"{lr:g}", file) for lr, file in zip(made.lr, made.file, strict=True))
             rows.append({**row, "Trials": Links(links)})
-    rows = rows or [{"Network": f"no trials are planned on {dataset}"}]
+    rows = rows or [{"Network": f"no trials are planned on {data_set(dataset)}"}]
     return Table(pd.DataFrame(rows), "Learning rates tried: validation IoU of the best epoch (%)")
 
 
@@ -75,7 +84,7 @@ def recipe_table(plan: Plan, trials: pd.DataFrame, stored: pd.DataFrame, dataset
         }
         for run, one in zip((*usual, *tried), found.itertuples(), strict=True)
     ]
-    rows = rows or [{"Network": f"no other recipes are planned on {dataset}"}]
+    rows = rows or [{"Network": f"no other recipes are planned on {data_set(dataset)}"}]
     return Table(pd.DataFrame(rows), f"Other recipes, whole trainings: validation IoU of the best epoch (%); {SHARED}")
 
 

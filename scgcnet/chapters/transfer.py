@@ -13,7 +13,7 @@ import pandas as pd
 
 from scgcnet.chapters.common import SHARED
 from scgcnet.study import results, stats
-from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, rate_trials, refuse_synthetic, title_of
+from scgcnet.study.networks import NOT_RUN, best_rate, cell, changes, data_set, rate_trials, refuse_synthetic, title_of
 from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan
 from scgcnet.study.runs import Run
@@ -42,7 +42,7 @@ def leak_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
         }
         means = {"Mean": cell(found.resized_iou.mean(), 1), "Validation IoU, mean": cell(found.val_iou.mean(), 1)}
         rows.append({"Test part": kind, "What it is": meaning, **draws, **means})
-    return Table(pd.DataFrame(rows), f"One recipe on {dataset}, four ways of splitting it (%)")
+    return Table(pd.DataFrame(rows), f"One recipe on {data_set(dataset)}, four ways of splitting it (%)")
 
 
 def domain_scores(stored: pd.DataFrame) -> pd.DataFrame:

@@ -29,6 +29,18 @@ def _titles() -> dict[str, str]:
     return dict(pd.read_csv(str(file), index_col="name").title)
 
 
+#: Data sets as their authors write them.
+DATA_SETS = {
+    "bijie": "Bijie", "landslide4sense": "Landslide4Sense", "cld": "CLD", "amunet": "AMU-Net", "sichuan": "Sichuan",
+    "hrgldd": "HR-GLDD", "gvlm": "GVLM",
+}  # fmt: skip
+
+
+def data_set(name: str) -> str:
+    """The name of a data set in a sentence."""
+    return DATA_SETS.get(name, name)
+
+
 def title_of(model: str) -> str:
     """The name of a network of the zoo as its paper writes it."""
     return _titles().get(model, model)

@@ -50,7 +50,7 @@ def test_every_experiment_is_planned_with_two_seeds(plan, profile, dataset, size
 
 def test_table_two_as_printed_and_as_measured(plan, made):
     table = experiment_table(networks(["A1", "A2", "A3", "A8"], plan, stored=made), plan).frame
-    columns = ["Network", "IoU, paper, CLD", "IoU, measured, bijie", "Recall, measured, bijie", "Repeats", "Condition"]
+    columns = ["Network", "IoU, paper, CLD", "IoU, measured, Bijie", "Recall, measured, Bijie", "Repeats", "Condition"]
     expected = [
         ["baseline", "79.16", "52.00 [47.03, 56.97]", "67.00 [62.03, 71.97]", "3 seeds", "other data"],
         ["HMIE", "83.80", "60.00", "75.00", "1 seed", "other data"],
@@ -66,7 +66,7 @@ def test_table_three_tells_the_rates(plan, made):
     table = experiment_table(networks(["B1", "B6"], plan, stored=made), plan)
     assert table.caption.startswith("Table III")
     assert list(table.frame.Network) == ["1/1/1; 1/1/1", "2/2/2 3/3/3; 3/3/3 5/5/5"]
-    assert list(table.frame["IoU, measured, bijie"]) == ["not run", "71.00 [58.29, 83.71]"]
+    assert list(table.frame["IoU, measured, Bijie"]) == ["not run", "71.00 [58.29, 83.71]"]
 
 
 @pytest.mark.parametrize(("n", "condition"), [(None, "same"), (154, "other data"), (4173, "same")])

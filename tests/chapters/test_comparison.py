@@ -180,6 +180,6 @@ def test_repeated_trainings(plan, store, project):
     changes = [(row["Before"], str(row["Now"]), row["Difference"]) for row in found]
     assert changes == [("58.00", "60.00", "+2.00"), ("66.00", "62.00", "-4.00"), ("62.00", "62.00", "+0.00")]
     text = comparison.rerun_note().text
-    assert "2 runs of bijie" in text and "-4.0 to +2.0 points (mean -1.0, standard deviation 4.2)" in text
+    assert "2 runs of Bijie" in text and "-4.0 to +2.0 points (mean -1.0, standard deviation 4.2)" in text
     assert "is 2.8 points (1 configurations)" in text  # a variance of 4 for one run, of 8 for the difference of two
     assert "Fewer than two" in comparison.rerun_note("cld").text
