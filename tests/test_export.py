@@ -187,12 +187,13 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
         export.OnnxNetwork(tmp_path / "o.onnx")
 
 
-#: One of each kind: the scan, convolutions, branches, attention. `scgcnet bench export` has all; some take minutes.
-KINDS = {"scgcnet", "unet", "icnet", "danet", "segnext", "vmamba"}
+#: One of each kind: the published weights', branches, attention, a large kernel. `scgcnet bench export` has all; each
+#: takes minutes, and the scan of a small network stands above.
+KINDS = {("scgcnet", "lite0"), ("icnet", "tiny"), ("danet", "tiny"), ("segnext", "tiny")}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", [one for one in NETWORKS if one[0] in KINDS], ids=" ".join)
+@pytest.mark.parametrize("network", [one for one in NETWORKS if one in KINDS], ids=" ".join)
 def test_networks(network: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     code = f"from pathlib import Path; from scgcnet.bench.onnx import *; bench_export(Path({str(path)!r}), [{network}])"

@@ -20,6 +20,7 @@ def run(code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_what_imports_torchvision_can_be_imported() -> None:
     pytest.importorskip("timm")
     declared = run("import scgcnet.peers, scgcnet.train, torchvision, timm; print(scgcnet.torchvision_ops.DECLARED)")

@@ -65,7 +65,7 @@ def rate_table(plan: Plan, trials: pd.DataFrame, dataset: str | None = None) -> 
             row |= {"Best": NOT_RUN if pd.isna(best) else f"{best:g}", "Taken": f"{run.settings['lr']:g}"}
             links = tuple(Link(f"{lr:g}", file) for lr, file in zip(made.lr, made.file, strict=True))
             rows.append({**row, "Trials": Links(links)})
-    rows = rows or [{"Network": f"no trials are planned on {data_set(dataset)}"}]
+    rows = rows or [{"Network": f"no trials are planned on {data_set(dataset or 'any data set')}"}]
     return Table(pd.DataFrame(rows), "Learning rates tried: validation IoU of the best epoch (%)")
 
 

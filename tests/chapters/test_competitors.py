@@ -90,7 +90,15 @@ def test_cost_per_pixel_is_constant_but_for_two():
     assert set(growth[(growth - 1).abs() > 0.02].index) == {"danet", "segformer"}
 
 
-@pytest.mark.parametrize("model", ["DANet-R50", "UPerNet-VMamba-B", "UPerNet-ConvNeXt-B", "UPerNet-Swin-B"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "DANet-R50",
+        "UPerNet-VMamba-B",
+        pytest.param("UPerNet-ConvNeXt-B", marks=pytest.mark.slow),
+        pytest.param("UPerNet-Swin-B", marks=pytest.mark.slow),
+    ],
+)
 def test_costs_of_figure_10(model):
     """GMAC with two classes at six image sides; the counted DANet ran its branches' classifiers too (0.1 of 5691)."""
     network = on_meta(model.replace("UPerNet-", "").split("-")[0].lower())

@@ -107,4 +107,4 @@ def test_shared_pixels_by_split(monkeypatch):
     shown = page.seen_table("amunet", list(found)).frame
     assert shown.columns.tolist() == ["Split", "Images, train", "test pixels seen in train (%)"]
     assert shown.to_numpy().tolist() == [["random-0", "3", "25.6"], ["scene-0", "2", "-"]]
-    assert page.seen_table("cld", ["0"]).frame.to_numpy().tolist() == [["cld is not available"]]
+    assert page.seen_table("cld", ["0"]).frame.to_numpy().tolist() == [["CLD is not available"]]

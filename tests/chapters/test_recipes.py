@@ -31,7 +31,7 @@ def test_trials_by_hand(project):
     (row,) = recipes.trial_table("bijie").frame.to_numpy().tolist()
     assert row == ["cpu", "1", "scale 0.75 to 1.5", "40", "0.654", ""]
     (row,) = recipes.trial_table("cld").frame.to_numpy().tolist()
-    assert row == ["none on cld", *["-"] * 5]
+    assert row == ["none on CLD", *["-"] * 5]
     path.write_text("dataset,trial\nbijie,1\n")
     with pytest.raises(ResultError, match="cannot be read"):
         recipes.trial_table("bijie")
@@ -51,7 +51,7 @@ def test_rates_tried_best_and_taken(plan, make_trial):
         "bijie, cpu", "50.00", "55.00", "60.00", "60.00", "0.002", "0.002", "0.0005, 0.001, 0.002, 0.004"
     ]  # fmt: skip
     assert list(table.loc["fcn tiny", ["Rate 0.004", "Best"]]) == ["not run", "not run"]
-    assert "no trials are planned on cld" in str(recipes.rate_table(plan, frame(made), "cld"))
+    assert "no trials are planned on CLD" in str(recipes.rate_table(plan, frame(made), "cld"))
 
 
 def test_other_recipes_stand_below_the_usual_one(plan, make_record, make_trial):
@@ -65,7 +65,7 @@ def test_other_recipes_stand_below_the_usual_one(plan, make_record, make_trial):
         ["image_size 192, ema_decay 0.995", "71.00", "10.0 min"],
         ["image_size 256, ema_decay 0.995", "not run", "-"],
     ]
-    assert "no other recipes are planned on cld" in str(recipes.recipe_table(plan, trials, trials, "cld"))
+    assert "no other recipes are planned on CLD" in str(recipes.recipe_table(plan, trials, trials, "cld"))
 
 
 @pytest.mark.parametrize(("step", "points"), [(0.1, 66), (0.2, 21), (0.5, 6), (1, 3)])
