@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from scgcnet.scene.score import Maps, left_out_scores, of_way
-from scgcnet.study.networks import NOT_RUN, cell, refuse_synthetic
+from scgcnet.study.networks import NOT_RUN, cell, data_set, refuse_synthetic
 from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.plan import Plan
 from scgcnet.study.publish import raw_threshold
@@ -68,7 +68,7 @@ def steps_table(found: pd.DataFrame) -> Table:
     for step, runs in found.groupby("step", sort=False):
         means = runs.groupby("target")[["iou", "best", "alarms"]].mean().reindex(targets)
         files = runs.groupby("target").file.first().reindex(targets)
-        row = {f"{target} left out": cell(means.iou[target], 1, _file(files[target])) for target in targets}
+        row = {f"{data_set(target)} left out": cell(means.iou[target], 1, _file(files[target])) for target in targets}
         whole = means.mean(skipna=False)
         rows.append(
             {
@@ -99,7 +99,7 @@ def maps_table(stored: pd.DataFrame, run_id: str, left_out: Mapping[str, Maps]) 
         for part, ways_of_part in parts.items():
             counts = of_way(ways_of_part)
             scores, hills = counts.confusion(threshold).scores(), bool(counts.landslide.any())
-            row = {"Source": source, "Part": part, "Images": counts.images}
+            row = {"Source": data_set(source), "Part": part, "Images": counts.images}
             for key in ("iou", "precision", "recall"):
                 row[SCORE_NAMES[key][0]] = f"{100 * scores[key]:.1f}" if hills else NONE
             quiet = f"{100 * counts.alarms(threshold):.0f} % of images, {100 * (1 - scores['oa']):.2f} % of the ground"
@@ -112,7 +112,7 @@ def dots(found: pd.DataFrame) -> dict[str, dict[str, float]]:
     """What `plots.step_dots` draws: steps of which at least one run is stored."""
     means = found.pivot_table(index="step", columns="target", values="iou", sort=False)
     means = means.reindex(columns=[target for target in found.target.unique() if target in means])
-    return {str(step): {str(k): float(v) for k, v in row.items()} for step, row in means.iterrows()}
+    return {str(step): {data_set(str(k)): float(v) for k, v in row.items()} for step, row in means.iterrows()}
 
 
 def sample_windows(size: int = 256, number: int = 16, seed: int = 1) -> list[tuple[Any, Any, str]]:

@@ -32,7 +32,8 @@ def _titles() -> dict[str, str]:
 #: Data sets as their authors write them.
 DATA_SETS = {
     "bijie": "Bijie", "landslide4sense": "Landslide4Sense", "cld": "CLD", "amunet": "AMU-Net", "sichuan": "Sichuan",
-    "hrgldd": "HR-GLDD", "gvlm": "GVLM",
+    "hrgldd": "HR-GLDD", "gvlm": "GVLM", "bijie_negatives": "Bijie, landslide-free",
+    "landslide_free": "AID and NWPU, landslide-free",
 }  # fmt: skip
 
 
