@@ -170,12 +170,13 @@ class _Prediction(_Block):
 
 
 class _Teacher(_Block):
-    """A network that is trained on the same parts first, and then teaches."""
+    """A network that is trained on the same parts first, perhaps from the weights of `start`, and then teaches."""
 
     model: Name
     size: Name
     settings: Settings = {}
     overrides: Settings = {}
+    start: _Runs | None = None
 
 
 class _Runs(_Block):
@@ -211,11 +212,9 @@ class _Runs(_Block):
                 prediction=self.prediction.model_dump() if self.prediction else None,
             )  # fmt: skip
             if (taught := self.teacher) is not None:
-                settings = profile.changed(taught.settings)
-                teacher = replace(
-                    run, model=taught.model, size=taught.size, settings=settings, overrides=taught.overrides
-                )
-                run = replace(run, teacher=teacher)
+                start = next(iter(taught.start.expand(profile))) if taught.start else None
+                teacher = replace(run, model=taught.model, size=taught.size, overrides=taught.overrides, start=start)
+                run = replace(run, teacher=replace(teacher, settings=profile.changed(taught.settings)))
             if self.start is not None:
                 run = replace(run, start=next(iter(self.start.expand(profile))))
             yield from self._increments(run, profile) if self.increments else [run]

@@ -117,7 +117,7 @@ def test_other_faults(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_teacher_has_seen_what_its_student_has(plan: Plan) -> None:
     taught = [run for run in plan.select("windows") if run.teacher]
-    assert len(taught) == 5 and len({run.config["teacher"] for run in taught}) == 5
+    assert len(taught) == 6 and len({run.config["teacher"] for run in taught}) == 6
     for run in taught:
         assert run.teacher and run.teacher.config["train_datasets"] == run.config["train_datasets"]
         assert run.teacher.run_id in {other.run_id for other in plan.runs}
