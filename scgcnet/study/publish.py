@@ -178,6 +178,8 @@ def card(name: str, record: Record, metadata: Mapping[str, str], val_iou: float)
     )
     chosen_on = "sources that were left out" if record.maps and len(left_out_maps(record)) > 1 else "validation"
     begun = f"\n  It went on from run `{record.config['start']}`." if "start" in record.config else ""
+    if "teacher" in record.config:
+        begun += f"\n  Beside the masks it learned from the probabilities of run `{record.config['teacher']}`."
     rule = metadata["threshold"]
     if "peak" in metadata:
         rule = f"a landslide reaches {metadata['peak']} somewhere and is outlined at {rule}"
@@ -244,7 +246,7 @@ def left_out_maps(record: Record) -> dict[str, Maps]:
 
     def recipe(one: Record) -> tuple[Any, ...]:
         settings = {k: v for k, v in one.config["settings"].items() if k not in ("epochs", "epoch_images", "lr")}
-        return one.model, one.size, one.flags, one.profile, one.seed, settings
+        return one.model, one.size, one.flags, one.profile, one.seed, settings, "teacher" in one.config
 
     found: dict[str, Maps] = {}
     for other in results.records("real"):
