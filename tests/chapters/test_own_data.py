@@ -56,12 +56,17 @@ def test_labels_by_place_number_and_start():
         {"start": "left out", "windows": 5, "iou": 30.0, "low": 25.0, "high": 35.0},
         {"start": "nothing", "windows": 5, "iou": 10.0, "low": 5.0, "high": 15.0},
     ]
-    measured = [{"place": "sichuan", "rows": rows}]
+    measured = [{"place": "sichuan", "minutes": 4.0, "tested": 5, "rows": rows}]
     place = "Sichuan, other sites"
     assert own_data.labels_table(measured).to_dict("records") == [
         {"Place": place, "Windows": 0, "Start: left out": "20.0 [15.0, 25.0]", "Start: nothing": "-"},
         {"Place": place, "Windows": 5, "Start: left out": "30.0 [25.0, 35.0]", "Start: nothing": "10.0 [5.0, 15.0]"},
     ]
+    assert own_data.labels_note(measured).text == (
+        "Sichuan, other sites: IoU 20 % without labels, by weights that never saw it; with 5 windows and 4 minutes of "
+        "a core 30 % from those weights, 10 % from nothing. Its 5 test images leave intervals of up to 10 points."
+    )
     (axis,) = own_data.label_figure(measured).axes
     assert axis.get_title() == place and [list(line.get_ydata()) for line in axis.lines] == [[20.04, 30], [10]]
+    assert own_data.labels_note([]).text == "Not run."
     assert own_data.labels_table([]).to_numpy().tolist() == [["not run"]]
