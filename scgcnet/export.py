@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -127,6 +128,8 @@ def export_network(
 
     config: Any = network.config
     example = torch.zeros(1, config.in_channels, *((tile, tile) if tile else (160, 224)))
+    # Where torchvision is missing, torch names each operator of it that it cannot export; no network here has them.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     open_sizes = None if tile else ({2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC},)
     try:
         with torch.no_grad(), warnings.catch_warnings(), trace_scan_as(scan_2d):

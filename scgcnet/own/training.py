@@ -194,8 +194,9 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
             if new:
                 out.rmdir()
             raise
-        for message in material.warnings if progress else ():
-            print(f"warning: {message}", file=sys.stderr)
+        told = (*(f"note: {note}" for note in source.notes), *(f"warning: {one}" for one in material.warnings))
+        for line in told if progress else ():
+            print(line, file=sys.stderr)
         model = new_network("scgcnet", options.size or "tiny", source.bands, {}, options.seed)
         if start is not None:
             model = zoo.load_model(start).train()  # Lightning keeps the mode that it is given
