@@ -182,11 +182,12 @@ def export(
     from scgcnet import zoo
     from scgcnet.export import export_weights
 
+    stored = zoo.read_metadata(zoo.find_weights(model))
     if metres is None:
         from scgcnet.scene.models import spans_of
 
-        stored = zoo.read_metadata(zoo.find_weights(model))
         metres = float(stored.get("seen_at", 0)) or min((finest for finest, _ in spans_of(stored)), default=1.0)
+    print("tracing, converting and comparing with PyTorch: a minute or more", file=sys.stderr)
     nodes, difference = export_weights(model, out, metres, tile)
     print(f"{out}: {nodes} nodes, {out.stat().st_size / 1e6:.1f} MB, differs from PyTorch by {difference:.0e}")
 
