@@ -219,9 +219,10 @@ def _alpha_note(path: Path) -> list[str]:
         values = np.unique(file.read(band, out_shape=shape))
     if len(values) <= 2:
         return []
+    kinds[band - 1] = "undefined"
     return [
         f"band {band} of {path.name} is marked as alpha and was not read, but has {len(values)} values. If it is "
-        f"another band, unmark it: rio edit-info --colorinterp {band}=undefined FILE"
+        f"another band, unmark it: rio edit-info --colorinterp {','.join(kinds)} FILE"
     ]
 
 

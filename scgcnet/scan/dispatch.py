@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -238,16 +239,28 @@ def _module(name: str) -> ModuleType:
     return module
 
 
-@torch.library.custom_op("scgcnet::selective_scan_2d", mutates_args=())
-def _scan(
+# Two operators of torch, so that tracers and counters see them. By `define` and `impl`, since `custom_op` imports
+# torch._dynamo when it is first called: half of the time in which a network gives its first answer.
+_INPUTS = "Tensor x, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor skip"
+_FORWARD, _BACKWARD = "scgcnet::selective_scan_2d", "scgcnet::selective_scan_2d_backward"
+_tags = torch.Tag.pt2_compliant_tag
+torch.library.define(_FORWARD, f"({_INPUTS}, str backend, bool keep) -> (Tensor, Tensor)", tags=_tags)
+_gradients = ", ".join(["Tensor"] * 6)
+torch.library.define(_BACKWARD, f"(Tensor dy, {_INPUTS}, Tensor states, str backend) -> ({_gradients})", tags=_tags)
+_scan: Any = torch.ops.scgcnet.selective_scan_2d.default
+_scan_backward: Any = torch.ops.scgcnet.selective_scan_2d_backward.default
+
+
+@torch.library.impl(_FORWARD, "CompositeExplicitAutograd")
+def _(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, backend: str, keep: bool
 ) -> tuple[Tensor, Tensor]:
     y, states = _module(resolve_backend(x.device, x.dtype, backend)).forward(x, delta, A, B, C, skip, keep)
     return y, states
 
 
-@torch.library.custom_op("scgcnet::selective_scan_2d_backward", mutates_args=())
-def _scan_backward(
+@torch.library.impl(_BACKWARD, "CompositeExplicitAutograd")
+def _(
     dy: Tensor, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, states: Tensor, backend: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = (x, delta, A, B, C, skip)
@@ -267,7 +280,7 @@ def _laid_out(gradient: Tensor, like: Tensor) -> Tensor:
     return torch.empty_like(like).copy_(gradient)
 
 
-@_scan.register_fake
+@torch.library.register_fake(_FORWARD)  # type: ignore[untyped-decorator]
 def _(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, backend: str, keep: bool
 ) -> tuple[Tensor, Tensor]:
@@ -279,7 +292,7 @@ def _(
     return y, x.new_empty(shape, dtype=dtype)
 
 
-@_scan_backward.register_fake
+@torch.library.register_fake(_BACKWARD)  # type: ignore[untyped-decorator]
 def _(
     dy: Tensor, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, states: Tensor, backend: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -298,7 +311,7 @@ def _differentiate(ctx, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ..
     return *_scan_backward(dy, *ctx.saved_tensors, ctx.backend), None, None
 
 
-_scan.register_autograd(_differentiate, setup_context=_save)
+torch.library.register_autograd(_FORWARD, _differentiate, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.scgcnet.selective_scan_2d)

@@ -12,6 +12,7 @@ from affine import Affine
 from own_data import CRS, EAST, METRES, NORTH, SLIDES, boxes, pixels, placed, write_outlines, write_scene, write_tiles
 from PIL import Image
 from raster_files import write_raster
+from rasterio.rio.main import main_group
 
 from scgcnet.data import DatasetError
 from scgcnet.own.source import Pieces, SourceError, cut, find_source
@@ -104,6 +105,9 @@ def test_a_band_that_may_be_no_alpha_is_named(tmp_path: Path) -> None:
     write_scene(tmp_path, bands=4, photometric="rgb", alpha="yes")
     source = find_source(tmp_path)
     assert source.bands == 3 and "band 4 of scene.tif is marked as alpha" in source.notes[0]
+    *_, remedy = source.notes[0].split(": ")
+    main_group(["edit-info", *remedy.split()[2:-1], str(tmp_path / "scene.tif")], standalone_mode=False)
+    assert find_source(tmp_path).bands == 4
 
 
 def layer_misses(folder: Path) -> None:
