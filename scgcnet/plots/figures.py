@@ -155,9 +155,9 @@ def label_curves(panels: Mapping[str, Mapping[str, Mapping[int, Interval]]], hig
             axis.vlines(x, *zip(*(ends for _, *ends in curve.values()), strict=True), color=look["color"], lw=1)
         axis.set_title(title, fontsize="medium")
         axis.set_xticks(range(len(numbers)), [str(number) for number in numbers])
-        axis.set(xlabel="labelled windows", ylim=(0, None))
+        axis.set_xlabel("labelled windows")
         open_frame(axis)
-    axes[0, 0].set_ylabel("IoU, %")
+    axes[0, 0].set(ylabel="IoU, %", ylim=(0, None))  # shared; of all panels once they are drawn
     legend = figure.legend(
         *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize="small"
     )
