@@ -175,8 +175,10 @@ def test_a_missing_package_is_named_with_the_remedy(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["export", "--model", str(weights), "--out", str(tmp_path / "o.onnx")]) == 2
-    said = capsys.readouterr().err
-    assert said.endswith(f"scgcnet: the package {package} is not installed: pip install 'scgcnet[export]'\n")
+    assert capsys.readouterr().err == (
+        "tracing, converting and comparing with PyTorch: a minute or more\n"
+        f"scgcnet: the package {package} is not installed: pip install 'scgcnet[export]'\n"
+    )
     assert not list(tmp_path.iterdir())
 
 

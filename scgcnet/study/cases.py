@@ -21,6 +21,7 @@ from scgcnet import zoo
 from scgcnet.data import LandslideDataset, Part, Sample, dataset_available, open_dataset, open_whole
 from scgcnet.metrics import Confusion
 from scgcnet.study import results
+from scgcnet.study.networks import data_set
 from scgcnet.study.pages import page_profile
 from scgcnet.study.plan import Plan
 from scgcnet.study.publish import picture_threshold
@@ -169,7 +170,7 @@ def load_networks(runs: Mapping[str, pd.DataFrame], images: Kind = "real") -> Tr
 def no_images(dataset: str) -> str:
     """Said by a page without the images of a data set."""
     return (
-        f"The images of {dataset} are missing: set `SCGCNET_DATA` to the folder of the data sets; "
+        f"The images of {data_set(dataset)} are missing: set `SCGCNET_DATA` to the folder of the data sets; "
         f"`scgcnet data check {dataset}` lists what is missing."
     )
 
@@ -312,8 +313,8 @@ def _on_real(weights: str, part: Part) -> TrainedNetwork | None:
     threshold = float(known) if known else picture_threshold(network, val, size)[0]
     text = (
         f"{weights} ({record.model} {record.size}, {size} px), trained on real images of "
-        f"{', '.join(record.train_datasets)}, is shown {_PARTS[part]} images of {dataset}. Its threshold "
-        f"{threshold:g} is the best on validation. Nothing is chosen by the images shown here."
+        f"{', '.join(map(data_set, record.train_datasets))}, is shown {_PARTS[part]} images of {data_set(dataset)}. "
+        f"Its threshold {threshold:g} is the best on validation. Nothing is chosen by the images shown here."
     )
     return TrainedNetwork(weights, network, size, threshold, images, Note("Real data", text))
 

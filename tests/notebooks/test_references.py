@@ -76,10 +76,10 @@ def test_the_code_is_the_templates(name: str) -> None:
     assert found == wanted, f"book/{name}.ipynb has changed; {REMEDY} {name}"
 
 
-SETTLED = {"audit"}  # the paper's printed tables alone, which no run changes
+LONG = {"audit"}  # half a minute; but for its ledger, it checks the paper's printed tables alone
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SETTLED)) for n in REFERENCES])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in REFERENCES])
 def test_the_output_is_the_same(name: str) -> None:
     done = nbval(FOLDER / f"{name}.ipynb")
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{REMEDY} {name}"

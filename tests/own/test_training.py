@@ -33,14 +33,17 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "EPOCH_IMAGES", (16, 16))
 
 
-def test_a_scene_of_four_bands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scene_of_four_bands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_scene(tmp_path / "region", bands=4, kind=np.uint16, scale=10, layer="slides.geojson")
+    monkeypatch.setattr("scgcnet.own.source._alpha_note", lambda path: ["band 4 was not read"])
     write_tiles(tmp_path / "tiles", 4, 4)
     out = tmp_path / "out"
     train(tmp_path / "region", out, TrainOptions(**SMALL), progress=True)
     assert sorted(path.name for path in out.iterdir()) == ["report.html", "scores.csv", "weights.safetensors"]
     told = capsys.readouterr().err
-    assert "warning: validation holds" in told and "epochs [" in told
+    assert all(line in told for line in ("note: band 4 was not read\n", "warning: validation holds", "epochs ["))
     metadata = zoo.read_metadata(out / "weights.safetensors")
     assert (metadata["bands"], metadata["window"], metadata["sources"]) == ("1,2,3,4", "64", "region")
     assert float(metadata["resolutions"]) == pytest.approx(2, rel=1e-3) and metadata["threshold"] == "0.5"

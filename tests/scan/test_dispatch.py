@@ -1,6 +1,8 @@
 """The choice of a backend, the checks of inputs, and the operator as PyTorch's tools see it."""
 
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -213,6 +215,18 @@ def test_operator_is_registered_correctly(backend: str) -> None:
     torch.library.opcheck(forward, (*inputs(), backend, False))
     y, states = forward(*inputs(), backend, True)
     torch.library.opcheck(backward, (torch.ones_like(y), *inputs(), states, backend))
+
+
+def test_a_first_call_imports_no_compiler() -> None:
+    """torch._dynamo takes seconds; `torch.library.custom_op` would import it at the first call of its operator."""
+    code = """
+import sys, torch
+from scgcnet.scan import selective_scan_2d
+x, steps = torch.zeros(1, 2, 2, 3), torch.zeros(1, 2, 2, 4, 3)
+selective_scan_2d(x, steps, -torch.ones(4, 3, 1), steps[..., :1], steps[..., :1], torch.ones(4, 3))
+print("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
 def test_gradient_without_kept_states() -> None:

@@ -198,7 +198,7 @@ class TestLoadNetwork:
         found = load_network(plan)
         assert (found.title, found.part.dataset, found.part.kind) == ("tiny-bijie", "bijie", "real")
         assert (found.image_size, found.threshold) == (128, float(stamp["threshold"]))
-        assert found.note.kind == "note" and "real images of bijie" in found.note.text
+        assert found.note.kind == "note" and "real images of Bijie" in found.note.text
         assert load_network(plan, "cpu", stamp["run_id"]).title == stamp["run_id"]
         assert load_network(plan, "smoke").part.dataset == "synthetic"
 
