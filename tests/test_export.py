@@ -126,6 +126,7 @@ def as_deepness_does(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return segment
 
 
+@pytest.mark.slow
 def test_deepness_makes_the_mask_that_pytorch_makes(network: nn.Module, weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiles.onnx"
     where = ("--model", str(weights), "--out", str(path), "--tile", str(SIDE), "--metres", "2")

@@ -127,8 +127,8 @@ def gain_table(found: Sequence[Network], steps: Sequence[tuple[str, str]] = STEP
             one, other = by_name[before], by_name[after]
             (effect,) = family.effects(of_score("iou"), [(other, one)]) or (None,)
             low, high = (effect.value - effect.half, effect.value + effect.half) if effect else (0.0, 0.0)
-            row[measured] = f"{other.mean() - one.mean():+.2f}"
-            row["95 %"] = f"{low:+.2f} to {high:+.2f}" if effect else f"unknown: {seeds_of(one, other)}"
+            row[measured] = f"{other.mean() - one.mean():+.1f}"
+            row["95 %"] = f"{low:+.1f} to {high:+.1f}" if effect else f"unknown: {seeds_of(one, other)}"
             row["Outcome"] = "better" if low > 0 else "worse" if high < 0 else "unresolved"
         rows.append({**row, "Runs": run_links(stored)})
     frame = pd.DataFrame(rows)

@@ -39,10 +39,9 @@ def data_note(run: Run, plan: Plan, parts: Mapping[str, LandslideDataset]) -> No
     if "synthetic" in ({part.kind for part in parts.values()} or {plan.profile(run.profile).data}):
         return Note(
             "Synthetic data",
-            f"This page was run on synthetic images at the profile {run.profile} ({what}): what it trained, scored and "
-            "drew means nothing. Numbers on real images are in the box 'In short', in the trials, beside the paper and "
-            "below boxes named 'Real images'. For a page of real images get the data set (see data/README.md) and "
-            "take the profile cpu.",
+            f"This page was run on synthetic images at the profile {run.profile} ({what}): what it trained and scored "
+            "means nothing. Numbers of real images are in the box on top and below 'Beside the paper'. For a page of "
+            "real images get the data set (see data/README.md) and take the profile cpu.",
             "warning",
         )
     how = condition(run.config, plan, len(parts["test"]) if "test" in parts else None)

@@ -79,8 +79,8 @@ def table_one(dataset: str, found: Sequence[Network], plan: Plan) -> Table:
             row[f"{name}, measured"] = str(one.summary(score) or NOT_RUN)
             if score == "iou":
                 inner, column = one.image_interval(), "95 % over test images"
-                row[column] = f"{inner.low:.2f} to {inner.high:.2f} ({seeds_counted(one)})" if inner else NONE
-                row["Difference"] = f"{one.mean() - paper['iou']:+.2f}" if len(one.runs) and paper else NONE
+                row[column] = f"{inner.low:.1f} to {inner.high:.1f} ({seeds_counted(one)})" if inner else NONE
+                row["Difference"] = f"{one.mean() - paper['iou']:+.1f}" if len(one.runs) and paper else NONE
                 row["Condition"] = how
                 row["IoU at native size, measured"] = str(one.summary("iou", NATIVE) or NOT_RUN)
         rows.append(row | {"Cost": cost(one.runs), "Runs": run_links(one.runs)})
@@ -109,12 +109,12 @@ def difference_table(found: Sequence[Network], reference: str) -> Table:
     rows: list[dict[str, object]] = [
         {
             "Network": name,
-            difference: f"{one.difference.value:+.2f}",
+            difference: f"{one.difference.value:+.1f}",
             "Outcome": one.text,
-            "95 % over test images": f"{one.difference.low:+.2f} to {one.difference.high:+.2f}",
+            "95 % over test images": f"{one.difference.low:+.1f} to {one.difference.high:+.1f}",
             "p, adjusted": f"{one.p:.3f}" if one.p >= 0.001 else "below 0.001",
             "Seeds of these": _seeds(one),
-            JOINT: f"{one.seeds[0]:+.2f} to {one.seeds[1]:+.2f}" if one.seeds else "one seed: unknown",
+            JOINT: f"{one.seeds[0]:+.1f} to {one.seeds[1]:+.1f}" if one.seeds else "one seed: unknown",
             "Runs": links[name],
         }
         for name, one in compared.items()
@@ -253,8 +253,8 @@ def rerun_table() -> Table:
     found = reruns()
     columns = {
         "Run": found.run_id,
-        "Before": found.before.map("{:.2f}".format),
-        "Now": [Link(f"{now:.2f}", file) for now, file in zip(found.now, found.file, strict=True)],
-        "Difference": (found.now - found.before).map("{:+.2f}".format),
+        "Before": found.before.map("{:.1f}".format),
+        "Now": [Link(f"{now:.1f}", file) for now, file in zip(found.now, found.file, strict=True)],
+        "Difference": (found.now - found.before).map("{:+.1f}".format),
     }
     return Table(pd.DataFrame(columns), "Repeated trainings: IoU at native size, before and now (%)")

@@ -25,6 +25,7 @@ from scgcnet.study.networks import (
     refuse_synthetic,
     repeats,
     run_links,
+    title_of,
     whole_runs,
 )
 from scgcnet.study.paper import SCORE_NAMES, paper_scores
@@ -56,7 +57,7 @@ def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
         "SCGC-Net on": dataset,
         "Network": NOT_RUN if first is None else f"{first['size']}, {first.image_size} px",
         **{f"Test IoU, {label}": str(_summary(group)) for label, group in groups.items()},
-        "Over views, threshold from validation": f"{best.resized_iou.iloc[0]:.2f}" if len(best) else NOT_RUN,
+        "Over views, threshold from validation": f"{best.resized_iou.iloc[0]:.1f}" if len(best) else NOT_RUN,
         "Paper, the whole network at 512 px": f"{paper['iou']:.2f}" if paper else NONE,
         "Condition": how or NONE,
         "Runs": run_links(pd.concat([*groups.values(), best]).drop_duplicates("run_id")),
@@ -77,7 +78,7 @@ def headline_note(dataset: str, plan: Plan, stored: pd.DataFrame) -> Note:
     text = f"SCGC-Net {first['size']} at {first.image_size} px: test IoU {_summary(group)} % ({label})."
     if len(views):
         ranked = views.sort_values("resized_iou")
-        reached = ", ".join(ranked.model + ranked.resized_iou.map(" {:.2f} %".format))
+        reached = ", ".join(ranked.model.map(title_of) + ranked.resized_iou.map(" {:.1f} %".format))
         text += f" One training each over {views.views.iloc[0]} views, at the threshold best on validation: {reached}."
     if paper := _comparable(dataset, how):
         text += f" The paper prints {paper['iou']:.2f} % for the whole network at 512 px without mention of views; "
@@ -149,7 +150,7 @@ def _comparison_row(
         "Repeats": label,
         "Paper": f"{paper[score]:.2f}" if paper else NONE,
         "Measured, 95 % interval": str(measured or NOT_RUN),
-        "Difference": f"{measured.mean - paper[score]:+.2f}" if measured and paper else NONE,
+        "Difference": f"{measured.mean - paper[score]:+.1f}" if measured and paper else NONE,
         "Condition": how,
         "Verdict": verdict or NONE,
         "Cost": cost(group),
@@ -172,10 +173,10 @@ def tta_table(plan: Plan, stored: pd.DataFrame, dataset: str) -> Table:
             "Network": f"{run.model} {run.size}, {run.settings['image_size']} px, seed {run.seed}",
             "Views": run.prediction["views"],
             "Threshold": NOT_RUN if one is None else f"{one.prediction['threshold']:g}",
-            "Validation IoU so": NOT_RUN if one is None else f"{100 * one.prediction['val_iou']:.2f}",
-            "Test IoU": NOT_RUN if one is None else f"{one.resized_iou:.2f}",
+            "Validation IoU so": NOT_RUN if one is None else f"{100 * one.prediction['val_iou']:.1f}",
+            "Test IoU": NOT_RUN if one is None else f"{one.resized_iou:.1f}",
             "SCGC-Net, paper": f"{paper['iou']:.2f}" if paper else NONE,
-            "Difference": f"{one.resized_iou - paper['iou']:+.2f}" if paper and one is not None else NONE,
+            "Difference": f"{one.resized_iou - paper['iou']:+.1f}" if paper and one is not None else NONE,
             "Condition": how,
             "Cost": cost(found),
             "Looks at test": NONE if one is None else one.test_looks,
@@ -197,7 +198,7 @@ def counting_note(dataset: str, stored: pd.DataFrame) -> Note | None:
     first = whole.iloc[0]
     resized, pooled = (implied_share({key: first[f"{way}_{key}"] for key in paper}) for way in ("resized", "pooled"))
     text = f"The paper's scores of SCGC-Net imply {implied_share(paper):.2f} % of landslide pixels. The test images of "
-    text += f"split 0 have {resized:.2f} % at the network's input size and {pooled:.2f} % at native size: neither "
+    text += f"split 0 have {resized:.1f} % at the network's input size and {pooled:.1f} % at native size: neither "
     return Note("Ways of counting", f"{text}fits, the first is nearer.")
 
 

@@ -329,7 +329,7 @@ def _network_table(atlas: Atlas, row: Callable[[int, Model], dict[str, object]],
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
+    return f"{100 * value:.1f}"
 
 
 # Data of the figures.

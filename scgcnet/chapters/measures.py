@@ -140,7 +140,7 @@ def _places(network: Network) -> list[dict[str, object]]:
         n = label.value_counts() // len(network.counted)
         means = iou.groupby(level=0, sort=False).mean()
         rows += [
-            {"By": kind, "Which": which, "Images": n[which], "IoU": f"{mean:.2f}"} for which, mean in means.items()
+            {"By": kind, "Which": which, "Images": n[which], "IoU": f"{mean:.1f}"} for which, mean in means.items()
         ]
     return rows
 
@@ -152,6 +152,6 @@ def image_table(networks: Sequence[Network]) -> Table:
         found = {
             SCORE_NAMES[score][0]: one.image_interval(score) for score in ("iou", "f1", "precision", "recall", "oa")
         }
-        return [{name: f"{at.value:.2f} [{at.low:.2f}, {at.high:.2f}]" if at else NONE for name, at in found.items()}]
+        return [{name: f"{at.value:.1f} [{at.low:.1f}, {at.high:.1f}]" if at else NONE for name, at in found.items()}]
 
     return _table(networks, "Scores with the 95 % interval over other test images (bootstrap over ground; %)", cells)

@@ -32,6 +32,7 @@ SIDE = 768  # pixels, of a synthetic scene
 LAYER = "landslides.gpkg"
 NEVER_SAW = "weights that never saw it"
 PLACES = {"amunet": "AMU-Net, the other mosaic", "sichuan": "Sichuan, other sites"}  # of `scgcnet bench labels`
+MINUTES = (4, 10, 30)  # of each training, by file
 
 
 def example_region(seed: int) -> Path:
@@ -86,15 +87,15 @@ def score_table(found: Evaluation) -> pd.DataFrame:
 
 
 def label_results() -> list[dict[str, Any]]:
-    """What `scgcnet bench labels` stored, by place."""
-    found = (read_bench(f"results/bench/labels-{place}.json") for place in PLACES)
+    """What `scgcnet bench labels` stored, by place and minutes of training."""
+    found = (read_bench(f"results/bench/labels-{place}-{minutes}.json") for place in PLACES for minutes in MINUTES)
     return [one for one in found if one is not None]
 
 
 def label_figure(measured: Sequence[Mapping[str, Any]]) -> Figure:
-    """IoU by the number of labelled windows, a panel for each place."""
+    """IoU by the number of labelled windows after the shortest training, a panel for each place."""
     panels = dict[str, dict[str, dict[int, tuple[float, float, float]]]]()
-    for one in measured:
+    for one in (one for one in measured if one["minutes"] == MINUTES[0]):
         curves = panels.setdefault(PLACES[one["place"]], {})
         for row in one["rows"]:
             start = NEVER_SAW if row["start"] == LEFT_OUT else row["start"]
@@ -103,29 +104,30 @@ def label_figure(measured: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def labels_note(measured: Sequence[Mapping[str, Any]]) -> Note:
-    """By place: IoU without labels and with the most, by start, and how far the intervals reach."""
-    told = []
+    """By place: IoU without labels and with the most, by start and minutes, and how far the intervals reach."""
+    told = dict[str, str]()
     for one in measured:
-        rows = pd.DataFrame(one["rows"])
+        place, rows = PLACES[one["place"]], pd.DataFrame(one["rows"])
         none, most = rows[rows.windows == 0].iloc[0], rows[rows.windows == rows.windows.max()]
         starts = most.start.replace(LEFT_OUT, "those weights")
         each = ", ".join(f"{iou:.0f} % from {start}" for iou, start in zip(most.iou, starts, strict=True))
-        wide = (rows.high - rows.low).max()
-        told.append(
-            f"{PLACES[one['place']]}: IoU {none.iou:.0f} % without labels, by {NEVER_SAW}; with "
-            f"{most.windows.iloc[0]} windows and {one['minutes']:g} minutes of a core {each}. Its {one['tested']} test "
-            f"images leave intervals of up to {wide:.0f} points."
+        told.setdefault(
+            place,
+            f"{place}: IoU {none.iou:.0f} % without labels, by {NEVER_SAW}. {one['tested']} images are scored, which "
+            f"leave intervals of up to {(rows.high - rows.low).max():.0f} points.",
         )
-    return Note("What labels bring", " ".join(told) or "Not run.")
+        told[place] += f" With {most.windows.iloc[0]} windows and {one['minutes']:g} minutes of a core: {each}."
+    return Note("What labels bring", "\n\n".join(told.values()) or "Not run.")
 
 
 def labels_table(measured: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row for each place and number of labelled windows."""
-    rows: dict[tuple[str, int], dict[str, object]] = {}
-    for place, row in ((PLACES[one["place"]], row) for one in measured for row in one["rows"]):
-        told = f"{row['iou']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
-        cells = rows.setdefault((place, row["windows"]), {"Place": place, "Windows": row["windows"]})
-        cells[f"Start: {row['start']}"] = told
+    """One row for each place, number of labelled windows and time of training."""
+    rows = dict[tuple[str, int, float], dict[str, object]]()
+    for one in measured:
+        for row in one["rows"]:
+            key = PLACES[one["place"]], row["windows"], one["minutes"] if row["windows"] else 0.0
+            cells = rows.setdefault(key, dict(zip(("Place", "Windows", "Minutes"), key, strict=True)))
+            cells[f"Start: {row['start']}"] = f"{row['iou']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
     return pd.DataFrame(rows.values() or [{"Place": NOT_RUN}]).fillna(NONE)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -10,7 +9,6 @@ import pandas as pd
 import torch
 
 from scgcnet.model.psccs import warp
-from scgcnet.study import results
 from scgcnet.study.consistency import (
     RowCheck,
     ShareCheck,
@@ -21,7 +19,6 @@ from scgcnet.study.consistency import (
     iou_as_printed,
     saving,
 )
-from scgcnet.study.networks import run_links
 from scgcnet.study.paper import Interval, Paper, Row, full_name
 from scgcnet.study.show import NONE, Note, Table
 
@@ -215,23 +212,3 @@ def growth_table(paper: Paper, base: Mapping[int, float]) -> Table:
     table[f"{claimed:.0f} is less by"] = [f"{saving(claimed, cost):.1f} %" for cost in costs[last][:-1]] + [NONE]
     caption = "Thousands of multiply-accumulates per pixel, by side of the image"
     return Table(table.reset_index(names="Network"), caption)
-
-
-def ledger_table(ledger: pd.DataFrame, paper: Paper) -> Table:
-    """The ledger (`claims.ledger`), with what the paper's own numbers say and where the claim stands."""
-    stored, own = results.runs(), check_claims(paper)
-    table = {
-        "Claim": ledger.id,
-        "In the paper": (ledger.quote + " (" + ledger.location + ")").str.strip(),
-        "Verdict": ledger.verdict,
-        "Condition": ledger.condition.replace("", NONE),
-        "Runs": [run_links(stored.loc[runs]) for runs in ledger.runs],
-        "By the paper's own numbers": (own.result + (": " + own.why).where(own.why != "", "")).to_numpy(),
-    }
-    return Table(pd.DataFrame(table), f"The ledger: {len(ledger)} claims")
-
-
-def ledger_note(ledger: pd.DataFrame) -> Note:
-    """How many claims have which verdict."""
-    counts = ", ".join(f"{verdict}: {n}" for verdict, n in Counter(ledger.verdict).most_common())
-    return Note(f"{len(ledger)} claims", f"{counts}.")

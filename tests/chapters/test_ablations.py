@@ -52,10 +52,10 @@ def test_table_two_as_printed_and_as_measured(plan, made):
     table = experiment_table(networks(["A1", "A2", "A3", "A8"], plan, stored=made), plan).frame
     columns = ["Network", "IoU, paper, CLD", "IoU, measured, Bijie", "Recall, measured, Bijie", "Repeats", "Condition"]
     expected = [
-        ["baseline", "79.16", "52.00 [47.03, 56.97]", "67.00 [62.03, 71.97]", "3 seeds", "other data"],
-        ["HMIE", "83.80", "60.00", "75.00", "1 seed", "other data"],
+        ["baseline", "79.16", "52.0 [47.0, 57.0]", "67.0 [62.0, 72.0]", "3 seeds", "other data"],
+        ["HMIE", "83.80", "60.0", "75.0", "1 seed", "other data"],
         ["CAM", "81.10", "not run", "not run", "0 seeds", "other data"],
-        ["HMIE + CAM + PSCCS", "87.85", "71.00 [58.29, 83.71]", "86.00 [73.29, 98.71]", "2 seeds", "other data"],
+        ["HMIE + CAM + PSCCS", "87.85", "71.0 [58.3, 83.7]", "86.0 [73.3, 98.7]", "2 seeds", "other data"],
     ]
     assert table[columns].to_numpy().tolist() == expected
     assert [link.href for link in table.Runs[0].items] == list(made.file[:3])
@@ -66,7 +66,7 @@ def test_table_three_tells_the_rates(plan, made):
     table = experiment_table(networks(["B1", "B6"], plan, stored=made), plan)
     assert table.caption.startswith("Table III")
     assert list(table.frame.Network) == ["1/1/1; 1/1/1", "2/2/2 3/3/3; 3/3/3 5/5/5"]
-    assert list(table.frame["IoU, measured, Bijie"]) == ["not run", "71.00 [58.29, 83.71]"]
+    assert list(table.frame["IoU, measured, Bijie"]) == ["not run", "71.0 [58.3, 83.7]"]
 
 
 @pytest.mark.parametrize(("n", "condition"), [(None, "same"), (154, "other data"), (4173, "same")])
@@ -90,9 +90,9 @@ def test_the_effect_of_each_step(plan, made):
     steps = [("A1", "A2"), ("A1", "A8"), ("A8", "A1"), ("A5", "A8")]
     table = gain_table(networks(MODULES, plan, stored=made), steps).frame
     expected = [
-        ["A1 to A2", "HMIE", "+4.64", "+8.00", "+1.29 to +14.71", "better"],
-        ["A1 to A8", "HMIE, CAM, PSCCS", "+8.69", "+19.00", "+13.70 to +24.30", "better"],
-        ["A8 to A1", "", "-8.69", "-19.00", "-24.30 to -13.70", "worse"],
+        ["A1 to A2", "HMIE", "+4.64", "+8.0", "+1.3 to +14.7", "better"],
+        ["A1 to A8", "HMIE, CAM, PSCCS", "+8.69", "+19.0", "+13.7 to +24.3", "better"],
+        ["A8 to A1", "", "-8.69", "-19.0", "-24.3 to -13.7", "worse"],
         ["A5 to A8", "PSCCS", "+1.84", "not run", "-", "not run"],
     ]
     assert table.drop(columns="Runs").to_numpy().tolist() == expected

@@ -57,7 +57,7 @@ def test_a_row_for_each_claim_as_frame_and_text(plan, make_record):
     assert found.exhibit["fig10_scaling"] == "fig10" and found.exhibit["lr"] == ""
     lines = {line.split("\t")[0]: line.split("\t") for line in as_text(found).split("\n")}
     assert len(lines) == 73 and {len(line) for line in lines.values()} == {6}
-    assert lines["bijie_iou"][1:] == ["result", "unresolved", "scaled down", run.run_id, "IoU 60.00 %"]
+    assert lines["bijie_iou"][1:] == ["result", "unresolved", "scaled down", run.run_id, "IoU 60.0 %"]
     assert lines["split_val"][2:5] == ["not run", "-", "-"]
 
 

@@ -80,7 +80,7 @@ class TestTableOne:
     def test_few_images_are_other_data(self, plan, project, make_record):
         (ours,) = comparison.networks("cld", plan)
         columns = ["IoU, paper", "IoU, measured", "Difference", "Condition"]
-        for n, wanted in ((154, ["-", "80.00", "-", "other data"]), (4173, ["87.85", "80.00", "-7.85", "scaled down"])):
+        for n, wanted in ((154, ["-", "80.0", "-", "other data"]), (4173, ["87.85", "80.0", "-7.8", "scaled down"])):
             results.write(make_record(ours.run, 0.8, n=n))
             (row,) = rows(comparison.table_one("cld", comparison.networks("cld", plan), plan))
             assert [row[name] for name in columns] == wanted
@@ -178,7 +178,7 @@ def test_repeated_trainings(plan, store, project):
     (project / comparison.RERUNS).write_text("\n".join(["utc,run_id,iou,code_changed", *lines]) + "\n")
     found = rows(comparison.rerun_table())
     changes = [(row["Before"], str(row["Now"]), row["Difference"]) for row in found]
-    assert changes == [("58.00", "60.00", "+2.00"), ("66.00", "62.00", "-4.00"), ("62.00", "62.00", "+0.00")]
+    assert changes == [("58.0", "60.0", "+2.0"), ("66.0", "62.0", "-4.0"), ("62.0", "62.0", "+0.0")]
     text = comparison.rerun_note().text
     assert "2 runs of Bijie" in text and "-4.0 to +2.0 points (mean -1.0, standard deviation 4.2)" in text
     assert "is 2.8 points (1 configurations)" in text  # a variance of 4 for one run, of 8 for the difference of two

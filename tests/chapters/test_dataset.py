@@ -22,10 +22,10 @@ def test_headline(plan, stored, expect):
 
 def test_headline_in_words(plan, stored):
     text = page.headline_note("bijie", plan, stored).text
-    for number in ("62.00 [57.03, 66.97] % (3 seeds on split 0, 154", "scgcnet 74.00 %, icnet 75.00 %", "73.53 %"):
+    for number in ("62.0 [57.0, 67.0] % (3 seeds on split 0, 154", "SCGC-Net 74.0 %, ICNet 75.0 %", "73.53 %"):
         assert number in text
     small = page.headline_note("cld", plan, stored).text
-    assert "45.00 %" in small and "87.85" not in small  # eight images do not stand beside the paper
+    assert "45.0 %" in small and "87.85" not in small  # eight images do not stand beside the paper
     assert "not run" in page.headline_note("hrgldd", plan, stored).text
 
 

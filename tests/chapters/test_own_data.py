@@ -56,15 +56,20 @@ def test_labels_by_place_number_and_start():
         {"start": "left out", "windows": 5, "iou": 30.0, "low": 25.0, "high": 35.0},
         {"start": "nothing", "windows": 5, "iou": 10.0, "low": 5.0, "high": 15.0},
     ]
-    measured = [{"place": "sichuan", "minutes": 4.0, "tested": 5, "rows": rows}]
+    longer = [{"start": "left out", "windows": 0, "iou": 20.04, "low": 15.0, "high": 25.0},
+              {"start": "left out", "windows": 9, "iou": 41.0, "low": 35.0, "high": 45.0}]  # fmt: skip
+    measured = [{"place": "sichuan", "minutes": minutes, "tested": 5, "rows": each}
+                for minutes, each in ((4.0, rows), (30.0, longer))]  # fmt: skip
     place = "Sichuan, other sites"
-    assert own_data.labels_table(measured).to_dict("records") == [
-        {"Place": place, "Windows": 0, "Start: left out": "20.0 [15.0, 25.0]", "Start: nothing": "-"},
-        {"Place": place, "Windows": 5, "Start: left out": "30.0 [25.0, 35.0]", "Start: nothing": "10.0 [5.0, 15.0]"},
+    assert own_data.labels_table(measured).to_numpy().tolist() == [
+        [place, 0, 0, "20.0 [15.0, 25.0]", "-"],
+        [place, 5, 4, "30.0 [25.0, 35.0]", "10.0 [5.0, 15.0]"],
+        [place, 9, 30, "41.0 [35.0, 45.0]", "-"],
     ]
     assert own_data.labels_note(measured).text == (
-        "Sichuan, other sites: IoU 20 % without labels, by weights that never saw it; with 5 windows and 4 minutes of "
-        "a core 30 % from those weights, 10 % from nothing. Its 5 test images leave intervals of up to 10 points."
+        "Sichuan, other sites: IoU 20 % without labels, by weights that never saw it. 5 images are scored, which leave "
+        "intervals of up to 10 points. With 5 windows and 4 minutes of a core: 30 % from those weights, 10 % from "
+        "nothing. With 9 windows and 30 minutes of a core: 41 % from those weights."
     )
     (axis,) = own_data.label_figure(measured).axes
     assert axis.get_title() == place and [list(line.get_ydata()) for line in axis.lines] == [[20.04, 30], [10]]

@@ -1,6 +1,5 @@
 """The tables of the chapter "The paper under audit"."""
 
-import pandas as pd
 import pytest
 import torch
 
@@ -88,14 +87,3 @@ def test_growth(paper):
     columns = ["128 px", "2048 px", "Growth, 128 to 2048 px", "GMAC at 2048 px", "3066 is less by"]
     assert table.loc["DANet-R50", columns].tolist() == ["769", "1357", "+76 %", "5691", "46.1 %"]
     assert table.loc["SCGC-Net base (fitted)", columns].tolist() == ["732", "732", "+0 %", "3072", "-"]
-
-
-def test_the_ledger_keeps_both_questions_apart(paper, project):
-    text = {key: paper.claims[key] for key in ("id", "quote", "location")}
-    made = pd.DataFrame({**text, "verdict": "not run", "condition": ""}).assign(runs=[[] for _ in paper.claims.id])
-    made.loc["fig10_saving_lo", ["verdict", "condition"]] = ["unresolved", "fitted"]
-    row = paper_audit.ledger_table(made, paper).frame.set_index("Claim").loc["fig10_saving_lo"]
-    assert (row["Verdict"], row["Condition"], str(row["Runs"])) == ("unresolved", "fitted", "-")
-    assert row["By the paper's own numbers"].startswith("does not hold: 1 - 3066 / 4600")
-    assert row["In the paper"] == "30%-46% fewer GFLOPs than other models (Sec IV-E / V-A)"
-    assert paper_audit.ledger_note(made).text == "not run: 72, unresolved: 1."

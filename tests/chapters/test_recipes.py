@@ -160,7 +160,7 @@ def test_cost_stands_beside_accuracy(plan, built, make_trial):
     assert tiny == ["tiny, as it is", "not run", "not run", "not run", "0", "-", "not run"]
     assert base[0].startswith("as base, msle conv, context nested") and base[2] == "0.1500"
     assert lean[0].startswith("as lean, msle depthwise")
-    assert lean[1:] == ["1.18 M", "0.0500", "71.00 [58.29, 83.71]", "2", "seed 0, seed 1", "60.00 [60.00, 60.00]"]
+    assert lean[1:] == ["1.18 M", "0.0500", "71.0 [58.3, 83.7]", "2", "seed 0, seed 1", "60.0 [60.0, 60.0]"]
     assert tried[0] == ["as lean, but neck_width 24", "not run", "not run", "not run", "0", "-", "-"]
     assert tried[1][3:] == ["70.00", "1", "seed 0", "-"]
     nothing = recipes.constructions(plan, frame([]), frame([]), "cld")

@@ -76,7 +76,7 @@ def test_the_code_is_the_templates(name: str) -> None:
     assert found == wanted, f"book/{name}.ipynb has changed; {REMEDY} {name}"
 
 
-LONG = {"audit"}  # half a minute; but for its ledger, it checks the paper's printed tables alone
+LONG = {"audit"}  # half a minute; it checks the paper's printed tables alone
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in REFERENCES])

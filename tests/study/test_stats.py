@@ -137,7 +137,7 @@ def test_intervals_over_seeds() -> None:
     half = 4.302652729911275 * 2  # t(0.975, 2) from a printed table, times the standard deviation
     found = stats.summarize(first)
     assert (found.low, found.high) == pytest.approx((62 - half / math.sqrt(3), 62 + half / math.sqrt(3)))
-    assert str(found) == "62.00 [57.03, 66.97]"
+    assert str(found) == "62.0 [57.0, 67.0]"
     assert stats.summarize([99.0, 100.0], (0, 100)).high == 100
     assert stats.prediction_interval(first) == pytest.approx((62 - half * (4 / 3) ** 0.5, 62 + half * (4 / 3) ** 0.5))
     assert stats.summarize([60.0]) == Summary(1, 60.0)
