@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from scgcnet.chapters.statements import NOT_TESTED, deciding
-from scgcnet.study.networks import NOT_RUN, changes, kind_of_split, many, run_links
+from scgcnet.study.networks import NOT_RUN, changes, data_set, kind_of_split, many, run_links, title_of
 from scgcnet.study.paper import FOLDER, read_table
 from scgcnet.study.plan import Plan
 from scgcnet.study.results import ResultError
@@ -100,7 +100,7 @@ def plan_table(plan: Plan, stored: pd.DataFrame) -> Table:
     runs |= {one.run_id: (_run_of(one.config), 99) for one in beyond}
     every = pd.DataFrame(
         {
-            "Network": f"{run.model} {run.size}",
+            "Network": f"{title_of(run.model)} {run.size}",
             "Data": _data(run),
             "Profile": run.profile,
             "Changes": (changes(run, plan).removeprefix(", ") if run.profile in plan.profiles else "") or NONE,
@@ -132,11 +132,11 @@ def _run_of(config: Mapping[str, Any]) -> Run:
 
 def _data(run: Run) -> str:
     """The data set tested on, and those trained on if they are others."""
-    words = run.dataset
+    words = data_set(run.dataset)
     if kind := kind_of_split(run.split):
         words += f", {kind} split"
     if run.train and run.train != (run.dataset,):
-        words += f", trained on {' + '.join(run.train)}"
+        words += f", trained on {', '.join(map(data_set, run.train))}"
     return f"{words}, by increments" if run.increment else words
 
 

@@ -162,7 +162,7 @@ def test_cost_stands_beside_accuracy(plan, built, make_trial):
     assert lean[0].startswith("as lean, msle depthwise")
     assert lean[1:] == ["1.18 M", "0.0500", "71.0 [58.3, 83.7]", "2", "seed 0, seed 1", "60.0 [60.0, 60.0]"]
     assert tried[0] == ["as lean, but neck_width 24", "not run", "not run", "not run", "0", "-", "-"]
-    assert tried[1][3:] == ["70.00", "1", "seed 0", "-"]
+    assert tried[1][3:] == ["70.0", "1", "seed 0", "-"]
     nothing = recipes.constructions(plan, frame([]), frame([]), "cld")
     assert "none are planned" in str(recipes.construction_table(nothing))
     assert recipes.construction_note(nothing).title == recipes.single_changes_note(nothing).title == "Not run"

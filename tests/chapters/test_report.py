@@ -66,19 +66,19 @@ class TestPlanTable:
         assert table.Priority.is_monotonic_increasing
 
     def test_seeds_and_splits_share_a_row(self, table):
-        own = table.query("Network == 'scgcnet tiny' and Profile == 'cpu' and Changes == '-'").set_index("Data")
-        assert own.loc["bijie", ["Priority", "Stored", "Not run"]].tolist() == [1, 5, 0]
-        assert own.loc["bijie, grouped split", ["Stored", "Not run"]].tolist() == [0, 1]
-        assert (table.Data == "amunet, block split").sum() == 1
+        own = table.query("Network == 'SCGC-Net tiny' and Profile == 'cpu' and Changes == '-'").set_index("Data")
+        assert own.loc["Bijie", ["Priority", "Stored", "Not run"]].tolist() == [1, 5, 0]
+        assert own.loc["Bijie, grouped split", ["Stored", "Not run"]].tolist() == [0, 1]
+        assert (table.Data == "AMU-Net, block split").sum() == 1
 
     def test_increments_share_a_row_and_runs_beyond_the_plan_come_last(self, plan, make_record):
         runs = [run for run in plan.select("cpu") if run.model == "swin" and run.increment][:3]
         beyond = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1})
         table = report.plan_table(plan, frame(map(make_record, [*runs, beyond]))).frame
-        swin = table[(table.Data == "landslide4sense, trained on bijie, by increments") & (table.Stored > 0)]
-        assert swin[["Network", "Stored", "Not run"]].to_numpy().tolist() == [["swin tiny", 1, 0], ["swin tiny", 2, 2]]
+        swin = table[(table.Data == "Landslide4Sense, trained on Bijie, by increments") & (table.Stored > 0)]
+        assert swin[["Network", "Stored", "Not run"]].to_numpy().tolist() == [["Swin Transformer tiny", 1, 0], ["Swin Transformer tiny", 2, 2]]
         last = table.iloc[-1][["Network", "Changes", "Priority", "Stored"]].tolist()
-        assert last == ["scgcnet tiny", "epochs 1", "not in study.yml", 1]
+        assert last == ["SCGC-Net tiny", "epochs 1", "not in study.yml", 1]
 
 
 def test_profiles_count_runs_and_hours(plan, make_record):
