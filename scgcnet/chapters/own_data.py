@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rasterio.features import shapes
 
 from scgcnet import files, plots
-from scgcnet.bench.labels import LEFT_OUT
+from scgcnet.bench.labels import IMAGENET, LEFT_OUT
 from scgcnet.chapters.efficiency import Bench, read_bench
 from scgcnet.chapters.mapping import ExampleScene
 from scgcnet.own.evaluation import Evaluation, evaluate
@@ -24,7 +24,8 @@ from scgcnet.own.source import SourceError
 from scgcnet.own.training import WEIGHTS, Trained, TrainOptions, train
 from scgcnet.scene.source import gdal
 from scgcnet.scene.synthetic import write_synthetic_scene
-from scgcnet.study.networks import NOT_RUN
+from scgcnet.study.networks import NOT_RUN, title_of
+from scgcnet.study.paper import SCORE_NAMES
 from scgcnet.study.runs import project_root
 from scgcnet.study.show import NONE, Note
 
@@ -82,7 +83,9 @@ def score_table(found: Evaluation) -> pd.DataFrame:
     rows = []
     for name, row in found.summary.iterrows():
         between = NONE if np.isnan(row.low) else f"{row.low:.1f} to {row.high:.1f}"
-        rows.append({"Score": str(name), "Value": f"{row.value:.1f}", "95 % interval": between, "n": f"{row.n:.0f}"})
+        score, comma, per = str(name).partition(", ")
+        shown = SCORE_NAMES.get(score, (score,))[0] + comma + per
+        rows.append({"Score": shown, "Value": f"{row.value:.1f}", "95 % interval": between, "n": f"{row.n:.0f}"})
     return pd.DataFrame(rows)
 
 
@@ -109,7 +112,7 @@ def labels_note(measured: Sequence[Mapping[str, Any]]) -> Note:
     for one in measured:
         place, rows = PLACES[one["place"]], pd.DataFrame(one["rows"])
         none, most = rows[rows.windows == 0].iloc[0], rows[rows.windows == rows.windows.max()]
-        starts = most.start.replace(LEFT_OUT, "those weights")
+        starts = most.start.replace({LEFT_OUT: "those weights", IMAGENET: "a U-Net with ImageNet weights"})
         each = ", ".join(f"{iou:.0f} % from {start}" for iou, start in zip(most.iou, starts, strict=True))
         told.setdefault(
             place,
@@ -137,7 +140,8 @@ def export_table(measured: Bench) -> pd.DataFrame:
         return pd.DataFrame([{"Network": NOT_RUN}])
     rows = []
     for one in measured["networks"]:
-        row = {"Network": " ".join(one["network"])}
+        name, size = one["network"]
+        row = {"Network": f"{title_of(name)} {size}"}
         if "reason" in one:
             rows.append({**row, "Nodes": one["reason"]})
             continue

@@ -36,7 +36,7 @@ def test_trained_mapped_and_scored(region):
     assert set(mapping.scored(shown, result)) == {"iou"} and "The IoU is" in mapping.about(shown, result)
     plots.scene_map(*mapping.view(shown, result))
     table = own_data.score_table(own_data.scores(trained, other))
-    assert {"iou, %", "recall, %"} <= set(table["Score"])
+    assert {"IoU, %", "Recall, %"} <= set(table["Score"])
 
 
 def test_exports_and_reasons():
@@ -45,7 +45,7 @@ def test_exports_and_reasons():
         "networks": [{"network": ["unet", "tiny"], **good}, {"network": ["x", "tiny"], "reason": "no operator"}]
     }
     first, second = own_data.export_table(json.loads(json.dumps(measured))).to_dict("records")
-    assert first["Network"] == "unet tiny" and (first["MB"], first["ONNX Runtime, ms"]) == ("2.1", "10")
+    assert first["Network"] == "U-Net tiny" and (first["MB"], first["ONNX Runtime, ms"]) == ("2.1", "10")
     assert second["Nodes"] == "no operator" and second["MB"] == "-"
     assert own_data.export_table(None).to_numpy().tolist() == [["not run"]]
 

@@ -76,7 +76,10 @@ class TestPlanTable:
         beyond = plan.make_run("bijie", "scgcnet", "tiny", "cpu", changes={"epochs": 1})
         table = report.plan_table(plan, frame(map(make_record, [*runs, beyond]))).frame
         swin = table[(table.Data == "Landslide4Sense, trained on Bijie, by increments") & (table.Stored > 0)]
-        assert swin[["Network", "Stored", "Not run"]].to_numpy().tolist() == [["Swin Transformer tiny", 1, 0], ["Swin Transformer tiny", 2, 2]]
+        assert swin[["Network", "Stored", "Not run"]].to_numpy().tolist() == [
+            ["Swin Transformer tiny", 1, 0],
+            ["Swin Transformer tiny", 2, 2],
+        ]
         last = table.iloc[-1][["Network", "Changes", "Priority", "Stored"]].tolist()
         assert last == ["SCGC-Net tiny", "epochs 1", "not in study.yml", 1]
 
