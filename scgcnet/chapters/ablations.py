@@ -141,14 +141,18 @@ def steps_note(found: Sequence[Network]) -> Note:
     gains = gain_table(found).frame.set_index("Step")
     resolved = gains[gains.Outcome.isin(("better", "worse"))]
     measured = next(name for name in gains.columns if name.startswith("Measured"))
-    text = f"From A1 (no part) to A8 (all) the paper gains {gains['Paper, CLD'].iloc[-1]} points of IoU on CLD; here "
-    text += f"it is {gains[measured].iloc[-1]} on {data_set(found[0].run.dataset)}."
+    each = [f"{row['What is added']} ({step}) {row[measured]}" for step, row in resolved.iterrows()]
+    text = f"Beyond chance, by intervals paired over seeds and images, are {len(resolved)} of {len(gains)} steps"
+    text += f": {'; '.join(each)} points of IoU." if each else "."
     if run := [one for one in found if len(one.runs)]:
         best = max(run, key=lambda one: one.mean())
         text += f" The highest row is {label(best.name)}, {best.mean():.1f} %."
-    each = [f"{row['What is added']} ({step}) {row[measured]}" for step, row in resolved.iterrows()]
-    text += f" Beyond chance are {len(resolved)} of {len(gains)} steps{': ' * bool(each)}{'; '.join(each)}."
-    return Note("Which part helps", text)
+    text += f" From A1 (no part) to A8 (all) the paper gains {gains['Paper, CLD'].iloc[-1]} points on CLD; here it is "
+    text += f"{gains[measured].iloc[-1]} on {data_set(found[0].run.dataset)}."
+    single = resolved[(resolved.Outcome == "better") & ~resolved["What is added"].str.contains(",")]
+    first = single["What is added"].get(single[measured].astype(float).idxmax()) if len(single) else None
+    title = f"{first} helps most" if first else "No part alone helps beyond chance"
+    return Note(title, text)
 
 
 def seeds_of(*found: Network) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from statistics import median
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from scgcnet.chapters.statements import NOT_TESTED, deciding
@@ -175,15 +176,14 @@ def findings(claims: pd.DataFrame) -> Sentences:
 
 
 def verdicts(plan: Plan, claims: pd.DataFrame, answers: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
-    """What `plots.claim_squares` draws: verdicts on the results of each exhibit, and the answers here."""
+    """What `plots.claim_squares` draws, by exhibit: verdicts on all claims but the protocol's, and the answers here."""
     found = claims.set_index("id")
-    found = found.assign(here=answers.answer)[found.kind == "result"]
+    found = found.assign(here=answers.answer)[found.kind != "protocol"]
+    rows = {exhibit.title.partition(",")[0]: found.index.isin(exhibit.claims) for exhibit in plan.exhibits}
+    rows["Text"] = ~np.logical_or.reduce(list(rows.values()))
     panels = {"The claim, at the paper's scale": "verdict", "The same statement, tested here": "here"}
     return {
-        title: {
-            exhibit.title.partition(",")[0]: list(found[column][found.index.isin(exhibit.claims)])
-            for exhibit in plan.exhibits
-        }
+        title: {name: list(found[column][inside].dropna()) for name, inside in rows.items()}
         for title, column in panels.items()
     }
 
@@ -202,8 +202,9 @@ def answers_note(answers: pd.DataFrame) -> Note:
     counts = Counter(answers.answer)
     text = f"Of {len(answers)} results, asked as statements of what was run here, {counts['holds']} hold"
     for answer, then in (("holds", f"; {counts['does not hold']} do not"), ("does not hold", "")):
-        named = dict.fromkeys(answers.statement[answers.answer == answer])
-        text += f" ({', '.join(named)})" * bool(named) + then
+        named = Counter(answers.statement[answers.answer == answer])
+        words = (name + f" ({n} claims)" * (n > 1) for name, n in named.items())
+        text += f": {', '.join(words)}" * bool(named) + then
     text += f"; {counts['not resolved']} could not be resolved, and {counts[NOT_TESTED]} were not tested."
     return Note("What holds here", text)
 

@@ -78,7 +78,8 @@ class Table:
         short = self.frame[columns].head(ROWS)
         if short.shape == self.frame.shape:
             return _html(short, self.caption) + (f'<p class="study-foot">{download}</p>' if download else "")
-        summary = f"All numbers: {len(self.frame)} rows, {len(self.frame.columns)} columns"
+        n, width = self.frame.shape
+        summary = f"All numbers: {n} row{'s' * (n != 1)}, {width} columns"
         whole = _html(self.frame, f"{self.caption}: all numbers")
         return (
             _html(short, self.caption)

@@ -110,3 +110,11 @@ def test_bars_and_the_networks_to_look_into(plan, made, make_record):
     preferred = {name: list(runs.file) for name, runs in ablations.preferred(found, own, ["A3", "A8"]).items()}
     assert preferred == {"A3": [own.file.iloc[0]], "A8": [*made.file[-2:], own.file.iloc[1]]}
     assert ablations.seeds_of(found[1]) == "one seed"
+
+
+def test_the_part_that_helps_most(plan, made):
+    found = networks(MODULES, plan, stored=made)
+    note = ablations.steps_note(found)
+    assert note.title == "HMIE helps most" and note.text.startswith("Beyond chance, by intervals paired over seeds and")
+    assert "HMIE (A1 to A2) +8.0; HMIE, CAM, PSCCS (A1 to A8) +19.0 points of IoU." in note.text
+    assert ablations.steps_note(networks(["A8"], plan, stored=made)).title == "No part alone helps beyond chance"

@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from scgcnet.chapters import report
+from scgcnet.chapters import report, statements
+from scgcnet.chapters.claims import ledger
 from scgcnet.study.paper import PaperError
 from scgcnet.study.results import ResultError, frame
 
@@ -137,3 +138,11 @@ class TestDeviations:
         (project / "results/paper/deviations.csv").unlink()
         with pytest.raises(PaperError, match=r"deviations\.csv.*git checkout"):
             report.deviation_table(stored, looks())
+
+
+def test_each_claim_has_a_square(plan):
+    found, answers = ledger(plan), statements.answers(plan)
+    left, right = report.verdicts(plan, found, answers).values()
+    assert list(left) == list(right) and list(left)[-1] == "Text"
+    assert sum(map(len, left.values())) == (found.kind != "protocol").sum()
+    assert sum(map(len, right.values())) == len(answers) == (found.kind == "result").sum()
