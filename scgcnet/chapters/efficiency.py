@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scgcnet.cost import cost_table
-from scgcnet.study.networks import NOT_RUN
+from scgcnet.study.networks import NOT_RUN, title_of
 from scgcnet.study.paper import read_paper
 from scgcnet.study.runs import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
@@ -109,7 +109,11 @@ def machine_note(found: Bench, path: str = TIMINGS) -> Note:
 def _entries(found: Bench, part: str) -> list[dict[str, Any]]:
     """One part of the timings, networks as text; empty without timings."""
     stored = (found or {}).get(part, [])
-    return [entry | {"network": " ".join(entry.get("network", []))} for entry in stored]
+    return [
+        entry | {"network": " ".join((title_of(name), *size))}
+        for entry in stored
+        for name, *size in [entry.get("network", [""])]
+    ]
 
 
 def latency_table(found: Bench, path: str = TIMINGS) -> Table:
@@ -195,7 +199,7 @@ def profile_note(found: Bench) -> Note:
 def iou_curves(measured: Bench, place: str) -> Curves:
     """IoU in percent by network and side on one data set; empty if nothing is stored."""
     stored = measured["places"][place]["iou"] if measured else {}
-    return {name: {int(side): iou for side, iou in by_side.items()} for name, by_side in stored.items()}
+    return {title_of(name): {int(side): iou for side, iou in by_side.items()} for name, by_side in stored.items()}
 
 
 def sides_table(measured: Bench, place: str, where: str) -> Table:
@@ -207,7 +211,7 @@ def sides_table(measured: Bench, place: str, where: str) -> Table:
     ious = pd.DataFrame(found).T
     best = ious.idxmax(axis=1)
     table = ious.map("{:.1f}".format).add_suffix(" px").assign(**{"Best at": best.map("{} px".format)})
-    runs = [measured["networks"][name] for name in found]
+    runs = [measured["networks"][name] for name in measured["places"][place]["iou"]]
     table["Run"] = [Link(f"seed {run['seed']}", run["file"]) for run in runs]
     caption = f"IoU in percent at native size by side of the input, on {images} images of {where}; all were trained at "
     caption += f"{home} px, the best side for {(best == home).sum()} of {len(best)}"

@@ -80,16 +80,16 @@ def test_timings(project):
     (row,) = rows(efficiency.latency_table(TIMINGS, "x.json"))
     assert (row["128 px"], row["256 px"], row["512 px"]) == ("9.04 ms, 12 MB", "not run", "3430 ms, 540 MB")
     fast, slow = rows(efficiency.training_table(TIMINGS))
-    assert (fast["Network"], fast["Memory"], fast["Speed beside SCGC-Net"]) == ("fcn tiny", "not run", "2.00")
+    assert (fast["Network"], fast["Memory"], fast["Speed beside SCGC-Net"]) == ("FCN tiny", "not run", "2.00")
     assert (slow["ms an image"], slow["Memory"]) == ("12.0", "100 MB")
     (row,) = rows(efficiency.scan_table(TIMINGS))
     assert (row["Scan"], row["Forward"], row["Exponentials, forward"]) == ("numba", "1 ms", "13 %")
     # Forward 4 step sizes, x and y, backward 8 and 3 maps of 100,000 numbers of 4 bytes, of 20 GB a second.
     assert (row["Memory, forward"], row["Memory, backward"]) == ("12 %", "11 %")
-    sums = efficiency.profile_table(TIMINGS).frame.set_index("Milliseconds of a step")["scgcnet tiny"]
+    sums = efficiency.profile_table(TIMINGS).frame.set_index("Milliseconds of a step")["SCGC-Net tiny"]
     assert sums.tolist() == ["40.0", "6.0", "10.0", "14.0", "70.0"]
     # One more in the convolutions is less than a twentieth of the other's 70.
-    text = "A step of scgcnet tiny takes 70 ms; beside convnext tiny +0 ms (normalisation +7, scan +6, loss -14)."
+    text = "A step of SCGC-Net tiny takes 70 ms; beside ConvNeXt tiny +0 ms (normalisation +7, scan +6, loss -14)."
     assert efficiency.profile_note(TIMINGS).text == text
 
 

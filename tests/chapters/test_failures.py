@@ -93,16 +93,16 @@ def test_limits(atlas: Atlas) -> None:
 def test_thresholds(atlas: Atlas) -> None:
     frame = threshold_table(atlas).frame
     model = atlas.models[1]
-    assert frame["At 0.50"].to_list() == [f"{100 * one.test_iou[49]:.2f}" for one in atlas.models]
-    assert frame["At 0.50, run file"].to_list() == ["50.00"] * 2
-    assert frame["Best on validation"][1] == f"{100 * model.test_iou[39]:.2f} at 0.40"
+    assert frame["At 0.50"].to_list() == [f"{100 * one.test_iou[49]:.1f}" for one in atlas.models]
+    assert frame["At 0.50, run file"].to_list() == ["50.0"] * 2
+    assert frame["Best on validation"][1] == f"{100 * model.test_iou[39]:.1f} at 0.40"
     best = frame["Best on test: not a reportable score"][1]
-    assert best == f"{100 * model.test_iou.max():.2f} at {model.best_on_test:.2f}"
+    assert best == f"{100 * model.test_iou.max():.1f} at {model.best_on_test:.2f}"
 
 
 def test_calibration(atlas: Atlas) -> None:
     frame = calibration_table(atlas).frame
-    assert frame["Calibration error, test"][0] == f"{100 * calibration_error(atlas.models[0].calibration['test']):.2f}"
+    assert frame["Calibration error, test"][0] == f"{100 * calibration_error(atlas.models[0].calibration['test']):.1f}"
     fine = [entry.predictions[0].entropy for entry in atlas.entries if not entry.causes[0]]
     failed = [entry.predictions[0].entropy for entry in atlas.entries if entry.causes[0]]
     assert frame["Entropy of failures, bit"][0] == f"{sum(failed) / len(failed):.3f}"
