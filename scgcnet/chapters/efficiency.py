@@ -116,7 +116,7 @@ def _entries(found: Bench, part: str) -> list[dict[str, Any]]:
     ]
 
 
-def latency_table(found: Bench, path: str = TIMINGS) -> Table:
+def latency_table(found: Bench) -> Table:
     """Inference on one image by size: milliseconds and peak memory."""
     rows: dict[str, dict[str, object]] = {}
     for entry in _entries(found, "forward"):
@@ -125,7 +125,7 @@ def latency_table(found: Bench, path: str = TIMINGS) -> Table:
         rows.setdefault(entry["network"], {"Network": entry["network"]})[f"{entry['side']} px"] = time
     frame = pd.DataFrame(list(rows.values()) or [{"Network": NOT_RUN}]).fillna(NOT_RUN)
     caption = "One image: milliseconds, and megabytes of memory beside the weights"
-    return Table(frame.assign(File=Link("timings", path)), caption)
+    return Table(frame, caption)
 
 
 def _digits(value: float) -> str:

@@ -77,7 +77,7 @@ def test_timings(project):
     (project / "x.json").write_text(json.dumps(TIMINGS))
     note = efficiency.machine_note(efficiency.read_bench("x.json"), "x.json")
     assert "150 GMAC" in note.text and "x.json" in note.text
-    (row,) = rows(efficiency.latency_table(TIMINGS, "x.json"))
+    (row,) = rows(efficiency.latency_table(TIMINGS))
     assert (row["128 px"], row["256 px"], row["512 px"]) == ("9.04 ms, 12 MB", "not run", "3430 ms, 540 MB")
     fast, slow = rows(efficiency.training_table(TIMINGS))
     assert (fast["Network"], fast["Memory"], fast["Speed beside SCGC-Net"]) == ("FCN tiny", "not run", "2.00")
