@@ -149,9 +149,9 @@ def steps_note(found: Sequence[Network]) -> Note:
         text += f" The highest row is {label(best.name)}, {best.mean():.1f} %."
     text += f" From A1 (no part) to A8 (all) the paper gains {gains['Paper, CLD'].iloc[-1]} points on CLD; here it is "
     text += f"{gains[measured].iloc[-1]} on {data_set(found[0].run.dataset)}."
-    single = resolved[(resolved.Outcome == "better") & ~resolved["What is added"].str.contains(",")]
-    first = single["What is added"].get(single[measured].astype(float).idxmax()) if len(single) else None
-    title = f"{first} helps most" if first else "No part alone helps beyond chance"
+    alone = resolved["What is added"][(resolved.Outcome == "better") & ~resolved["What is added"].str.contains(",")]
+    parts = list(dict.fromkeys(alone)) or ["No part"]
+    title = f"{' and '.join(parts)} alone help{'s' * (len(parts) == 1)} beyond chance"
     return Note(title, text)
 
 
