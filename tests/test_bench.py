@@ -278,7 +278,7 @@ class TestSides:
             total += Confusion.of(probability > 0.5, sample.mask)
         measured = json.loads(file.read_text())
         assert measured["networks"]["scgcnet"]["seed"] == 0 and measured["places"]["synthetic"]["images"] == len(part)
-        found = iou_curves(measured, "synthetic")["scgcnet"]
+        found = iou_curves(measured, "synthetic")["SCGC-Net"]
         assert list(found) == [32, 48, 64]  # the size of training is added
         assert found[64] == pytest.approx(100 * total.scores()["iou"], abs=1e-4) != found[32]
 
