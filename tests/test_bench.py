@@ -24,6 +24,7 @@ from scgcnet.own import training
 from scgcnet.own.source import find_source
 from scgcnet.scan import selective_scan_2d
 from scgcnet.scene.seams import Mosaic
+from scgcnet.study.runs import project_root
 from scgcnet.train.predict import predict
 
 LIMITS = {"exponentials": 1e9, "copied_bytes": 1e9, "multiply_accumulates": 1e9}
@@ -169,15 +170,21 @@ class TestScene:
     @pytest.mark.slow
     def test_memory_and_speed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         numbers = tmp_path / "numbers.json"
-        assert main(["bench", "scene", "--side", "300", "--window", "128", "--json", str(numbers)]) == 0
-        assert "megapixels/s, peak" in capsys.readouterr().out
-        scene = json.loads(numbers.read_text())["scene"]
-        assert (scene["side"], scene["windows"]) == (300, 9)
-        assert scene["peak_mb"] > 100  # no upper bound: a child's peak begins at its parent's, which here is pytest
+        arguments = ["--side", "300", "--window", "128", "--scale", "1", "--against", str(project_root())]
+        assert main(["bench", "scene", *arguments, "--json", str(numbers)]) == 0
+        assert capsys.readouterr().out.count("megapixels/s, peak") == 2
+        older, ours = json.loads(numbers.read_text())["rows"]
+        assert (ours["side"], ours["window"], ours["windows"], ours["code"], ours["cores"]) == (300, "128", 9, "", 1)
+        assert len(older["code"]) >= 7 and older["polygons"] == ours["polygons"]
+        assert ours["peak_mb"] > 100  # no upper bound: a child's peak begins at its parent's, which here is pytest
 
-    def test_a_mapping_that_fails(self, tmp_path: Path) -> None:
+    def test_a_mapping_that_fails(self) -> None:
         with pytest.raises(BenchError, match="the mapping failed with status 2"):
-            images.bench_scene(64, str(tmp_path / "none.safetensors"))
+            images.bench_scene(64, "tiny-bijie", {"overlap": 0.9})
+
+    def test_not_a_checkout(self, tmp_path: Path) -> None:
+        with pytest.raises(BenchError, match=f"{tmp_path}: not a checkout of this project; make one: git worktree add"):
+            images.bench_scene(64, "tiny-bijie", against=tmp_path)
 
 
 class TestSeams:

@@ -44,17 +44,22 @@ def bench_data_command(name: Dataset, folder: Folder = None) -> None:
 @app.command("scene")
 def bench_scene_command(
     side: Annotated[int, typer.Option(help="Pixels of each side.")] = 20_000,
-    window: Annotated[int, typer.Option(help="As for map.")] = 1024,
-    model: Model = "tiny-bijie",
+    window: Annotated[str, typer.Option(help="As for map.")] = "auto",
+    scale: Annotated[str, typer.Option(help="As for map.")] = "auto",
+    model: Model = "lite0-multisource",
+    cores: Annotated[str, typer.Option(help="Numbers of cores.")] = "1",
+    repeats: Annotated[int, typer.Option(min=1, help="Maps of each kind; the median counts.")] = 1,
+    against: Annotated[Path | None, typer.Option(help="Another checkout, which takes turns with this one.")] = None,
     json: Json = None,
 ) -> None:
     """Map a large synthetic scene: memory and speed.
 
-    Example: scgcnet bench scene --side 2000
+    Example: scgcnet bench scene --side 2000 --cores 1,2
     """
     from scgcnet.bench.images import bench_scene
 
-    bench_scene(side, model, window, json)
+    options = {name: value for name, value in (("window", window), ("scale", scale)) if value != "auto"}
+    bench_scene(side, model, options, WHOLES(cores), repeats, against, json)
 
 
 @app.command("seams")

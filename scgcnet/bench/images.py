@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,38 +63,95 @@ def bench_data(name: str, root: Path | None = None, image_size: int = 128) -> di
     return rates
 
 
-def bench_scene(side: int, model: str, window: int = 1024, json_path: Path | None = None) -> Row:
-    """Maps a square synthetic scene of this side, pixels, in a process of its own: its speed and peak memory."""
-    from scgcnet.scene.mapping import REPORT
+def bench_scene(
+    side: int,
+    model: str,
+    options: Mapping[str, object] | None = None,
+    cores: Sequence[int] = (1,),
+    repeats: int = 1,
+    against: Path | None = None,
+    json_path: Path | None = None,
+) -> list[Row]:
+    """Maps a square synthetic scene of this side, pixels, in processes of their own: speed and peak memory.
+
+    Args:
+        side: pixels.
+        model: weights, by name or file.
+        options: of `scgcnet map`, such as {"window": 1024}.
+        cores: that a process may use; one row each.
+        repeats: the median of so many counts.
+        against: another checkout, such as an older commit; the two take turns.
+        json_path: file to write the rows to.
+
+    Returns:
+        A row for each number of cores, the other checkout's first; `code` is empty or its commit.
+    """
     from scgcnet.scene.synthetic import write_synthetic_scene
 
+    commits = {"": None} if against is None else {_commit(against): against, "": None}
+    extra = [str(word) for name, value in (options or {}).items() for word in (f"--{name}", value)]
     with tempfile.TemporaryDirectory(prefix="scgcnet-bench-") as place:
         scene, _ = write_synthetic_scene(Path(place, "scene.tif"), (side, side))
         print(f"synthetic scene of {side} x {side} px, {side * side / 1e6:.0f} megapixels", flush=True)
-        command = ["map", str(scene), "--model", model, "--window", str(window), "--quiet", "--out", f"{place}/map"]
+        command = ["map", str(scene), "--model", str(zoo.find_weights(model).resolve()), "--quiet", *extra]
+        rows = []
+        for count in cores:
+            times: dict[str, list[Row]] = {commit: [] for commit in commits}
+            for turn, (commit, folder) in itertools.product(range(repeats), commits.items()):
+                out = Path(place, f"map-{count}-{turn}-{commit}")
+                one = _timed([*command, "--out", str(out)], count, folder)
+                found = json.loads((out / "report.json").read_text("utf-8"))
+                one |= {"windows": found["windows"]["number"], "polygons": found["landslides"]["polygons"]}
+                one["megapixels_per_second"] = side * side / 1e6 / one["seconds"]
+                times[commit].append(one)
+                print(
+                    f"{commit or 'this code'}, {count} cores: {one['seconds']:.0f} s "
+                    f"({one['processor_seconds']:.0f} s of processor time), "
+                    f"{one['megapixels_per_second']:.2f} megapixels/s, peak {one['peak_mb']:.0f} MB",
+                    flush=True,
+                )
+            for commit, found in times.items():
+                middle = {key: statistics.median(one[key] for one in found) for key in found[0]}
+                rows.append({"side": side, **(options or {}), "code": commit, "cores": count, **middle})
+    write_json(json_path, {"machine": describe("cpu"), "model": model, "repeats": repeats, "rows": rows})
+    return rows
+
+
+def _commit(folder: Path) -> str:
+    command = ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not (folder / "scgcnet").is_dir():
+        raise BenchError(f"{folder}: not a checkout of this project; make one: git worktree add {folder} COMMIT")
+    return done.stdout.strip()
+
+
+def _timed(arguments: Sequence[str], cores: int, folder: Path | None) -> Row:
+    """Seconds and peak memory of the command line, of the code in `folder` if that is given, on so many cores."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "NUMBA_NUM_THREADS": str(cores)}
+    if folder is not None:
+        environment["PYTHONPATH"] = str(folder.resolve())
+    # A process started by this one takes over the cores that it may use.
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+    if len(allowed) > cores:
+        os.sched_setaffinity(0, set(sorted(allowed)[:cores]))
+    try:
         before = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "scgcnet.cli", *command], stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "scgcnet.cli", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment, cwd=folder)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - before
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise BenchError(f"the mapping failed with status {process.returncode}, see above")
-        windows = json.loads(Path(place, "map", REPORT).read_text("utf-8"))["windows"]["number"]
-    row = {
-        "side": side,
-        "window": window,
+    finally:
+        if allowed:
+            os.sched_setaffinity(0, allowed)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise BenchError(f"the mapping failed with status {process.returncode}, see above")
+    processor_seconds = usage.ru_utime + usage.ru_stime  # of all threads
+    return {
         "seconds": seconds,
-        "processor_seconds": usage.ru_utime + usage.ru_stime,  # of all threads
-        "megapixels_per_second": side * side / 1e6 / seconds,
+        "processor_seconds": processor_seconds,
         "peak_mb": usage.ru_maxrss * 1024 / 1e6,
-        "windows": windows,
     }
-    print(
-        f"{seconds:.0f} s ({row['processor_seconds']:.0f} s of processor time), {row['megapixels_per_second']:.2f} "
-        f"megapixels/s, peak {row['peak_mb']:.0f} MB"
-    )
-    write_json(json_path, {"machine": describe("cpu"), "model": model, "scene": row})
-    return row
 
 
 def bench_seams(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,20 +266,23 @@ def _seam_row(window: int, overlap: float, scenes: pd.DataFrame) -> dict[str, st
     }
 
 
-def large_table(measured: Bench) -> pd.DataFrame:
-    """Memory and speed on the large synthetic scene, and whether a killed run gave the same, if that was tried."""
-    if measured is None:
-        return pd.DataFrame([{"Scene": NOT_RUN}])
-    one = measured["scene"]
+def large_table(*measured: Bench) -> pd.DataFrame:
+    """Memory and speed on large synthetic scenes, and whether a killed run gave the same, if that was tried."""
+    rows = [(one["model"], row) for one in measured if one is not None for row in one["rows"]]
+    return pd.DataFrame([_large_row(*row) for row in rows] or [{"Scene": NOT_RUN}]).fillna(NONE)
+
+
+def _large_row(model: str, one: Mapping[str, Any]) -> dict[str, str]:
     row = {
         "Scene": f"{one['side']} x {one['side']} px",
-        "Window": f"{one['window']} px",
+        "Weights": model,
+        "Code": one["code"] or "this",
+        "Cores": str(one["cores"]),
         "Peak memory, MB": f"{one['peak_mb']:.0f}",
-        "Minutes": f"{one['seconds'] / 60:.0f}",
-        "Minutes of one core": f"{one['processor_seconds'] / 60:.0f}",
+        "Minutes": f"{one['seconds'] / 60:.1f}",
         "Megapixels a second": f"{one['megapixels_per_second']:.2f}",
     }
     if "killed_at" in one:
         row["Killed at window"] = f"{', '.join(map(str, one['killed_at']))} of {one['windows']}"
         row["Resumed with"] = "the same files" if one["the_same"] else "DIFFERENT files"
-    return pd.DataFrame([row])
+    return row

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import shlex
 import sys
 import time
@@ -201,7 +202,10 @@ def train(path: Path, out: Path, options: TrainOptions, *, progress: bool = Fals
         if start is not None:
             model = zoo.load_model(start).train()  # Lightning keeps the mode that it is given
         config = _recipe(work, made_of, material, model, options, window, zoom, bool(begun))
+        begin = time.perf_counter()
         result = fit(model, material.train, material.val_all, config, options.seed, work, progress)
+        minutes, peak = (time.perf_counter() - begin) / 60, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        material.notes.append(f"Training took {minutes:.1f} minutes since it was last started, and {peak / 1e9:.1f} GB")
         metadata = {**_metadata(source, free, value_range, config, begun), "made_of": made_of}
         if material.few:
             metadata |= {key: begun[key] for key in CARRIED if key in begun}

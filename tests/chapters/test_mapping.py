@@ -136,10 +136,10 @@ def test_seam_table() -> None:
 
 def test_large_table() -> None:
     assert mapping.large_table(None).to_dict("records") == [{"Scene": "not run"}]
-    scene = {"side": 20000, "window": 1024, "peak_mb": 1021.4, "seconds": 600, "megapixels_per_second": 0.667}
-    scene |= {"processor_seconds": 420.0, "windows": 16}
-    (row,) = mapping.large_table({"scene": scene}).to_dict("records")
-    assert list(row.values()) == ["20000 x 20000 px", "1024 px", "1021", "10", "7", "0.67"]
-    killed = {**scene, "killed_at": [3, 9], "the_same": True}
-    (row,) = mapping.large_table({"scene": killed}).to_dict("records")
-    assert (row["Killed at window"], row["Resumed with"]) == ("3, 9 of 16", "the same files")
+    row = {"side": 20000, "code": "", "cores": 1, "peak_mb": 1021.4, "seconds": 600, "megapixels_per_second": 0.667}
+    older = {**row, "code": "22c580f", "cores": 2, "killed_at": [3, 9], "windows": 16, "the_same": True}
+    found = mapping.large_table({"model": "a", "rows": [row]}, None, {"model": "b", "rows": [older]})
+    assert found.to_numpy().tolist() == [
+        ["20000 x 20000 px", "a", "this", "1", "1021", "10.0", "0.67", "-", "-"],
+        ["20000 x 20000 px", "b", "22c580f", "2", "1021", "10.0", "0.67", "3, 9 of 16", "the same files"],
+    ]

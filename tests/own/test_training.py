@@ -54,6 +54,7 @@ def test_a_scene_of_four_bands(
     assert len(images) and (images[["tp", "fp", "fn", "tn"]].sum(axis=1) == images.height * images.width).all()
 
     report = (out / "report.html").read_text("utf-8")
+    assert re.search(r"Training took \d+\.\d minutes since it was last started, and \d\.\d GB", report)
     assert "image/svg+xml" in report and "image/png" in report and "scgcnet train" in report
     assert not re.search(r'(?:src|href)="(?!data:)', report)  # it opens offline
     before = (out / "weights.safetensors").read_bytes()
