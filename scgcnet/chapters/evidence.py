@@ -7,7 +7,7 @@ from functools import cache, cached_property
 
 import pandas as pd
 
-from scgcnet.chapters import ablations, comparison, transfer
+from scgcnet.chapters import ablations, comparison, merged, transfer
 from scgcnet.study import results
 from scgcnet.study.networks import Network, condition
 from scgcnet.study.paper import Paper, read_paper
@@ -43,6 +43,11 @@ class Evidence:
     def networks(self) -> dict[str, Network]:
         """The compared networks that were run on Bijie, by name."""
         return {one.name: one for one in comparison.networks("bijie", self.plan, PROFILE) if len(one.runs)}
+
+    @cached_property
+    def merged(self) -> dict[str, list[Network]]:
+        """The networks that were trained on all sources, by the name of the source of which their scores are."""
+        return merged.networks(self.plan)
 
     @cached_property
     def experiments(self) -> dict[str, Network]:

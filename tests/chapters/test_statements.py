@@ -8,6 +8,7 @@ import pytest
 
 from scgcnet.chapters import statements
 from scgcnet.chapters.evidence import Evidence
+from scgcnet.chapters.merged import SOURCES
 from scgcnet.chapters.statements import STATEMENTS, Effect, deciding, judge
 from scgcnet.study import stats
 from scgcnet.study.networks import Network
@@ -31,7 +32,8 @@ def network(name, *ious):
 
 def ask(plan, claim, *networks, increments=None):
     evidence, found = Evidence(plan), {one.name: one for one in networks}
-    vars(evidence).update(paper=read_paper(), networks=found, experiments=found, increments=increments)
+    merged = {name: list(networks) for name in SOURCES.values()}
+    vars(evidence).update(paper=read_paper(), networks=found, experiments=found, increments=increments, merged=merged)
     return STATEMENTS[claim][1](statements.Tester(evidence))
 
 
@@ -91,6 +93,17 @@ def test_a_lead_is_over_every_other(plan, project):
     )
     assert len(ask(plan, "best_all_metrics", ours, weak).effects) == 5
     assert ask(plan, "bijie_vmamba_recall", ours, network("VMamba", 80, 80.2)).answer == "holds"
+
+
+def test_a_lead_after_a_training_on_all_sources(plan, project):
+    ours, weak = network("SCGC-Net", 70, 70.2), network("fcn", 60, 60.2)
+    found = ask(plan, "cld_iou_gain", ours, weak)
+    assert found.answer == "holds" and found.text.startswith(
+        "IoU on CLD, 9 test images, trained on all sources: SCGC-N"
+    )
+    assert ask(plan, "cld_iou_gain", weak, network("SCGC-Net", 50)).answer == "does not hold"
+    assert ask(plan, "cld_iou_gain", network("SCGC-Net", 70), network("fcn", 60)).answer == "not tested"
+    assert ask(plan, "cld_iou_gain").answer == "not tested"
 
 
 def test_a_score_of_the_paper(plan, project):
