@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import pandas as pd
 
 from scgcnet.chapters import ablations, comparison, merged, transfer
 from scgcnet.study import results
-from scgcnet.study.networks import Network, condition
+from scgcnet.study.networks import Network, condition, gather, title_of
 from scgcnet.study.paper import Paper, read_paper
 from scgcnet.study.plan import Plan
 
 PROFILE = "cpu"  # whose networks are compared
 TARGET = "landslide4sense"  # stands in for GVLM
+FIG10 = ("scgcnet", "danet", "convnext", "swin", "vmamba")
+HALF = 64  # pixels, side of the images of which some of them were trained once more
 PERCENTS = (0, 1, 5, 10, 20)  # of a new data set, in Fig. 8
 MODULES, RATES = [f"A{n}" for n in range(1, 9)], [f"B{n}" for n in range(1, 8)]  # rows of Tables II and III
 
@@ -43,6 +45,16 @@ class Evidence:
     def networks(self) -> dict[str, Network]:
         """The compared networks that were run on Bijie, by name."""
         return {one.name: one for one in comparison.networks("bijie", self.plan, PROFILE) if len(one.runs)}
+
+    @cached_property
+    def sides(self) -> dict[int, dict[str, Network]]:
+        """The networks of Fig. 10 by the side of the images that they were trained on, pixels, and by name."""
+        names = [title_of(name) for name in FIG10]
+        full = [self.networks[name] for name in names if name in self.networks]
+        small = {one.name: replace(one.run, settings={**one.run.settings, "image_size": HALF}) for one in full}
+        half = gather(small, self.runs)
+        side = int(self.plan.profile(PROFILE).settings["image_size"])
+        return {HALF: {one.name: one for one in half if len(one.runs)}, side: {one.name: one for one in full}}
 
     @cached_property
     def merged(self) -> dict[str, list[Network]]:

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from scgcnet.chapters import statements
-from scgcnet.chapters.evidence import Evidence
+from scgcnet.chapters.evidence import FIG10, Evidence
 from scgcnet.chapters.merged import SOURCES
 from scgcnet.chapters.statements import STATEMENTS, Effect, deciding, judge
-from scgcnet.study import stats
-from scgcnet.study.networks import Network
+from scgcnet.study import results, stats
+from scgcnet.study.networks import Network, title_of
 from scgcnet.study.paper import SCORE_NAMES, read_paper
 from scgcnet.study.runs import Run
 
@@ -30,10 +30,12 @@ def network(name, *ious):
     return made
 
 
-def ask(plan, claim, *networks, increments=None):
+def ask(plan, claim, *networks, increments=None, sides=None):
     evidence, found = Evidence(plan), {one.name: one for one in networks}
     merged = {name: list(networks) for name in SOURCES.values()}
-    vars(evidence).update(paper=read_paper(), networks=found, experiments=found, increments=increments, merged=merged)
+    vars(evidence).update(
+        paper=read_paper(), networks=found, experiments=found, increments=increments, merged=merged, sides=sides or {}
+    )
     return STATEMENTS[claim][1](statements.Tester(evidence))
 
 
@@ -104,6 +106,28 @@ def test_a_lead_after_a_training_on_all_sources(plan, project):
     assert ask(plan, "cld_iou_gain", weak, network("SCGC-Net", 50)).answer == "does not hold"
     assert ask(plan, "cld_iou_gain", network("SCGC-Net", 70), network("fcn", 60)).answer == "not tested"
     assert ask(plan, "cld_iou_gain").answer == "not tested"
+
+
+def test_by_side_of_the_images(plan, project, monkeypatch):
+    """Of 64 and 128 px: SCGC-Net rises and leads at both, DANet falls."""
+    monkeypatch.setattr(results, "images", lambda runs, source: pd.DataFrame())
+    names = [title_of(name) for name in FIG10]
+    sides = {
+        side: {name: network(name, iou if name == "SCGC-Net" else other) for name in names}
+        for side, iou, other in ((64, 60, 50), (128, 70, 40))
+    }
+    for found in (one for each in sides.values() for one in each.values()):
+        found.runs["pooled_iou"] = found.runs.resized_iou
+    repeated = network("fcn", 60, 60.1, 60.2)
+    repeated.runs["pooled_iou"] = repeated.runs.resized_iou
+    found = ask(plan, "fig10_iou_128", repeated, sides=sides)
+    assert found.answer == "holds" and found.effects[0].name == "SCGC-Net at 128 px minus SCGC-Net at 64 px"
+    assert found.effects[0].value == 10 and len(found.runs) == 1
+    assert ask(plan, "fig10_danet_declines", repeated, sides=sides).answer == "holds"
+    lead = ask(plan, "fig10_best_all_sizes", repeated, sides=sides)
+    assert lead.answer == "holds" and len(lead.effects) == 8
+    sides[64].pop("DANet")
+    assert ask(plan, "fig10_iou_128", repeated, sides=sides).answer == "not tested"
 
 
 def test_a_score_of_the_paper(plan, project):
