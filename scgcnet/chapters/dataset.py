@@ -54,7 +54,7 @@ def headline_table(dataset: str, plan: Plan, stored: pd.DataFrame) -> Table:
     how = None if first is None else condition(first.config, plan, first.n_test)
     paper = _comparable(dataset, how)
     row = {
-        "SCGC-Net on": dataset,
+        "SCGC-Net on": data_set(dataset),
         "Network": NOT_RUN if first is None else f"{first['size']}, {first.image_size} px",
         **{f"Test IoU, {label}": str(_summary(group)) for label, group in groups.items()},
         "Over views, threshold from validation": f"{best.resized_iou.iloc[0]:.1f}" if len(best) else NOT_RUN,
