@@ -407,6 +407,20 @@ def audit_data(
     print(report(audit(name, split, folder)))
 
 
+@data_app.command("facts")
+def image_facts(name: Dataset, folder: Folder = None) -> None:
+    """List which test images show a cut landslide, or built-up surroundings, in results/facts.
+
+    Example: scgcnet data facts bijie
+    """
+    from scgcnet.data import open_dataset
+    from scgcnet.explain.failures import describe, hard_images
+    from scgcnet.study import results
+
+    test, val = ([describe(one, name) for one in open_dataset(name, 0, part, folder)] for part in ("test", "val"))
+    print(results.write_facts(name, hard_images(test, val)))
+
+
 @data_app.command("fake")
 def fake_data(
     name: Dataset,

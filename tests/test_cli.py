@@ -13,7 +13,7 @@ from scgcnet.cli import main
 COMMANDS = [
     ["map"], ["train"], ["evaluate"], ["export"], ["list"], ["run"], ["trials"], ["claims"], ["chapter"], ["book"],
     ["weights"], ["peers"],
-    ["data", "check"], ["data", "audit"], ["data", "fake"],
+    ["data", "check"], ["data", "audit"], ["data", "facts"], ["data", "fake"],
     ["bench", "all"], ["bench", "scan"], ["bench", "network"], ["bench", "data"], ["bench", "scene"],
     ["bench", "seams"], ["bench", "sides"], ["bench", "labels"], ["bench", "export"],
 ]  # fmt: skip

@@ -372,6 +372,24 @@ def find_causes(image: ImageFacts, found: Prediction, limits: Limits) -> tuple[s
     ) or (OTHER,)
 
 
+def hard_images(test: Sequence[ImageFacts], val: Sequence[ImageFacts]) -> pd.DataFrame:
+    """Which test images meet the conditions of the paper's two kinds of failure, whatever was predicted.
+
+    Limits are quartiles of the validation part.
+
+    Returns:
+        A row for each image: name, cut, built (0 or 1).
+    """
+    known = [image for image in val if image.truth]
+    share, edges = (
+        np.quantile(values, 0.75) for values in zip(*((i.share, i.edge_density) for i in known), strict=True)
+    )
+    limits = Limits(iou=0, share=float(share), small=0, edges=float(edges), contrast=0, greenness=0)
+    kinds = {key: cause.condition for key, cause in CAUSES.items() if cause.origin == "paper"}
+    rows = [{"name": one.name} | {k: int(meets(one, limits)) for k, meets in kinds.items() if meets} for one in test]
+    return pd.DataFrame(rows)
+
+
 # Calibration.
 
 

@@ -32,6 +32,7 @@ _DERIVED = ("trained_on", "configuration", "lr", "image_size", "increment", "vie
             *(f"{way}_{score}" for way in ("resized", "pooled", "per_image") for score in SCORES), "file")  # fmt: skip
 _COUNTS = ("tp", "fp", "fn", "tn")
 _LISTED = ("images", "free")
+FACTS = "results/facts"  # of test images, by data set
 LOOKS = ("utc", "dataset", "split", "run_id")
 
 M = TypeVar("M", bound=BaseModel)
@@ -330,6 +331,19 @@ def free_images(found: pd.DataFrame) -> pd.DataFrame:
         for one in details.free
     ]
     return pd.DataFrame(rows, columns=["run_id", "image", "pixels", "resolution", "alarms"])
+
+
+def facts(dataset: str) -> pd.DataFrame | None:
+    """What `scgcnet data facts` stored of the test images of a data set, indexed by name; None if nothing."""
+    path = project_root() / FACTS / f"{dataset}.csv"
+    return pd.read_csv(path, index_col="name") if path.is_file() else None
+
+
+def write_facts(dataset: str, found: pd.DataFrame) -> Path:
+    """Stores what `facts` reads."""
+    path = project_root() / FACTS / f"{dataset}.csv"
+    files.write_text(path, found.to_csv(index=False))
+    return path
 
 
 def _details(found: pd.DataFrame) -> list[tuple[Details, int]]:

@@ -30,6 +30,7 @@ from scgcnet.explain.failures import (
     enlarge,
     find_causes,
     greenness,
+    hard_images,
     largest_gap,
     mean_entropy,
     outline_contrast,
@@ -279,3 +280,17 @@ class TestReliability:
         mask = (rng.random((400, 400)) < probability).astype(np.uint8)
         assert calibration_error(reliability([(mask, 255 * probability)])) < 0.01
         assert calibration_error(reliability([(mask, 255 * probability**2)])) > 0.1
+
+
+def test_images_of_the_papers_two_kinds_by_quartiles_of_validation() -> None:
+    val = [replace(FACTS, largest=100 * n, edge_density=n / 10) for n in range(1, 6)]  # quartiles 400 px and 0.4
+    val.append(replace(FACTS, truth=0, largest=0, edge_density=9.0))  # without a landslide: not counted
+    test = [
+        replace(FACTS, name="cut", largest=400, touches=True),
+        replace(FACTS, name="small", largest=399, touches=True),
+        replace(FACTS, name="inside", largest=900),
+        replace(FACTS, name="built", edge_density=0.4),
+    ]
+    found = hard_images(test, val).set_index("name")
+    assert found.cut.to_dict() == {"cut": 1, "small": 0, "inside": 0, "built": 0}
+    assert found.built.to_dict() == {"cut": 0, "small": 0, "inside": 0, "built": 1}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from scgcnet import files, zoo
+from scgcnet.cli import main
+from scgcnet.data import open_dataset
 from scgcnet.study import results
 from scgcnet.study.results import Record, ResultError
 from scgcnet.study.runs import Run
@@ -99,3 +101,12 @@ def test_provenance_of_a_foreign_folder_has_no_commit(project: Path) -> None:
     made = results.provenance()
     assert (made["git_sha"], made["dirty"], made["lock_sha256"]) == (None, None, None)
     assert {"python", "torch", "numpy"} <= made["versions"].keys()
+
+
+def test_facts_of_test_images_are_stored_by_data_set(project, capsys):
+    assert results.facts("synthetic") is None
+    assert main(["data", "facts", "synthetic"]) == 0
+    stored = results.facts("synthetic")
+    assert capsys.readouterr().out.strip().endswith("results/facts/synthetic.csv")
+    assert list(stored.columns) == ["cut", "built"] and len(stored) == len(open_dataset("synthetic", 0, "test"))
+    assert set(stored.to_numpy().ravel()) <= {0, 1} and stored.built.any()
