@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scgcnet.cost import cost_table
-from scgcnet.study.networks import NOT_RUN, title_of
+from scgcnet.study.networks import NOT_RUN, Network, many, run_links, title_of
 from scgcnet.study.paper import read_paper
 from scgcnet.study.runs import project_root
 from scgcnet.study.show import NONE, Link, Note, Table
@@ -216,3 +216,18 @@ def sides_table(measured: Bench, place: str, where: str) -> Table:
     caption = f"IoU in percent at native size by side of the input, on {images} images of {where}; all were trained at "
     caption += f"{home} px, the best side for {(best == home).sum()} of {len(best)}"
     return Table(table.reset_index(names="Network"), caption)
+
+
+def trained_sides_table(sides: Mapping[int, Mapping[str, Network]]) -> Table:
+    """Test IoU of networks that were trained anew at each side (`Evidence.sides`), at native size, mean over seeds."""
+    names = dict.fromkeys(name for found in sides.values() for name in found)
+    rows = []
+    for name in names:
+        row: dict[str, object] = {"Network": name}
+        for side, found in sorted(sides.items()):
+            one = found.get(name)
+            row[f"{side} px"] = f"{one.mean(way='pooled'):.1f} ({many(len(one.runs), 'seed')})" if one else NOT_RUN
+        runs = pd.concat([found[name].runs for found in sides.values() if name in found])
+        rows.append({**row, "Runs": run_links(runs)})
+    caption = "Test IoU on Bijie at native size, of networks trained anew at each side of the image (%)"
+    return Table(pd.DataFrame(rows or [{"Network": NOT_RUN}]), caption)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from scgcnet.chapters import efficiency
 from scgcnet.chapters.efficiency import LEAN, OURS
+from scgcnet.study.networks import Network
+from scgcnet.study.runs import Run
 
 TIMINGS: dict[str, Any] = {
     "machine": {"processor": "a processor", "threads": 2, "cores": 2, "torch": "2.13"},
@@ -109,3 +112,19 @@ def test_iou_by_side():
     assert (theirs["Best at"], theirs["Run"].href) == ("64 px", "results/runs/theirs.json")
     assert "7 images of them" in table.caption and "128 px, the best side for 1 of 2" in table.caption
     assert rows(efficiency.sides_table(None, "bijie", "them")) == [{"Network": "not run"}]
+
+
+def test_iou_of_networks_trained_anew():
+    def network(*ious):
+        runs = [
+            {"pooled_iou": iou, "file": "", "run_id": "", "model": "", "split": 0, "seed": n}
+            for n, iou in enumerate(ious)
+        ]
+        return Network("", Run("bijie", "scgcnet", "tiny", "cpu", {}), pd.DataFrame(runs))
+
+    table = efficiency.trained_sides_table({128: {"a": network(60, 70), "b": network(50)}, 64: {"a": network(40)}})
+    assert table.frame[["Network", "64 px", "128 px"]].to_numpy().tolist() == [
+        ["a", "40.0 (1 seed)", "65.0 (2 seeds)"],
+        ["b", "not run", "50.0 (1 seed)"],
+    ]
+    assert rows(efficiency.trained_sides_table({}))[0] == {"Network": "not run"}
