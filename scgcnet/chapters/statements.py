@@ -148,8 +148,8 @@ def _lead_merged(source: str, tester: Tester) -> Tested:
     """SCGC-Net above every other network on one source, after a training on all sources."""
     name, found = merged.SOURCES[source], tester.evidence.merged
     networks, effects = found[name], merged.effects(found)[name]
-    images = many(int(networks[0].runs.n_test.iloc[0]), "test image") if networks else ""
-    return _tested(effects, f"IoU on {name}, {images}, trained on all sources", networks)
+    images = len(networks[0].images.image.unique()) if networks and networks[0].counted else 0
+    return _tested(effects, f"IoU on {name}, {many(images, 'test image')}, trained on all sources", networks)
 
 
 def _by_side(ask: Callable[[Mapping[int, Mapping[str, Network]]], list[Pair]], tester: Tester) -> Tested:
