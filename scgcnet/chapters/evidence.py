@@ -7,6 +7,7 @@ from functools import cache, cached_property
 
 import pandas as pd
 
+from scgcnet.bench.timings import FIG10
 from scgcnet.chapters import ablations, comparison, merged, transfer
 from scgcnet.study import results
 from scgcnet.study.networks import Network, condition, gather, title_of
@@ -15,7 +16,6 @@ from scgcnet.study.plan import Plan
 
 PROFILE = "cpu"  # whose networks are compared
 TARGET = "landslide4sense"  # stands in for GVLM
-FIG10 = ("scgcnet", "danet", "convnext", "swin", "vmamba")
 HALF = 64  # pixels, side of the images of which some of them were trained once more
 PERCENTS = (0, 1, 5, 10, 20)  # of a new data set, in Fig. 8
 MODULES, RATES = [f"A{n}" for n in range(1, 9)], [f"B{n}" for n in range(1, 8)]  # rows of Tables II and III

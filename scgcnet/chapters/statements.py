@@ -17,9 +17,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from scgcnet.bench.timings import FIG10
 from scgcnet.chapters import comparison, merged
 from scgcnet.chapters.effects import Effect, Family, Measure, of_images, of_score
-from scgcnet.chapters.evidence import FIG10, MODULES, PERCENTS, PROFILE, RATES, Evidence, base_gmac
+from scgcnet.chapters.evidence import MODULES, PERCENTS, PROFILE, RATES, Evidence, base_gmac
 from scgcnet.chapters.measures import FOUND, SMALL
 from scgcnet.metrics import WIDTHS
 from scgcnet.study import results, stats
@@ -187,11 +188,14 @@ def _worse_where(kind: str, score: str, dataset: str, tester: Tester) -> Tested:
     if facts is None or ours is None:
         return Tested(NOT_TESTED, (), f"not run, or not known of which kind images are: scgcnet data facts {dataset}")
 
-    def parts(one: Network) -> tuple[stats.Array, stats.Array]:
+    def there(one: Network) -> stats.Array:
         first = one.images[one.images.run_id == one.images.run_id.iloc[0]]
-        there = facts[kind].reindex(first.image).to_numpy() == 1
-        counts = one.counts("native")
-        return counts[:, ~there], counts[:, there]
+        found: stats.Array = facts[kind].reindex(first.image, fill_value=0).to_numpy(np.int64)
+        return found
+
+    def parts(one: Network) -> tuple[stats.Array, stats.Array]:  # each without the counts of the other
+        these = there(one)[:, None]
+        return one.counts("native") * (1 - these), one.counts("native") * these
 
     def gaps(one: Network) -> list[float]:
         others, these = (stats.score(counts.sum(axis=1), score) for counts in parts(one))
@@ -200,10 +204,10 @@ def _worse_where(kind: str, score: str, dataset: str, tester: Tester) -> Tested:
     deviation, freedom = stats.pooled_deviation([gaps(one) for one in counted])
     if not freedom:
         return Tested(NOT_TESTED, (), "no repeated runs")
-    errors = [stats.image_error(part, np.zeros_like(part), list(range(part.shape[1])), score) for part in parts(ours)]
-    half = stats.student(freedom) * math.hypot(deviation / len(ours.counted) ** 0.5, *errors)
-    others, these = (part.shape[1] for part in parts(ours))
-    effect = Effect(f"{many(others, 'image')} without minus {these} with", float(np.mean(gaps(ours))), half)
+    error = stats.image_error(*parts(ours), ours.groups, score)
+    half = stats.student(freedom) * math.hypot(deviation / len(ours.counted) ** 0.5, error)
+    number, these = len(there(ours)), int(there(ours).sum())
+    effect = Effect(f"{many(number - these, 'image')} without minus {these} with", float(np.mean(gaps(ours))), half)
     return _tested([effect], f"{SCORE_NAMES[score][0]} on {data_set(dataset)}", [ours])
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scgcnet.bench.timings import FIG10
 from scgcnet.chapters import statements
-from scgcnet.chapters.evidence import FIG10, Evidence
+from scgcnet.chapters.evidence import Evidence
 from scgcnet.chapters.merged import SOURCES
 from scgcnet.chapters.statements import STATEMENTS, Effect, deciding, judge
 from scgcnet.study import results, stats
